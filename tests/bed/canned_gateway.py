@@ -22,7 +22,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.gateway.dashboard import page_files
 from spread_scanner.gateway.problems import MEDIA_TYPE, problem
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_DIRECTIONS
 from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.spreads import Spread
 
@@ -31,7 +31,7 @@ TURNS = 40  # then it is as it was
 
 
 def pair(number: int) -> tuple[str, str]:
-    symbol, way = divmod(number, len(DIRECTIONS))
+    symbol, way = divmod(number, len(EXCHANGE_DIRECTIONS))
     return f"C{symbol:03d}-USDT", DIRECTIONS[way].label
 
 

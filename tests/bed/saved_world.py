@@ -17,7 +17,7 @@ from spread_scanner.discovery.asking import Options
 from spread_scanner.discovery.report import Findings
 from spread_scanner.discovery.run import Before, discover
 from spread_scanner.discovery.show import Bars
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.symbology.known import Known
 from spread_scanner.symbology.tables import Tables
 
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, coins: dict[str, float] | None = None) -> None:
         self.rows: dict[tuple[str, str], Any] = {}
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             make = ROWS[source.label]
             for kind, one in make.items():
                 self.rows[source.label, kind] = [
@@ -76,7 +76,7 @@ def settings_in(folder: Path) -> Settings:
     chosen.mkdir(parents=True, exist_ok=True)
     sections = [
         f'[{source.label}]\nrest_url = "http://127.0.0.1:1"\nws_url = "ws://127.0.0.1:1"\n'
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
     ]
     (chosen / "exchanges.toml").write_text("".join(sections))
     return config.load(chosen, {})

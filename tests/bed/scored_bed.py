@@ -20,7 +20,7 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema import freshness
 from spread_scanner.schema.books import BOOK_DTYPE, LEVELS_SHOWN
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE
 from spread_scanner.schema.records import SIGNAL_DTYPE, signals_apart
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
@@ -122,7 +122,7 @@ class ScoredBed:
         history = None if usual_off_bps is None else self._history(usual_off_bps)
         self._seeded_ns = clock.mono_ns()
         self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE)), history))
-        self.writers = [enter(self.store.writer(source.source_id)) for source in SOURCES]
+        self.writers = [enter(self.store.writer(source.source_id)) for source in EXCHANGE_SOURCES]
         self.adopts = True  # once it is due
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.books_factor = 1.0  # of what is stored of a book, to what was told
@@ -140,7 +140,7 @@ class ScoredBed:
         self, namespace: str, options: Options, environ: Mapping[str, str]
     ) -> config.Settings:
         made = self.folder / "config"
-        thresholds = {way.label: options.threshold(way.label) for way in DIRECTIONS}
+        thresholds = {way.label: options.threshold(way.label) for way in EXCHANGE_DIRECTIONS}
         write_config(made, sources_of(1), thresholds)
         with (made / "config.toml").open("a") as file:
             file.write(SETTINGS.format(namespace=namespace))
@@ -166,7 +166,9 @@ class ScoredBed:
         """From now on there are books of what pays."""
         store = self._stack.enter_context(BookStore.attach(self.settings.config.system.namespace))
         enter = self._stack.enter_context
-        self._shelves = {one.source_id: enter(store.writer(one.source_id)) for one in SOURCES}
+        self._shelves = {
+            one.source_id: enter(store.writer(one.source_id)) for one in EXCHANGE_SOURCES
+        }
 
     def _show_books(self) -> None:
         for leg in self.exchange.truth.legs.values():
@@ -342,7 +344,7 @@ def tables_of(exchange: Exchange8) -> Tables:
             DirectionRow(way.direction_id, tuple(
                 spot.coin.number for direction, spot, _ in pairs if direction is way
             ))
-            for way in DIRECTIONS
+            for way in EXCHANGE_DIRECTIONS
         ),
         (), (),
     )  # fmt: skip

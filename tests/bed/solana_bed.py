@@ -61,13 +61,13 @@ class SolanaThread:
 class FeedBed:
     """Settings, segments, and feed-solana as a process."""
 
-    def __init__(self, folder: Path, namespace: str, pools_toml: str) -> None:
+    def __init__(self, folder: Path, namespace: str, pools_toml: str, num_sources: int = 8) -> None:
         self.folder, self.namespace = folder / "config", namespace
         self.folder.mkdir()
         for name in ("exchanges.toml", "directions.toml"):
             (self.folder / name).write_text((ROOT / "config" / name).read_text())
         (self.folder / "config.toml").write_text(
-            f'[system]\nnamespace = "{namespace}"\nmax_symbols = 64\n'
+            f'[system]\nnamespace = "{namespace}"\nmax_symbols = 64\nnum_sources = {num_sources}\n'
         )
         self.write(pools_toml)
         self.settings = config.load(self.folder, {})
@@ -133,8 +133,10 @@ def solana(seed: int, count: int, **options: Any) -> Iterator[SolanaThread]:
 
 
 @contextmanager
-def feeding(folder: Path, namespace: str, pools_toml: str) -> Iterator[FeedBed]:
-    bed = FeedBed(folder, namespace, pools_toml)
+def feeding(
+    folder: Path, namespace: str, pools_toml: str, num_sources: int = 8
+) -> Iterator[FeedBed]:
+    bed = FeedBed(folder, namespace, pools_toml, num_sources)
     try:
         yield bed
     finally:

@@ -20,7 +20,7 @@ import numpy as np
 
 from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.schema.names import ANALYST
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Health, PriceStore, segment
@@ -46,10 +46,10 @@ class Spent(NamedTuple):
 def spend(*, cells: int, pairs: int, seconds: float) -> Spent:
     """What the process spends while `seconds` pass."""
     namespace = f"bench-analyst-{os.getpid()}"
-    symbols = cells // len(SOURCES)
+    symbols = cells // len(EXCHANGE_SOURCES)
     with tempfile.TemporaryDirectory() as folder:
         settings = _settle(Path(folder), namespace, symbols)
-        publish(settings.generated_dir, _tables(symbols, pairs // len(DIRECTIONS)), {})
+        publish(settings.generated_dir, _tables(symbols, pairs // len(EXCHANGE_DIRECTIONS)), {})
         making.ensure(settings)
         try:
             with _quoted(namespace, symbols) as writers, _analyst(settings.folder) as child:
@@ -71,7 +71,7 @@ def _settle(folder: Path, namespace: str, symbols: int) -> config.Settings:
         "".join(
             f'[{source.label}]\nrest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
             "taker_fee_bps = 0.0\n"
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
         )
     )
     return config.load(folder / "config", {})
@@ -82,10 +82,12 @@ def _tables(symbols: int, in_each: int) -> Tables:
     nothing = (1.0, 1.0, None, None, None, None, False, False)
     listed = tuple(
         InstrumentRow(source.source_id, row.symbol_id, row.base, *nothing)
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
         for row in rows
     )
-    ways = tuple(DirectionRow(way.direction_id, tuple(range(in_each))) for way in DIRECTIONS)
+    ways = tuple(
+        DirectionRow(way.direction_id, tuple(range(in_each))) for way in EXCHANGE_DIRECTIONS
+    )
     return Tables(1, 0, rows, listed, ways, (), ())
 
 
@@ -93,7 +95,9 @@ def _tables(symbols: int, in_each: int) -> Tables:
 def _quoted(namespace: str, symbols: int) -> Iterator[list[Writer]]:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(PriceStore.attach(namespace))
-        writers = [stack.enter_context(store.writer(source.source_id)) for source in SOURCES]
+        writers = [
+            stack.enter_context(store.writer(source.source_id)) for source in EXCHANGE_SOURCES
+        ]
         quotes = np.zeros(symbols, QUOTE_DTYPE)
         quotes["bid_px"], quotes["ask_px"] = 100.0, 100.01
         quotes["bid_sz"] = quotes["ask_sz"] = 5.0

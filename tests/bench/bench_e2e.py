@@ -22,14 +22,14 @@ from peers_e2e import asyncio_bot, zmq_pipeline
 from stalls import Seen, within, witness
 
 from spread_scanner import clock, config
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.health import Latency
 from spread_scanner.symbology import tables
 
 ROOT = Path(__file__).parents[2]
 SENDER = Path(__file__).parent / "e2e_sender.py"
-PROCESSES = (*(source.process for source in SOURCES), "spread-engine", "spread-tracker")
+PROCESSES = (*(source.process for source in EXCHANGE_SOURCES), "spread-engine", "spread-tracker")
 START_S_MAX = 60.0
 SETTLE_S_MAX = 20.0
 
@@ -213,7 +213,7 @@ class Rig:
 
     def _received(self) -> int:
         with Health.attach(self.namespace) as health:
-            feeds = [health.read(source.process).counters for source in SOURCES]
+            feeds = [health.read(source.process).counters for source in EXCHANGE_SOURCES]
         return sum(feed["messages"] - feed["control"] for feed in feeds)
 
     def verify(self) -> None:
@@ -251,7 +251,9 @@ class Rig:
         with Health.attach(self.namespace) as health:
             popped = health.read("spread-tracker").latencies["recv_to_pop"]
             signalled = health.read("spread-engine").latencies["recv_to_signal"]
-            stored = [health.read(source.process).latencies["recv_to_cell"] for source in SOURCES]
+            stored = [
+                health.read(source.process).latencies["recv_to_cell"] for source in EXCHANGE_SOURCES
+            ]
         p50, p99 = _us(popped, 50), _us(popped, 99)
         return {
             "name": name,
@@ -327,7 +329,9 @@ class Rig:
                 "samples_over_5_ms": sum(lag > 5_000 for lag in lags),
                 "sender_pause_us_max": self._sender_pause_us(),
                 **_stalled(seen, times_ns, lags),
-                "growth_mb_feeds_max": round(max(grown_mb[one.process] for one in SOURCES), 2),
+                "growth_mb_feeds_max": round(
+                    max(grown_mb[one.process] for one in EXCHANGE_SOURCES), 2
+                ),
                 "growth_mb_engine": round(grown_mb["spread-engine"], 2),
                 "growth_mb_tracker": round(grown_mb["spread-tracker"], 2),
             },

@@ -24,7 +24,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema import costs
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.evaluations import Evaluations
@@ -39,7 +39,7 @@ from spread_scanner.symbology.tables import load as load_tables
 SYMBOLS = 300
 ENTER_BPS = 10.0
 SPOT = 0  # the source whose quotes get dirty
-DIRECTIONS_OF_SPOT = [row for row in DIRECTIONS if row.spot.source_id == SPOT]
+DIRECTIONS_OF_SPOT = [row for row in EXCHANGE_DIRECTIONS if row.spot.source_id == SPOT]
 PLANTED = 7
 
 
@@ -70,7 +70,7 @@ def settings(*, near: bool = True) -> config.Settings:
             spread_engine=config.Engine(signal_basis_unknown=True),
             books=Books(books_margin_bps=0.0 if near else -1.0),
         ),
-        {row.label: source for row in SOURCES},
+        {row.label: source for row in EXCHANGE_SOURCES},
         config.Directions(defaults=config.Thresholds(enter_bps=ENTER_BPS, exit_bps=5.0)),
     )
 
@@ -78,7 +78,7 @@ def settings(*, near: bool = True) -> config.Settings:
 def _tables(count: int = SYMBOLS) -> Tables:
     ids = tuple(range(count))
     symbols = tuple(SymbolRow(number, f"C{number}-USDT", f"C{number}", "USDT") for number in ids)
-    directions = tuple(DirectionRow(row.direction_id, ids) for row in DIRECTIONS)
+    directions = tuple(DirectionRow(row.direction_id, ids) for row in EXCHANGE_DIRECTIONS)
     return Tables(1, 0, symbols, (), directions, (), ())
 
 
@@ -96,7 +96,7 @@ class Rig:
         self.wants = Wants.create(namespace)
         self.control = Control.create(namespace)
         row, slot = self.made[1].claim("spread-engine"), self.control.claim("spread-engine")
-        self.writers = [self.store.writer(source.source_id) for source in SOURCES]
+        self.writers = [self.store.writer(source.source_id) for source in EXCHANGE_SOURCES]
         self.consumer = self.ring.consumer()
         self.ids = np.arange(SYMBOLS, dtype=np.uint16)
         self.now_ns = clock.mono_ns()
@@ -176,7 +176,7 @@ class Rig:
 
     def rescan(self, batches: int, floor: float) -> Figure:
         loop, samples = self.engine.loop, []
-        pairs = len(DIRECTIONS) * SYMBOLS
+        pairs = len(EXCHANGE_DIRECTIONS) * SYMBOLS
         for _ in range(batches):
             before = self.count("evaluations")
             loop.ask_rescan()
@@ -190,7 +190,7 @@ class Rig:
             "ns",
             samples,
             floor=floor,
-            directions=len(DIRECTIONS),
+            directions=len(EXCHANGE_DIRECTIONS),
             symbols=SYMBOLS,
         )
 
@@ -294,7 +294,7 @@ class Stops:
         (self.folder / "config").mkdir()
         text = "".join(
             f'[{row.label}]\nrest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
-            for row in SOURCES
+            for row in EXCHANGE_SOURCES
         )
         (self.folder / "config" / "exchanges.toml").write_text(text)
         (self.folder / "config" / "directions.toml").write_text("[defaults]\nenter_bps = 10.0\n")

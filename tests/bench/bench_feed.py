@@ -38,14 +38,14 @@ from spread_scanner.feed.life import End, rules_of
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.dials import Dials
 
 GAP_NS = 40_000  # far above what a frame costs: each read brings one
 LATENCY_GAP_NS = 50_000
-LABELS = [source.label for source in SOURCES]
+LABELS = [source.label for source in EXCHANGE_SOURCES]
 
 
 class Rig:

@@ -31,7 +31,7 @@ from measure import Figure, compiled, figure
 
 from spread_scanner import config
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shminit import making
@@ -118,7 +118,7 @@ def _system(folder: Path, symbols: int) -> Iterator[Settings]:
         f"[{GATEWAY}]\nenabled = true\nport = 0\n",
         "exchanges.toml": "\n".join(
             f'[{one.label}]\nrest_url = "http://127.0.0.1:1"\nws_url = "ws://127.0.0.1:1"\n'
-            for one in SOURCES
+            for one in EXCHANGE_SOURCES
         ),
         "directions.toml": "",
     }

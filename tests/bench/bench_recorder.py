@@ -27,7 +27,7 @@ from measure import Child, Figure, figure
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.schema.records import QUOTE_DTYPE
@@ -42,7 +42,7 @@ from spread_scanner.wal.writer import LogWriter
 BIN = Path(__file__).parents[2] / "bins" / RECORDER
 TURN_NS = 5_000_000
 START_S_MAX = 120.0
-FLOODED = SOURCES[0].label
+FLOODED = EXCHANGE_SOURCES[0].label
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -160,7 +160,7 @@ def _recorded(settings: Settings, seconds: float) -> tuple[float, float, int]:
     namespace = settings.config.system.namespace
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(PriceStore.attach(namespace))
-        writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+        writers = [stack.enter_context(store.writer(one.source_id)) for one in EXCHANGE_SOURCES]
         child = stack.enter_context(_recorder(settings))
         written = _quote(store, writers, 1.0, 0)
         begun_ns, begun_s = _cpu_ns(child.pid), time.monotonic()
@@ -193,7 +193,7 @@ def _quote(store: PriceStore, writers: list[Writer], seconds: float, before: int
 
 def _check(folder: Path, written: int) -> None:
     """Each source's numbers from 0 on, once, none in a Gap."""
-    numbers = dict.fromkeys(range(len(SOURCES)), 0)
+    numbers = dict.fromkeys(range(len(EXCHANGE_SOURCES)), 0)
     for piece in reader.pieces(folder):
         if piece.kind is RecordKind.GAP and (piece.array()["next"] > piece.array()["first"]).any():
             raise RuntimeError("a Gap is in the log")

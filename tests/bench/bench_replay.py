@@ -22,7 +22,7 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.engine._lanes import Lanes
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.replay.playing import replay
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, SOURCE_STATE_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
@@ -63,7 +63,7 @@ def figures(small: bool) -> Iterator[Figure]:
             signals=played[0][1],
             reading=round(reads),
             best=round(max(rates)),
-            pairs=len(DIRECTIONS) * SYMBOLS,
+            pairs=len(EXCHANGE_DIRECTIONS) * SYMBOLS,
         )
 
 
@@ -75,7 +75,7 @@ def _settings() -> config.Settings:
     return config.Settings(
         Path("config"),
         config.Config(),
-        {row.label: source for row in SOURCES},
+        {row.label: source for row in EXCHANGE_SOURCES},
         config.Directions(defaults=thresholds),
     )
 
@@ -85,10 +85,10 @@ def _tables() -> Tables:
     symbols = tuple(SymbolRow(number, f"C{number}-USDT", f"C{number}", "USDT") for number in ids)
     rows = tuple(
         InstrumentRow(source.source_id, one, f"C{one}", 1, 1, None, None, None, None, False, False)
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
         for one in ids
     )
-    directions = tuple(DirectionRow(row.direction_id, ids) for row in DIRECTIONS)
+    directions = tuple(DirectionRow(row.direction_id, ids) for row in EXCHANGE_DIRECTIONS)
     return Tables(1, 0, symbols, rows, directions, (), ())
 
 
@@ -113,8 +113,8 @@ def _write(folder: Path, count: int) -> None:
         part = ticks[begin:end]
         log.append(RecordKind.TICK, part[np.argsort(part["source_id"], kind="stable")])
         if number % 5 == 0:
-            states = np.zeros(len(SOURCES), SOURCE_STATE_DTYPE)
-            states["source_id"], states["epoch"] = np.arange(len(SOURCES)), 1
+            states = np.zeros(len(EXCHANGE_SOURCES), SOURCE_STATE_DTYPE)
+            states["source_id"], states["epoch"] = np.arange(len(EXCHANGE_SOURCES)), 1
             states["ts"] = edges[number] + DRAIN_NS
             states["heartbeat_mono_ns"] = states["ts"] - ANCHOR_NS
             log.append(RecordKind.SOURCE_STATE, states)
@@ -126,9 +126,9 @@ def _ticks(count: int) -> tuple[np.ndarray, np.ndarray]:
     """In the order of their times, each of which one source has."""
     chance = np.random.default_rng(1)
     ticks = np.zeros(count, TICK_DTYPE)
-    ticks["source_id"] = chance.integers(0, len(SOURCES), count)
+    ticks["source_id"] = chance.integers(0, len(EXCHANGE_SOURCES), count)
     ticks["symbol_id"] = chance.integers(0, SYMBOLS, count)
-    for source_id in range(len(SOURCES)):
+    for source_id in range(len(EXCHANGE_SOURCES)):
         mine = ticks["source_id"] == source_id
         ticks["number"][mine] = np.arange(np.count_nonzero(mine))
     at_ns = BEGUN_NS + np.sort(chance.integers(1, count * NS_PER_S // RATE + 2, count))
@@ -159,7 +159,7 @@ def _per_cpu_s(count: int, work: Callable[[], Any]) -> float:
 
 def _merged(folder: Path, count: int) -> None:
     """Into lanes by source, no engine behind them."""
-    lanes = Lanes(len(SOURCES), config.System().max_symbols)
+    lanes = Lanes(len(EXCHANGE_SOURCES), config.System().max_symbols)
     for piece in reader.pieces(folder):
         if piece.kind is RecordKind.TICK:
             lanes.hear(piece.array(), piece.at_ns + ANCHOR_NS, -(2**63))
@@ -186,7 +186,7 @@ def _heap(folder: Path, count: int) -> None:
     arrays = _arrays(folder, count)
     lanes = [
         (tick for ticks in arrays for tick in ticks[ticks["source_id"] == source_id])
-        for source_id in range(len(SOURCES))
+        for source_id in range(len(EXCHANGE_SOURCES))
     ]
     for _ in heapq.merge(*lanes, key=lambda tick: tick["quote"]["ts_recv"]):
         pass

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from measure import Figure
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.shm import Health, segment
 
@@ -21,7 +21,7 @@ BINS = Path(__file__).parents[2] / "bins"
 RATE = 200_000  # more than it can: it sends flat out
 SETTLED_S_MAX = 60.0
 SYMBOLS = 300
-_KEYS = [source.label.upper().replace("-", "_") for source in SOURCES]
+_KEYS = [source.label.upper().replace("-", "_") for source in EXCHANGE_SOURCES]
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -55,7 +55,7 @@ def figures(small: bool) -> Iterator[Figure]:
         for once in (("pair-discovery", "--no-validate"), (SHM_INIT,)):
             if start(*once).wait(120):
                 raise RuntimeError(f"{once[0]} failed")
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             start(source.process)
         yield _figure(namespace, simulator.pid, control, symbols, seconds)
 
@@ -84,8 +84,10 @@ def _await_settled(health: Health) -> None:
     deadline_s = time.monotonic() + SETTLED_S_MAX
     while time.monotonic() < deadline_s:
         names = health.names()
-        rows = [health.read(one.process).counters for one in SOURCES if one.process in names]
-        if len(rows) == len(SOURCES) and all(
+        rows = [
+            health.read(one.process).counters for one in EXCHANGE_SOURCES if one.process in names
+        ]
+        if len(rows) == len(EXCHANGE_SOURCES) and all(
             row["symbols"] and row["subscribes"] >= row["symbols"] and row["quotes"] > 1_000
             for row in rows
         ):
@@ -100,7 +102,7 @@ def _verify(health: Health, control: str) -> None:
     deadline_s = time.monotonic() + SETTLED_S_MAX
     while True:
         sent = httpx.get(f"{control}/state").json()["messages"]
-        rows = [health.read(source.process).counters for source in SOURCES]
+        rows = [health.read(source.process).counters for source in EXCHANGE_SOURCES]
         received = sum(row["messages"] - row["control"] for row in rows)
         if sent == received:
             return
@@ -110,7 +112,7 @@ def _verify(health: Health, control: str) -> None:
 
 
 def _messages(health: Health) -> int:
-    return sum(health.read(source.process).counters["messages"] for source in SOURCES)
+    return sum(health.read(source.process).counters["messages"] for source in EXCHANGE_SOURCES)
 
 
 def _cpu_s(pid: int) -> float:

@@ -19,7 +19,7 @@ from measure import Figure, figure, run_floor
 
 from spread_scanner import clock
 from spread_scanner.recorder.recording import COMMIT_NS
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.shminit.restoring import last_quotes
 from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
@@ -98,14 +98,14 @@ def _recover(name: str, records: int, known: int, runs: int) -> Figure:
     """Seconds of CPU to the last quote of every cell of a log of so many records, of which a
     snapshot holds the first `known`. Warm, as what was just written is in the page cache; once
     more cold."""
-    cells = len(SOURCES) * SYMBOLS
+    cells = len(EXCHANGE_SOURCES) * SYMBOLS
     ticks = np.zeros(200_000, TICK_DTYPE)
-    ticks["source_id"] = np.arange(len(ticks)) % len(SOURCES)
+    ticks["source_id"] = np.arange(len(ticks)) % len(EXCHANGE_SOURCES)
     ticks["symbol_id"] = np.random.default_rng(1).permutation(len(ticks)) % SYMBOLS
     symbols = tuple(SymbolRow(one, f"C{one}-USDT", f"C{one}", "USDT") for one in range(SYMBOLS))
     rows = tuple(
         InstrumentRow(source.source_id, one, f"C{one}", 1, 1, None, None, None, None, False, False)
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
         for one in range(SYMBOLS)
     )
     body = msgspec.json.encode(Tables(1, 1, symbols, rows, (), (), ()))

@@ -17,11 +17,11 @@ from measure import Figure, figure, per_call_ns
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Books
 from spread_scanner.feed.wanted import WantedBooks
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.shm import segment
 from spread_scanner.shm.wants import Wants
 
-PAIRS = len(DIRECTIONS) * SYMBOLS
+PAIRS = len(EXCHANGE_DIRECTIONS) * SYMBOLS
 LOOK_PAIRS = 128  # of one cycle: native/usual.h
 MARGIN_BPS = 100.0  # so that all of them are near
 
@@ -73,7 +73,7 @@ def _look_ns(rig: Rig) -> list[float]:
 
 def _verify(rig: Rig, wants: Wants) -> None:
     """Every pair's distance was said in this second, and is under the threshold."""
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         over = wants.near_bps(source.source_id, rig.now_ns)[:SYMBOLS]
         if not np.all(np.isfinite(over) & (over < 0.0) & (over > -1_000.0)):
             raise RuntimeError(f"{source.label}: not all pairs were said: {over}")

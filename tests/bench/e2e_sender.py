@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from spread_scanner import clock
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.sim.block import BLOCK_FRAMES_MIN, Block, calm
 from spread_scanner.sim.dialects import Dialect, dialects
 from spread_scanner.sim.flood import Subscriber
@@ -164,7 +164,7 @@ def main() -> None:
     universe = Universe(1, options.symbols)
     Market(universe)
     spoken = dialects(universe, set())
-    outlets = [Outlet(source.label, spoken[source.label]) for source in SOURCES]
+    outlets = [Outlet(source.label, spoken[source.label]) for source in EXCHANGE_SOURCES]
     print(json.dumps({outlet.label: outlet.url for outlet in outlets}), flush=True)
     await_subscribers(outlets)
     for outlet in outlets:

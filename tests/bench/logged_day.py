@@ -12,7 +12,7 @@ from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.replay.importing import import_logs
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.symbology.publish import publish
@@ -38,7 +38,7 @@ def settled(folder: Path) -> Settings:
         "".join(
             f'[{source.label}]\nrest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
             "taker_fee_bps = 5.0\n"
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
         )
     )
     settings = config.load(folder / "config", {})
@@ -52,7 +52,7 @@ def tables() -> Tables:
     nothing = (1.0, 1.0, None, None, None, None, False, False)
     listed = tuple(
         InstrumentRow(source.source_id, one, f"C{one}", *nothing)
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
         for one in range(SYMBOLS)
     )
     return Tables(1, 0, names, listed, (), (), ())
@@ -62,9 +62,9 @@ def walked(count: int, begun_ns: int = BEGUN_NS) -> np.ndarray:
     """Ticks of 20,000 a second over all listings, by time; some symbols quote more than others."""
     chance = np.random.default_rng(3)
     ticks = np.zeros(count, TICK_DTYPE)
-    ticks["source_id"] = chance.integers(0, len(SOURCES), count)
+    ticks["source_id"] = chance.integers(0, len(EXCHANGE_SOURCES), count)
     ticks["symbol_id"] = np.minimum(chance.zipf(1.3, count) - 1, SYMBOLS - 1)
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         mine = ticks["source_id"] == source.source_id
         ticks["number"][mine] = np.arange(np.count_nonzero(mine))
     quote = ticks["quote"]
@@ -121,5 +121,5 @@ def import_recorded(settings: Settings, folder: Path) -> Path:
     theirs = msgspec.structs.replace(settings, config=config)
     publish(theirs.generated_dir, Tables(1, 0, symbols, listed, (), (), ()), {})
     log = folder / WAL_FOLDER
-    import_logs([f"{SOURCES[0].label}={data / name}" for name in RECORDINGS], log, theirs)
+    import_logs([f"{EXCHANGE_SOURCES[0].label}={data / name}" for name in RECORDINGS], log, theirs)
     return log

@@ -24,7 +24,7 @@ import orjson
 
 from spread_scanner import clock, config
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, Source
 from spread_scanner.sim.universe import Universe
 
 ENTER_BPS = 60.0
@@ -62,7 +62,7 @@ class Exchanges:
 
 def listings(symbols: int) -> dict[str, list[tuple[str, str]]]:
     """(exchange symbol, symbol) of each source, as the sender's universe has them."""
-    found: dict[str, list[tuple[str, str]]] = {source.label: [] for source in SOURCES}
+    found: dict[str, list[tuple[str, str]]] = {source.label: [] for source in EXCHANGE_SOURCES}
     for listing in Universe(1, symbols).listings:
         if listing.moves:
             found[listing.label].append((listing.exchange_symbol, listing.symbol))
@@ -126,7 +126,7 @@ async def feed(
 def connections(listed: dict[str, list[tuple[str, str]]]) -> list[tuple[Source, Any]]:
     """The connections to make: one a source, several where the exchange limits them."""
     made = []
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         rows = listed.get(source.label, [])
         if not rows:
             continue
@@ -139,14 +139,14 @@ class Comparer:
     """Dicts compared on each quote; `signal` is called with the stamp when a spread opens."""
 
     def __init__(self, signal: Callable[[int], None]) -> None:
-        self._books: Books = {source.label: {} for source in SOURCES}
+        self._books: Books = {source.label: {} for source in EXCHANGE_SOURCES}
         self._over: set[tuple[str, str]] = set()
         self._signal = signal
 
     def take(self, label: str, quote: Quote) -> None:
         symbol, bid, ask, stamp_ns = quote
         self._books[label][symbol] = (bid, ask)
-        for direction in DIRECTIONS:
+        for direction in EXCHANGE_DIRECTIONS:
             if label not in (direction.spot.label, direction.futures.label):
                 continue
             spot = self._books[direction.spot.label].get(symbol)
@@ -228,7 +228,7 @@ def zmq_pipeline(script: Path, symbols: int, rate: float, seconds: float) -> flo
     ):
         quotes, signals = f"ipc://{folder}/quotes", f"ipc://{folder}/signals"
         children = [context.Process(target=_zmq_engine, args=(quotes, signals), daemon=True)]
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             arguments = (source.label, exchanges.urls[source.label], listed[source.label], quotes)
             children.append(context.Process(target=_zmq_feed, args=arguments, daemon=True))
         for child in children:

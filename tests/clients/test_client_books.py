@@ -14,11 +14,13 @@ import httpx
 import pytest
 from test_clients import PYTHON, Client
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 ROOT = Path(__file__).parents[2]
 LEVELS = 20
-LABELS = [source.label for source in SOURCES]  # MEXC spot's with a protobuf that ccxt only names
+LABELS = [
+    source.label for source in EXCHANGE_SOURCES
+]  # MEXC spot's with a protobuf that ccxt only names
 DEADLINE_S = 90.0
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
@@ -57,7 +59,7 @@ def told(control_url: str, label: str, symbol: str) -> list[Any]:
 @pytest.mark.parametrize("label", LABELS)
 def test_ccxt_holds_the_books_that_were_told(control_url: str, tmp_path: Path, label: str) -> None:
     base = control_url.removeprefix("http://").removesuffix("/control")
-    bases = {source.label: f"{base}/{source.label}" for source in SOURCES}
+    bases = {source.label: f"{base}/{source.label}" for source in EXCHANGE_SOURCES}
     client = Client("ccxt_books", label, bases, tmp_path / "errors")
     try:
         symbol = client.read()["symbol"]

@@ -24,7 +24,7 @@ from whole_system import FEEDS, WholeSystem, whole_system
 from bed import until
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.sim.answers import MINUTE_MS, rate
 from spread_scanner.sim.universe import Universe
 
@@ -37,9 +37,9 @@ CLOCK_S = 120.0  # a client's idea of the exchange's time, at most so far from o
 NO_STREAM = {("ccxt", "mexc-spot"), ("ccxt", "mexc-futures")}
 NO_SIZES = {("ccxt", "mexc-futures")}  # the contract tickers have none
 CLIENTS = [
-    *(("ccxt", source.label) for source in SOURCES),
-    *(("binance", source.label) for source in SOURCES[:2]),
-    *(("pybit", source.label) for source in SOURCES[2:4]),
+    *(("ccxt", source.label) for source in EXCHANGE_SOURCES),
+    *(("binance", source.label) for source in EXCHANGE_SOURCES[:2]),
+    *(("pybit", source.label) for source in EXCHANGE_SOURCES[2:4]),
 ]
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
@@ -104,7 +104,7 @@ class Seen(NamedTuple):
 
 
 def sent_by_source(system: WholeSystem) -> dict[str, Quotes]:
-    found: dict[str, Quotes] = {source.label: {} for source in SOURCES}
+    found: dict[str, Quotes] = {source.label: {} for source in EXCHANGE_SOURCES}
     for (label, name), row in system.sent().items():
         found[label][name] = [float(row[k]) for k in ("bid_px", "bid_sz", "ask_px", "ask_sz")]
     return found
@@ -126,7 +126,7 @@ def seen() -> Iterator[Seen]:
         until(lambda: not system.differences(), system.differences)
         rest_sent = sent_by_source(system)
         base = system.control_url.removeprefix("http://").removesuffix("/control")
-        bases = {source.label: f"{base}/{source.label}" for source in SOURCES}
+        bases = {source.label: f"{base}/{source.label}" for source in EXCHANGE_SOURCES}
         clients = {}
         for name, label in CLIENTS:
             client = Client(name, label, bases, folder / f"{name}-{label}.err")

@@ -37,7 +37,7 @@ from otherleg import OtherLeg
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.feed.connection import Connection
-from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, SOURCES, ProcessState
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SOURCE_BY_LABEL, ProcessState
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.shm import segment
 from system import Cut, System, settings_of
@@ -403,7 +403,7 @@ def run(
     `go_on`: to its end, whatever is found on the way. `leave_out`: not the regular looks that would
     find nothing, see idle.py. `of`: another kind of day.
     """
-    labels = (source,) if source else tuple(row.label for row in SOURCES)
+    labels = (source,) if source else tuple(row.label for row in EXCHANGE_SOURCES)
     single = bool(source)
     hours = hours if hours is not None else HOURS[single]
     if faults is None:

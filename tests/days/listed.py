@@ -10,7 +10,7 @@ from loop import VirtualLoop
 from market import Row
 
 from spread_scanner.clock import VirtualClock
-from spread_scanner.schema.enums import DIRECTIONS, SOURCE_BY_LABEL, Direction, Source
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, SOURCE_BY_LABEL, Direction, Source
 from spread_scanner.schema.enums import Exchange as Name
 from spread_scanner.sim import dialects
 from spread_scanner.sim.universe import Listing, Universe
@@ -42,7 +42,7 @@ class Listed:
         if not self._several:
             (label,) = labels
             self.others[label] = next(
-                row for row in DIRECTIONS if label in (row.spot.label, row.futures.label)
+                row for row in EXCHANGE_DIRECTIONS if label in (row.spot.label, row.futures.label)
             )
 
     def _exchange(self, label: str) -> Exchange:
@@ -102,7 +102,7 @@ class Listed:
                     n for n in sorted(coins)
                     if (row.spot.source_id, n) in listed and (row.futures.source_id, n) in listed
                 ))
-                for row in DIRECTIONS
+                for row in EXCHANGE_DIRECTIONS
             ),
             (), (),
         )  # fmt: skip

@@ -10,11 +10,11 @@ import errno
 import socket
 from typing import Any, NamedTuple
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 Info = tuple[int, int, int, str, Any]
 HOLE, NO_ROUTE, MUTE = "hole", "no route", "mute"  # how one does not answer
-_LABELS = [source.label for source in SOURCES]
+_LABELS = [source.label for source in EXCHANGE_SOURCES]
 
 
 class Address(NamedTuple):

@@ -17,10 +17,10 @@ from fault import Fault
 from faults import KINDS, schedule
 from shrink import shrink, story
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
-LABELS = [source.label for source in SOURCES]
+LABELS = [source.label for source in EXCHANGE_SOURCES]
 HERE = Path(__file__).parent
 SEED = os.environ["SPREAD_DAYS_SEED"]
 SOURCE = os.environ.get("SPREAD_DAYS_SOURCE", "")

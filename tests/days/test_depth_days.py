@@ -15,13 +15,15 @@ from mutants import books
 from of_orders import USUAL
 
 from spread_scanner.schema.channels import DEPTH_CHANNELS
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
 SEED = os.environ["SPREAD_DAYS_SEED"]
 SYMBOLS = 6
 LINES = SYMBOLS // USUAL[0]
-CHANNELS = [(source.label, name) for source in SOURCES for name in DEPTH_CHANNELS[source.label]]
+CHANNELS = [
+    (source.label, name) for source in EXCHANGE_SOURCES for name in DEPTH_CHANNELS[source.label]
+]
 
 
 def well(result: Result) -> None:

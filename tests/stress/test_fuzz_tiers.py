@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("fuzz_tiers.py")
@@ -32,7 +32,7 @@ def corpus(folder: Path, source: Source) -> Path:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_fuzzing_finds_no_difference(tmp_path: Path, source: Source) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("no atheris")

@@ -12,7 +12,7 @@ from mexc_frames import aggregated_depth
 
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.registry import adapter_of, depth_adapter_of
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL, Source
 
 ROOT = Path(__file__).parents[2]
 HEADERS = ROOT / "src" / "spread_scanner" / "exchanges" / "native"
@@ -103,7 +103,7 @@ def script(lines: list[str], symbols: Iterable[str], names: list[str]) -> str:
 
 
 @pytest.mark.stress
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_mutated_messages_read_nothing_outside_themselves(harness: Path, source: Source) -> None:
     adapter = adapter_of(source, SourceSettings(rest_url="http://a.test", ws_url="ws://a.test"))
     lines = ["P"] if adapter.binary else [f"T {text}" for text in adapter.templates()]

@@ -16,7 +16,7 @@ from spread_scanner.replay.happenings import (
     StoreLife,
     happenings,
 )
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.schema.log import TICK_DTYPE, RecordKind
 from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_FUNDING_UNKNOWN
 from spread_scanner.symbology import usual
@@ -43,11 +43,11 @@ class LoggedOracle:
         self._rest = [part for one in entries for part in self._parts(one) if _ts(part) is not None]
         self._ticks, self._at_ns = _merged(entries)
         symbols = 1 + max(row.symbol_id for one in self._tables.values() for row in one.symbols)
-        self._quotes = np.zeros((len(SOURCES), symbols), QUOTE_DTYPE)
+        self._quotes = np.zeros((len(EXCHANGE_SOURCES), symbols), QUOTE_DTYPE)
         self._quotes["flags"] = 1
         for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"):
             self._quotes[name] = np.nan
-        self._epochs, self._beats = np.zeros((2, len(SOURCES)), np.int64)
+        self._epochs, self._beats = np.zeros((2, len(EXCHANGE_SOURCES)), np.int64)
         self._switches = Switches()
         self._oracle: Oracle | None = None
         self.until_ns = 2**63 - 1
@@ -196,7 +196,7 @@ def _merged(entries: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         if last.get(cell) == said:
             at_ns[place] = written[place]
         last[cell] = said
-    for source_id in range(len(SOURCES)):
+    for source_id in range(len(EXCHANGE_SOURCES)):
         rows = np.flatnonzero(ticks["source_id"] == source_id)
         at_ns[rows] = np.minimum.accumulate(at_ns[rows][::-1])[::-1]
     return ticks, at_ns

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import Tables, load
 
@@ -443,7 +443,7 @@ def test_a_run_that_reaches_nobody_keeps_the_old_tables(tmp_path: Path, namespac
     (folder / "exchanges.toml").write_text(
         "".join(
             f'[{source.label}]\nrest_url = "http://127.0.0.1:9"\nws_url = "ws://127.0.0.1:9"\n'
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
         )
     )
     publish(tmp_path / "generated", Tables(7, 0, (), (), (), (), ()), {})

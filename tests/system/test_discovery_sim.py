@@ -21,6 +21,8 @@ import pytest
 
 from spread_scanner.schema.enums import (
     DIRECTIONS,
+    EXCHANGE_DIRECTIONS,
+    EXCHANGE_SOURCES,
     SOURCE_BY_LABEL,
     SOURCES,
     Market,
@@ -160,7 +162,7 @@ def test_funding_of_all_four_lands_in_shared_memory(
         assert found.code == 0, found.log
         now_ns = time.time_ns()
         assert found.summary["generation"] == ran.summary["generation"]
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             if source.market is not Market.FUTURES:
                 continue
             listed = place.tables.of_source(source.source_id)
@@ -255,7 +257,7 @@ def test_the_quirks_land_where_they_belong(finished: tuple[Place, Ran]) -> None:
     assert {"1INCH-USDT", "0G-USDT", "4-USDT", "2Z-USDT", "币安人生-USDT"} <= set(rows)
     assert "okx" not in rows["AI-USDT"]
     clashes = {row["direction"] for row in ran.summary["quarantined"]}
-    assert clashes == {way.label for way in DIRECTIONS if "okx" in way.label}
+    assert clashes == {way.label for way in EXCHANGE_DIRECTIONS if "okx" in way.label}
     assert {row["symbol"] for row in ran.summary["quarantined"]} == {"AI-USDT"}
     assert "binance-spot HALTEDUSDT: not trading: BREAK" in place.report
     assert "binance-futures BTCUSDT_261225: contract type current-quarter" in place.report
@@ -298,7 +300,7 @@ def test_quiet_listings_are_kept_and_named_or_dropped_on_request(
 
 
 def named_pairs() -> list[tuple[Any, str, str]]:
-    by_label = {way.label: way for way in DIRECTIONS}
+    by_label = {way.label: way for way in EXCHANGE_DIRECTIONS}
     return [(by_label[label], spot, futures) for label, spot, futures in true_pairs()]
 
 
@@ -329,7 +331,7 @@ def test_refused_listings_are_dropped_and_the_rest_of_their_batch_goes_on(own_si
 
 
 def touches(row: tuple[str, str, str], listings: dict[str, str]) -> bool:
-    way = next(way for way in DIRECTIONS if way.label == row[0])
+    way = next(way for way in EXCHANGE_DIRECTIONS if way.label == row[0])
     return listings.get(way.spot.label) == row[1] or listings.get(way.futures.label) == row[2]
 
 
@@ -341,7 +343,7 @@ def test_ids_stay_while_symbols_come_and_go(own_sim: Sim) -> None:
     assert place.run("--no-validate").code == 0
     assert place.tables.generation == 2
     assert {row.symbol: row.symbol_id for row in place.tables.symbols} == first
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         own_sim.do(do="delist", source=source.label, symbol="ETH-USDT")
     assert place.run("--no-validate").code == 0
     third = {row.symbol: row.symbol_id for row in place.tables.symbols}

@@ -22,7 +22,7 @@ from whole_system import told_apart
 
 from bed import until
 from spread_scanner import clock
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, ProcessState, QuoteFlag
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL, ProcessState, QuoteFlag
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing, segment
 from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.connections import Connections
@@ -32,7 +32,7 @@ from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 ROOT = Path(__file__).parents[2]
-LABELS = [source.label for source in SOURCES]
+LABELS = [source.label for source in EXCHANGE_SOURCES]
 SEEDS = range(1, 11 if os.environ.get("SPREAD_STRESS") == "long" else 2)
 DEADLINE_S = 30.0
 # Minutes as shipped, seconds here; the days (tests/days) live the shipped ones.

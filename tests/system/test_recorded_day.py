@@ -55,8 +55,9 @@ from spread_scanner.schema import costs
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
+    EXCHANGE_DIRECTIONS,
+    EXCHANGE_SOURCES,
     SOURCE_BY_LABEL,
-    SOURCES,
     QuoteFlag,
     SignalKind,
 )
@@ -88,7 +89,7 @@ class Day(NamedTuple):
         """The directions that it makes."""
         return [
             direction.label
-            for direction in DIRECTIONS
+            for direction in EXCHANGE_DIRECTIONS
             if direction.spot.label in self.spot_sources
             and direction.futures.label in self.futures_sources
         ]
@@ -366,7 +367,7 @@ def subscribed(system: WholeSystem) -> bool:
     return all(
         system.health.read(source.process).counters["subscribes"]
         >= len(system.tables.of_source(source.source_id))
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
     )
 
 

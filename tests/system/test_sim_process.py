@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bed import until
 from spread_scanner import config
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
@@ -249,7 +249,7 @@ def check_intervals(
 ) -> None:
     """Every interval's first quotes stand over the threshold, its end does not, peaks agree."""
     by_symbol = {(row["source"], row["symbol"]): key for key, row in last.items()}
-    legs = {d.label: (d.spot.label, d.futures.label) for d in DIRECTIONS}
+    legs = {d.label: (d.spot.label, d.futures.label) for d in EXCHANGE_DIRECTIONS}
     rows = [json.loads(line) for line in truth.read_text().splitlines()]
     intervals = [row for row in rows if "start_ns" in row and "direction" in row]
     assert len(intervals) >= 12
@@ -271,7 +271,7 @@ def check_intervals(
         bids = [bid for number, (bid, _) in futures.items() if first[1] <= number <= end[1]]
         assert row["peak_bps"] <= gross(min(asks), max(bids)) + 1e-9
     still_open = {(row["direction"], row["symbol"]) for row in intervals if row["end_ns"] is None}
-    for direction in DIRECTIONS:
+    for direction in EXCHANGE_DIRECTIONS:
         for (label, symbol), key in by_symbol.items():
             other = by_symbol.get((direction.futures.label, symbol))
             if label == direction.spot.label and other is not None and "#" not in symbol:
@@ -297,7 +297,7 @@ def test_the_config_that_it_writes_is_one_that_the_product_reads(tmp_path: Path)
         settings = config.load(folder, environ={})
 
         assert settings.exchanges["okx-spot"].rest_url == sim.sources["okx-spot"]["rest_url"]
-        for direction in DIRECTIONS:
+        for direction in EXCHANGE_DIRECTIONS:
             enter = settings.directions.thresholds(direction.label, "BTC-USDT").enter_bps
             spot = settings.exchanges[direction.spot.label]
             futures = settings.exchanges[direction.futures.label]

@@ -22,7 +22,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.enums import SOURCES, SignalKind
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SignalKind
 from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import Health
 from spread_scanner.view.signals import SignalTail
@@ -30,7 +30,7 @@ from spread_scanner.view.signals import SignalTail
 pytestmark = pytest.mark.timeout(240)
 DEADLINE_S = 90.0
 ASLEEP_S = 12  # the supervisor takes a process for hung after 10 s
-AWARE = (*(source.process for source in SOURCES), "spread-engine", "spread-tracker")
+AWARE = (*(source.process for source in EXCHANGE_SOURCES), "spread-engine", "spread-tracker")
 RUN = "from spread_scanner.{} import main; main()"
 
 
@@ -138,7 +138,7 @@ def test_no_signal_rests_on_a_quote_from_before_the_sleep(machine: Machine) -> N
         SignalTail.attach(machine.namespace) as tail,
         Health.attach(machine.namespace) as health,
     ):
-        machine.do(*({"do": "half-open", "source": source.label} for source in SOURCES))
+        machine.do(*({"do": "half-open", "source": source.label} for source in EXCHANGE_SOURCES))
         before = {name: health.read(name) for name in AWARE}
         woke_ns = machine.sleep()
         until(

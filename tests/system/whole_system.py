@@ -24,6 +24,7 @@ from spread_scanner import clock, config
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
     DIRECTIONS,
+    EXCHANGE_SOURCES,
     SOURCES,
     ProcessState,
     SignalKind,
@@ -42,7 +43,7 @@ from spread_scanner.tracker.opportunity import Reason
 from spread_scanner.view.signals import SignalTail
 
 DEADLINE_S = 90.0  # on conditions; a busy machine may need it, a good run does not
-FEEDS = tuple(source.process for source in SOURCES)
+FEEDS = tuple(source.process for source in EXCHANGE_SOURCES)
 ENGINE, TRACKER = "spread-engine", "spread-tracker"
 STAYING = (*FEEDS, ENGINE, TRACKER)
 MS = 1_000_000

@@ -8,7 +8,7 @@ import pytest
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.shminit import making
@@ -41,7 +41,7 @@ class Bed:
             "\n".join(
                 f'[{source.label}]\nrest_url = "http://127.0.0.1:1"\n'
                 f'ws_url = "ws://127.0.0.1:1"\ntaker_fee_bps = 5.0\n'
-                for source in SOURCES
+                for source in EXCHANGE_SOURCES
             ),
             encoding="utf-8",
         )

@@ -11,7 +11,7 @@ from spread_scanner.config import files, restart
 from spread_scanner.errors import ConfigError
 from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 SHIPPED = Path(__file__).parents[2] / "config"
 
@@ -304,7 +304,7 @@ def test_a_url_that_cannot_be_dialled_is_found_at_load(folder: Path, key: str, r
     assert getattr(config.load(folder, environ={variable: good}).exchanges["okx-spot"], key) == good
 
 
-@pytest.mark.parametrize("label", [source.label for source in SOURCES])
+@pytest.mark.parametrize("label", [source.label for source in EXCHANGE_SOURCES])
 def test_a_channel_that_a_source_has_not_is_found_at_load(folder: Path, label: str) -> None:
     variable = f"SPREAD_EXCHANGES__{label.upper().replace('-', '_')}__CHANNEL"
     with pytest.raises(ConfigError, match=rf"{label}\.channel.*{CHANNELS[label][0]}"):

@@ -137,7 +137,7 @@ class Sampling:
         folder = self._process.settings.data_dir / WAL_FOLDER
         if folder.is_dir():
             sizes = self._store.num_sources, self._store.max_symbols
-            loaded = tables.load_for(self._process.settings.generated_dir, self._store.max_symbols)
+            loaded = tables.load_for(self._process.settings.generated_dir, *sizes)
             self._logged = LoggedSeconds(folder, self._store.clock, loaded, sizes)
             self._past = self._warmed(self._logged)
 
@@ -169,7 +169,9 @@ class Sampling:
             self._last = max(self._last, self._warmed_s)
 
     def _made(self, settings: Settings) -> Knowledge:
-        loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
+        loaded = tables.load_for(
+            settings.generated_dir, self._store.num_sources, self._store.max_symbols
+        )
         covered = covered_by(loaded, self._store.num_sources, self._store.max_symbols)
         return Knowledge(covered, settings.config.spread_analyst, self._analysis)
 

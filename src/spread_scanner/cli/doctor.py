@@ -32,7 +32,7 @@ from spread_scanner.runtime import dial_loop, trust, ws
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.schema.version import version
@@ -264,7 +264,7 @@ def reachable(settings: Settings) -> list[Check]:
         trust.system_has_any()
     except ConfigError as error:
         return [Check("certificates", FAIL, str(error), "let this user read them")]
-    enabled = [source for source in SOURCES if settings.exchanges[source.label].enabled]
+    enabled = [source for source in EXCHANGE_SOURCES if settings.exchanges[source.label].enabled]
     with Gates(settings.config.system.namespace) as gates:
         return dial_loop.run(_reach_all(settings, enabled, gates))
 

@@ -29,7 +29,7 @@ from spread_scanner.schema.counters import (
 )
 from spread_scanner.schema.enums import (
     DIRECTIONS,
-    SOURCES,
+    EXCHANGE_SOURCES,
 )
 from spread_scanner.schema.names import PROCESSES
 
@@ -97,10 +97,10 @@ def _settings() -> Iterator[str]:
     for field in fields:
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             yield from _section(f"[{field.encode_name}]", field.type)
-    sources = ", ".join(f"`{source.label}`" for source in SOURCES)
+    sources = ", ".join(f"`{source.label}`" for source in EXCHANGE_SOURCES)
     yield (
         "A section named after one feed, for example "
-        f"`[{SOURCES[0].process}]`, holds keys of `[feed]` for that feed alone.\n"
+        f"`[{EXCHANGE_SOURCES[0].process}]`, holds keys of `[feed]` for that feed alone.\n"
     )
     yield "## exchanges.toml\n"
     yield f"One section per source: {sources}.\n"
@@ -109,7 +109,7 @@ def _settings() -> Iterator[str]:
     labels = ", ".join(f"`{direction.label}`" for direction in DIRECTIONS)
     yield (
         "A direction is named by the exchange of the spot leg, then that of the perpetual: "
-        f"{labels}.\n"
+        f"{labels}. Those from pools of Solana are disabled unless `enabled` is set for them.\n"
     )
     yield from _section("[defaults]", config.Thresholds)
     yield (

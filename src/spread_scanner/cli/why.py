@@ -7,14 +7,14 @@ from rich.text import Text
 
 from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_DIRECTIONS
 from spread_scanner.schema.figures import grouped, plain
 from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.spreads import Spread
 
-WAY = max(len(one.label) for one in DIRECTIONS)
+WAY = max(len(one.label) for one in EXCHANGE_DIRECTIONS)
 SHORT = 20  # of what a present spread means: as much as there is room for behind its figures
 # Flags that their names do not say to a person.
 _FLAGS = {

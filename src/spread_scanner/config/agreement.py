@@ -26,7 +26,7 @@ from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import ALERTS, DISCOVERY, GATEWAY
 
@@ -44,7 +44,7 @@ SYMBOL_MEANS = "BASE-QUOTE in capitals, for example BTC-USDT"
 
 def check_sources(labels: Iterable[str], path: Path) -> None:
     """Sections of exchanges.toml, before anybody asks what they lack."""
-    known = {source.label for source in SOURCES}
+    known = {source.label for source in EXCHANGE_SOURCES}
     for label in labels:
         if label not in known:
             _fail(path, label, f"a source: {', '.join(sorted(known))}")
@@ -61,7 +61,7 @@ def check_agreement(settings: Settings) -> None:
                 f"{label}.fee_tier",
                 f"one of {', '.join(source.fee_tiers_bps) or 'fee_tiers_bps, which is empty'}",
             )
-    if missing := {source.label for source in SOURCES} - set(settings.exchanges):
+    if missing := {source.label for source in EXCHANGE_SOURCES} - set(settings.exchanges):
         _fail(
             folder / "exchanges.toml",
             sorted(missing)[0],

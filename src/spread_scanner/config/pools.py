@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from spread_scanner.schema.enums import Source
+from spread_scanner.schema.pools import PROGRAM_SOURCES
+
 KEY_PLACE = "{key}"
 POOL_QUOTES = ("USDT", "USDC")  # what prices are in; the first that a pool has is its quote
 
@@ -119,6 +122,12 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
     reference_quote: Annotated[
         float, Meta(gt=0, le=1e9, description="Size that best bid and ask are for.")
     ] = 1_000.0
+    network_fee_lamports: Annotated[
+        int, Meta(ge=0, le=10**12, description="What the network takes for a swap; 1e9 are a SOL.")
+    ] = 5_000
+    priority_fee_lamports: Annotated[
+        int, Meta(ge=0, le=10**12, description="What is paid besides to be served early.")
+    ] = 100_000
     ladder_quote: Annotated[
         list[Annotated[float, Meta(gt=0, le=1e9)]],
         Meta(min_length=1, max_length=20, description="Sizes of the ladder, ascending."),
@@ -146,6 +155,20 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
     def asked(self) -> Iterator[tuple[str, ProviderSettings]]:
         """The providers that are not left out, by their names."""
         return ((name, one) for name, one in self.providers.items() if one.enabled)
+
+    def of_source(self, source: Source) -> Iterator[tuple[str, PoolEntry]]:
+        """Those that are the source's market, by their keys."""
+        return (row for row in self.wanted() if PROGRAM_SOURCES[row[1].program] == source)
+
+    def symbols(self, source: Source) -> set[str]:
+        """What the source quotes: what its pools trade, and in USDT whatever they have in USDC."""
+        traded = {
+            symbol_of([self.mints[mint].coin for mint in entry.mints])
+            for _, entry in self.of_source(source)
+        }
+        known = {symbol for symbol in traded if symbol is not None}
+        bases = {symbol.removesuffix("-USDC") for symbol in known if symbol.endswith("-USDC")}
+        return known | {f"{base}-USDT" for base in bases}
 
     @property
     def runs(self) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from spread_scanner.config.pools import KEY_PLACE, POOL_QUOTES, PoolSettings, ProviderSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.enums import SOURCES, Market
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Market
 from spread_scanner.schema.pools import POOLS_MAX
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -19,7 +19,7 @@ _KEY_BYTES = 32
 _KEY_MEANS = "a key of Solana: 32 bytes, written in the letters and digits of base58"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _URL_MEANS = "a URL with a host, without blanks; {key} stands where the key belongs"
-_SPOT = [source.label for source in SOURCES if source.market is Market.SPOT]
+_SPOT = [source.label for source in EXCHANGE_SOURCES if source.market is Market.SPOT]
 
 
 def check_pools(settings: PoolSettings, path: Path) -> None:

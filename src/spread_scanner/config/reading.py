@@ -29,7 +29,7 @@ from spread_scanner.config.settings import (
 )
 from spread_scanner.config.wrong import dotted, first_wrong
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import PROCESSES, SHM_INIT
 
 FEEDS = "feed-<source>"  # what the sections of single feeds are called in lists
@@ -242,7 +242,7 @@ def _config(raw: dict[str, Any], path: Path) -> Config:
     for name, section in raw.items():
         if name in ("feeds", FEEDS):
             raise ConfigError("unknown section", file=path, key=name, allowed=FEEDS)
-        is_feed = any(source.process == name for source in SOURCES)
+        is_feed = any(source.process == name for source in EXCHANGE_SOURCES)
         (sections if is_feed else rest)[name] = section
     config = _convert(rest, Config, path)
     feeds = {}

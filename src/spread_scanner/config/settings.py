@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from spread_scanner.config.pools import PoolSettings
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, Source
 from spread_scanner.schema.names import FEED_SOLANA
 
 Namespace = Annotated[
@@ -35,7 +36,14 @@ class System(Struct, forbid_unknown_fields=True, frozen=True):
         Namespace,
         Meta(description="Prefix of every shared-memory segment; one system per namespace."),
     ] = "spread"
-    num_sources: Annotated[int, Meta(ge=8, le=64, description="Rows of the price store.")] = 8
+    num_sources: Annotated[
+        int,
+        Meta(
+            ge=8,
+            le=64,
+            description="Rows of the price store: 8 for the exchanges, 12 with pools as sources.",
+        ),
+    ] = 8
     max_symbols: Annotated[
         int, Meta(ge=64, le=16_384, description="Symbols the price store holds.")
     ] = 1_024
@@ -1129,8 +1137,12 @@ class Directions(Struct, forbid_unknown_fields=True, frozen=True):
     symbols: Symbols = field(default_factory=Symbols)
 
     def thresholds(self, direction: str, symbol: str) -> Thresholds:
-        """Of one pair: the defaults, then its direction's, its symbol's, its own overrides."""
+        """Of one pair: the defaults, then its direction's, its symbol's, its own overrides. One
+        from pools is disabled by default."""
         merged = msgspec.structs.asdict(self.defaults)
+        way = DIRECTION_BY_LABEL.get(direction)
+        if way is not None and way.spot.exchange.by_pools:
+            merged["enabled"] = False
         overrides = (
             self.direction.get(direction),
             self.symbol.get(symbol),
@@ -1177,6 +1189,19 @@ class Settings(Struct, frozen=True):
             return self.feed(process.removeprefix("feed-")).cpus
         section = getattr(self.config, process.replace("-", "_"), None)
         return list(getattr(section, "cpus", ()))
+
+    def runs(self, source: Source) -> bool:
+        """Whether anybody is to write this source: of pools, where the store has a row for it."""
+        if source.exchange.by_pools:
+            fits = source.source_id < self.config.system.num_sources
+            return fits and self.pools.enabled and any(self.pools.of_source(source))
+        return self.exchanges[source.label].enabled
+
+    def fee_bps(self, source: Source, symbol: str) -> float:
+        """Taker fee of one fill; pools have theirs in their prices. symbology.fees has the rest."""
+        if source.exchange.by_pools:
+            return 0.0
+        return self.exchanges[source.label].fee_bps(symbol)
 
     @property
     def simulated(self) -> bool:

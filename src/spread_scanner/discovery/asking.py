@@ -22,7 +22,7 @@ from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.runtime import trust
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.rest import Patience, RestClient
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.figures import plain
 
 NO_VALIDATION = Validation({}, [], {})
@@ -45,7 +45,7 @@ def enabled_adapters(settings: Settings) -> list[Adapter]:
     """One per source that is not switched off."""
     return [
         adapter_of(source, settings.exchanges[source.label])
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
         if settings.exchanges[source.label].enabled
     ]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from spread_scanner.discovery.answers import Listed
 from spread_scanner.discovery.identity import Identity
 from spread_scanner.discovery.legs import Leg
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_DIRECTIONS
 from spread_scanner.symbology.tables import (
     DirectionRow,
     FundingRow,
@@ -35,13 +35,20 @@ class Placed(NamedTuple):
 
 
 def placed(
-    verdicts: Iterable[Identity], max_symbols: int, previous: Tables | None, *, keep: bool = False
+    verdicts: Iterable[Identity],
+    max_symbols: int,
+    previous: Tables | None,
+    *,
+    rates: Iterable[Leg] = (),
+    keep: bool = False,
 ) -> Placed:
-    """Most directions first; among equals those that hold a place already, then by name.
+    """Those of `rates`, which need no pair, then most directions first; among equals those that
+    hold a place already, then by name.
 
     With `keep` nobody who holds a place loses it.
     """
     counts = Counter(row.pair.symbol for row in verdicts if not row.reason)
+    counts.update({leg.symbol: len(DIRECTIONS) for leg in rates})
     held = {row.symbol for row in previous.symbols} if previous is not None else set()
     order = sorted(counts, key=lambda symbol: (-counts[symbol], symbol not in held, symbol))
     if keep:
@@ -92,15 +99,18 @@ def tables_of(
     listed: Sequence[Listed],
     quiet: Collection[tuple[int, str]],
     stamp: tuple[int, int],
+    rates: Iterable[Leg] = (),
 ) -> Tables:
-    """The set to publish; `stamp` is its generation and its wall time in ns."""
+    """The set to publish; `stamp` is its generation and its wall time in ns. `rates` are in it
+    without a pair."""
     ids = placed.ids
     pairs = [row.pair for row in verdicts if not row.reason and row.pair.symbol in ids]
-    legs = {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
+    legs = {leg.key: leg for leg in rates if leg.symbol in ids}
+    legs |= {leg.key: leg for pair in pairs for leg in (pair.spot, pair.futures)}
     by_symbol = {leg.symbol: leg for leg in legs.values()}
-    members: dict[int, list[int]] = {row.direction_id: [] for row in DIRECTIONS}
+    members: dict[int, list[int]] = {row.direction_id: [] for row in EXCHANGE_DIRECTIONS}
     for pair in pairs:
-        members[pair.direction.direction_id].append(ids[pair.symbol])
+        members.setdefault(pair.direction.direction_id, []).append(ids[pair.symbol])
     instruments = tuple(
         _instrument(leg, ids[leg.symbol], leg.key in quiet)
         for leg in sorted(legs.values(), key=lambda leg: (leg.source, ids[leg.symbol]))
@@ -113,7 +123,9 @@ def tables_of(
             for symbol, id_ in sorted(ids.items(), key=lambda item: item[1])
         ),
         instruments=instruments,
-        directions=tuple(DirectionRow(id_, tuple(sorted(row))) for id_, row in members.items()),
+        directions=tuple(
+            DirectionRow(id_, tuple(sorted(row))) for id_, row in sorted(members.items())
+        ),
         funding=_funding(legs.values(), ids, listed),
         quarantine=tuple(
             QuarantineRow(row.pair.direction.direction_id, row.pair.symbol, row.reason)
@@ -138,6 +150,7 @@ def _instrument(leg: Leg, symbol_id: int, quiet: bool) -> InstrumentRow:
         min_notional=leg.min_notional,
         quiet=quiet,
         last_known=leg.last_known,
+        network_fee_bps=leg.network_fee_bps,
     )
 
 

@@ -51,6 +51,8 @@ def check(
 def _reason(leg: Leg, heard: Heard, settings: Settings) -> str:
     """Why a leg is left out, or empty."""
     section = settings.config.pair_discovery
+    if leg.source.exchange.by_pools:  # nobody was asked
+        return ""
     if heard.state is Hearing.REFUSED and not section.keep_refused:
         return f"refused by the websocket: {heard.refusal}"
     if heard.state is not Hearing.QUOTED and not (leg.quoted or leg.last_known):

@@ -63,7 +63,9 @@ def refresh(settings: Settings, options: Options) -> FundingSummary:
     every_s = settings.config.pair_discovery.funding_every_s
     namespace = settings.config.system.namespace
     with FundingTable.attach(namespace, timeout_s=0.0) as table:
-        loaded = tables.load_for(settings.generated_dir, table.layout.max_symbols)
+        loaded = tables.load_for(
+            settings.generated_dir, table.layout.num_sources, table.layout.max_symbols
+        )
         if options.due and (not every_s or _asked_s_ago(table) < DUE_SHARE * every_s):
             return {"generation": loaded.generation, "asked": False, "sources": {}}
         with table.writer() as writer, Bars(Console(stderr=True)) as bars:

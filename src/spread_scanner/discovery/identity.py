@@ -84,6 +84,8 @@ def _judge(
     band_pct = bands.get(pair.symbol, settings.config.pair_discovery.identity_band_pct)
     found = _measured(pair, samples)
     if not 0 < found.ratio < math.inf:
+        if pair.spot.source.exchange.by_pools and math.isnan(found.spot_mid):
+            return Identity(pair, *found[:3], band_pct, "the mints that pools.toml names", "")
         last_known = pair.spot.last_known or pair.futures.last_known
         if last_known and (pair.direction.direction_id, pair.symbol) in trusted:
             basis = "the previous tables, since there is no price now"

@@ -38,6 +38,7 @@ class Leg(NamedTuple):
     quoted: bool  # REST has at least one side
     why: str  # how the name and multiplier came about, where that needs a word
     last_known: bool = False
+    network_fee_bps: float = 0.0  # of each fill, whatever its size
 
     @property
     def key(self) -> tuple[int, str]:
@@ -243,6 +244,7 @@ def _leg_again(row: InstrumentRow, symbol: str, base: str) -> Leg:
         quoted=False,
         why="as in the previous tables",
         last_known=True,
+        network_fee_bps=row.network_fee_bps,
     )
 
 

@@ -15,7 +15,7 @@ from spread_scanner.discovery.identity import Identity
 from spread_scanner.discovery.legs import Candidate, LeftOut
 from spread_scanner.discovery.report import DISABLED, OK, Findings
 from spread_scanner.discovery.validate import Hearing, Validation
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.lots import LotFlag
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, idle_settings
@@ -70,9 +70,7 @@ def states_of(
     doubted: Mapping[str, str],
 ) -> dict[str, str]:
     """Of every source: ok, disabled, or in which way it was away."""
-    states = {
-        source.label: DISABLED for source in SOURCES if not settings.exchanges[source.label].enabled
-    }
+    states = {source.label: DISABLED for source in EXCHANGE_SOURCES if not settings.runs(source)}
     for row in listed:
         label = row.source.label
         kept = len(tables.of_source(row.source.source_id))

@@ -41,6 +41,7 @@ from spread_scanner.discovery.legs import (
     rules_of,
     select,
 )
+from spread_scanner.discovery.pooled import pool_sources, rates
 from spread_scanner.discovery.report import Findings
 from spread_scanner.discovery.run import Before
 from spread_scanner.discovery.show import Bars
@@ -85,24 +86,28 @@ async def look(
             await answers.ask_rest(adapters, desks, listed, done)
         bars.clear()
         found = select(listed, settings, previous)
-        pairs = _candidates(
-            found, new, listed, previous, {row.source.source_id for row in adapters}
-        )
+        sources = (*(row.source for row in adapters), *pool_sources(settings))
+        enabled = {source.source_id for source in sources}
+        pairs = _candidates(found, new, listed, previous, enabled)
         if not pairs:
             return QuickLook(None, names, looks)
         validation, validated = await listen(settings, options, adapters, pairs, gates, bars)
     checked = check(legs_of(pairs), validation, settings, Doubts({}, {}, now_ns, 100.0, 0.0))
-    enabled = [row.source.source_id for row in adapters]
     pairs = [pair for pair in pairs_of(checked.legs, enabled) if _has(pair, new)]
     verdicts = judge(pairs, samples_of(checked.legs, validation), settings, previous)
     carried = _carried(previous, listed)
-    placed = assembly.placed([*carried, *verdicts], _room(settings), previous, keep=True)
+    needed = rates(kept_legs(previous, listed), settings)
+    placed = assembly.placed(
+        [*carried, *verdicts], _room(settings), previous, rates=needed, keep=True
+    )
     if not any(not row.reason and row.pair.symbol in placed.ids for row in verdicts):
         return QuickLook(None, names, looks)
     stamp = (before.generation, clock.wall_ns())
     tables = _added(
         previous,
-        assembly.tables_of([*carried, *verdicts], placed, listed, _quiet(previous, checked), stamp),
+        assembly.tables_of(
+            [*carried, *verdicts], placed, listed, _quiet(previous, checked), stamp, needed
+        ),
     )
     findings = Findings(
         tables=tables,

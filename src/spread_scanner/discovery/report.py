@@ -165,6 +165,7 @@ def summary(findings: Findings) -> DiscoverySummary:
                 "left_out": left[source.label],
             }
             for source in SOURCES
+            if source.label in findings.states
         },
     }
 
@@ -206,7 +207,7 @@ def _own_report(findings: Findings) -> str:
     head = [
         f"Generation {tables.generation}, {created}",
         f"{numbers['symbols']} symbols, {numbers['instruments']} listings, "
-        f"{numbers['pairs']} pairs in {len(DIRECTIONS)} directions, "
+        f"{numbers['pairs']} pairs in {len(numbers['directions'])} directions, "
         f"{len(tables.quarantine)} pairs quarantined",
         f"Websocket validation: {findings.validated}",
     ]

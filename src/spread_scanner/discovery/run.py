@@ -26,6 +26,7 @@ from spread_scanner.discovery.checking import check
 from spread_scanner.discovery.doubts import doubt_lists, doubts_of
 from spread_scanner.discovery.identity import judge
 from spread_scanner.discovery.legs import pairs_of, select, unpaired
+from spread_scanner.discovery.pooled import charged, listed_pools, rates
 from spread_scanner.discovery.report import Findings
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import ExchangeError
@@ -54,23 +55,27 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
         listed = await ask(settings, options, adapters, gates, bars)
         somebody(listed)
         doubt_lists(doubts, listed)
-        enabled = [adapter.source.source_id for adapter in adapters]
-        legs, left_out, symbols = select(listed, settings, previous)
-        pairs = pairs_of(legs, enabled)
-        left_out += unpaired(legs, pairs)
+        listed += listed_pools(settings)
+        enabled = [row.source.source_id for row in listed]
+        selected, left_out, symbols = select(listed, settings, previous)
+        legs, uncharged = charged(selected, settings)
+        pairs, needed = pairs_of(legs, enabled), rates(legs, settings)
+        left_out += [*uncharged, *unpaired([leg for leg in legs if leg not in needed], pairs)]
         validation, validated = await listen(settings, options, adapters, pairs, gates, bars)
     checked = check(legs_of(pairs), validation, settings, doubts)
     pairs = pairs_of(checked.legs, enabled)
     left_out += checked.left_out + unpaired(checked.legs, pairs, " is left after validation")
     verdicts = judge(pairs, samples_of(checked.legs, validation), settings, previous)
-    placed = assembly.placed(verdicts, settings.config.system.max_symbols, previous)
+    room = settings.config.system.max_symbols
+    placed = assembly.placed(verdicts, room, previous, rates=needed)
     if not placed.ids:
         raise ExchangeError("no pair is left to publish", left_out=len(left_out))
     left_out += outcome.displaced(pairs, verdicts, placed)
     quiet = {leg.key for leg in checked.quiet}
     stamp = (before.generation, clock.wall_ns())
     tables = msgspec.structs.replace(
-        assembly.tables_of(verdicts, placed, listed, quiet, stamp), asked_wall_ns=asked_ns
+        assembly.tables_of(verdicts, placed, listed, quiet, stamp, needed),
+        asked_wall_ns=asked_ns,
     )
     used = {(row.source_id, row.exchange_symbol) for row in tables.instruments}
     findings = Findings(

@@ -22,8 +22,9 @@ from spread_scanner.schema import costs, freshness
 from spread_scanner.schema.enums import DIRECTIONS, Direction
 from spread_scanner.schema.lots import MINIMUM_UNKNOWN
 from spread_scanner.schema.records import SIGNAL_MINIMUM_UNKNOWN
+from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.rates import FundingRates
-from spread_scanner.symbology.tables import LotRow, Tables
+from spread_scanner.symbology.tables import LotRow, Tables, check_sources
 from spread_scanner.symbology.usual import pair_keys
 
 IDLES = ("spin", "spin-park", "park")  # by the loop's number
@@ -154,6 +155,8 @@ def plan(
     lots = tables.lots_by_pair()
     members = sorted(_members(settings, tables, names))
     pairs = empty_pairs(len(members))
+    fees = FillFees(settings, tables.instruments)
+    check_sources(tables, settings.config.system.num_sources)
     for pair, (direction_id, symbol_id, quarantined) in zip(pairs, members, strict=True):
         if not 0 <= symbol_id < max_symbols:
             raise TableError(
@@ -164,6 +167,7 @@ def plan(
         direction = DIRECTIONS[direction_id]
         pair["quarantined"] = quarantined
         _fill(pair, settings, direction, symbol_id, names[symbol_id], max_symbols)
+        _charge(pair, fees, direction, symbol_id, names[symbol_id])
         _limit(pair, lots.get((direction_id, symbol_id)))
     contracts = Contracts.of(pairs)
     expected = Carrying(contracts, rates, settings.config.spread_engine, clock.wall_ns()).all()
@@ -197,8 +201,7 @@ def _members(
     enabled = [
         direction
         for direction in DIRECTIONS
-        if settings.exchanges[direction.spot.label].enabled
-        and settings.exchanges[direction.futures.label].enabled
+        if settings.runs(direction.spot) and settings.runs(direction.futures)
     ]
     allowed = {direction.direction_id for direction in enabled}
     ids = tables.symbol_ids()
@@ -219,6 +222,15 @@ def _members(
         if all(leg in listed for leg in legs):
             seen.add(key)
             yield (*key, True)
+
+
+def _charge(
+    pair: np.void, fees: FillFees, direction: Direction, symbol_id: int, symbol: str
+) -> None:
+    """What its fills cost."""
+    fee_bps = fees.bps(direction.spot, symbol_id, symbol)
+    pair["spot_fee_bps"] = fee_bps
+    pair["fees_bps"] = costs.fees_bps(fee_bps, fees.bps(direction.futures, symbol_id, symbol))
 
 
 def _limit(pair: np.void, rules: LotRow | None) -> None:
@@ -245,9 +257,6 @@ def _fill(
 ) -> None:
     spot, futures = direction.spot, direction.futures
     thresholds = settings.directions.thresholds(direction.label, symbol)
-    fee_bps = settings.exchanges[spot.label].fee_bps(symbol)
-    pair["spot_fee_bps"] = fee_bps
-    pair["fees_bps"] = costs.fees_bps(fee_bps, settings.exchanges[futures.label].fee_bps(symbol))
     pair["usual_bps"] = pair["parity_usual_bps"] = pair["close_bps"] = np.nan
     pair["at_parity"] = thresholds.close_at == "parity"
     pair["enter_bps"] = thresholds.enter_bps

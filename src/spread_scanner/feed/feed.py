@@ -78,8 +78,8 @@ class Feed:
         self._process = process
         self._source = source
         self._writer = writer
-        self._max_symbols = store.max_symbols
-        loaded = tables.load_for(settings.generated_dir, store.max_symbols)
+        self._sizes = store.num_sources, store.max_symbols
+        loaded = tables.load_for(settings.generated_dir, *self._sizes)
         self._halts = Halts(
             process,
             announced.path_of(settings, source),
@@ -389,7 +389,7 @@ class Feed:
         mine = settings.exchanges[self._source.label]
         if not mine.enabled:
             return self._leave
-        loaded = tables.load_for(settings.generated_dir, self._max_symbols)
+        loaded = tables.load_for(settings.generated_dir, *self._sizes)
         instruments = instruments_of(loaded, self._source)
         adapter = adapter_of(self._source, mine)
         decoder_of(adapter, instruments)

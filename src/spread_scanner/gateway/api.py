@@ -31,7 +31,7 @@ from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.runtime import background
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, directions_within
 from spread_scanner.schema.version import version
 from spread_scanner.view import (
     analysis,
@@ -153,9 +153,10 @@ def every_pool(system: Living, pool: FromQuery[str] = "") -> list[PoolView]:
 
 
 @get(f"{VERSIONED}/directions", sync_to_thread=False)
-def directions() -> list[str]:
-    """The twelve: spot exchange, then futures exchange."""
-    return list(DIRECTION_BY_LABEL)
+def directions(system: Living) -> list[str]:
+    """Those that the store has sources for: spot exchange, then futures exchange."""
+    num_sources = system.shown.settings.config.system.num_sources
+    return [way.label for way in directions_within(num_sources)]
 
 
 @get(f"{VERSIONED}/spreads", sync_to_thread=True)

@@ -72,7 +72,9 @@ class LiveSystem:
         self._metrics: tuple[Status | None, bytes] = (None, b"")
 
     def _made(self, settings: Settings) -> Shown:
-        loaded = tables.load_for(settings.generated_dir, self._store.max_symbols)
+        loaded = tables.load_for(
+            settings.generated_dir, self._store.num_sources, self._store.max_symbols
+        )
         return Shown(settings, loaded, self._store)
 
     def prepared(self, settings: Settings) -> Callable[[], None]:

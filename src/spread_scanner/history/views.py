@@ -15,12 +15,15 @@ import numpy as np
 import pyarrow as pa
 
 from spread_scanner.config import Settings
+from spread_scanner.errors import TableError
 from spread_scanner.history.columns import RowStream
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import MIGRATIONS, read_only_uri
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.fees import FillFees
 
 TICKS = """
 CREATE VIEW ticks AS
@@ -148,17 +151,21 @@ def _over_vectors(definition: Callable[..., Any], arguments: int) -> Callable[..
 
 
 def add_functions(connection: Any, settings: Settings) -> None:
-    """The definition of a spread, for SQL; fees by the settings."""
+    """The definition of a spread, for SQL; fees by the settings, those of a network by the tables
+    in force."""
     for name, (definition, arguments) in FUNCTIONS.items():
         vectors = _over_vectors(definition, arguments)
         connection.create_function(name, vectors, ["DOUBLE"] * arguments, "DOUBLE", type="arrow")
 
+    loaded = _tables_in_force(settings)
+    charged = FillFees(settings, loaded.instruments if loaded is not None else ())
+    ids = loaded.symbol_ids() if loaded is not None else {}
+
     @functools.cache
     def of_pair(direction: str, symbol: str) -> float:
-        spot, futures = DIRECTION_BY_LABEL[direction].spot, DIRECTION_BY_LABEL[direction].futures
-        exchanges = settings.exchanges
+        way, symbol_id = DIRECTION_BY_LABEL[direction], ids.get(symbol, -1)
         return costs.fees_bps(
-            exchanges[spot.label].fee_bps(symbol), exchanges[futures.label].fee_bps(symbol)
+            *(charged.bps(leg, symbol_id, symbol) for leg in (way.spot, way.futures))
         )
 
     def fees(directions: pa.ChunkedArray, symbols: pa.ChunkedArray) -> pa.Array:
@@ -166,6 +173,13 @@ def add_functions(connection: Any, settings: Settings) -> None:
         return pa.array([of_pair(*pair) for pair in pairs], pa.float64())
 
     connection.create_function("fees_bps", fees, ["VARCHAR"] * 2, "DOUBLE", type="arrow")
+
+
+def _tables_in_force(settings: Settings) -> tables.Tables | None:
+    try:
+        return tables.load(settings.generated_dir)
+    except TableError:
+        return None
 
 
 def direction_legs() -> pa.Table:

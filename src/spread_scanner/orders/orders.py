@@ -292,7 +292,7 @@ def check_reload(settings: Settings, control: Control) -> None:
                 differing.setdefault(key, []).append(name)
     restart.refuse(differing)
     with PriceStore.attach(settings.config.system.namespace) as store:
-        tables.load_for(settings.generated_dir, store.max_symbols)
+        tables.load_for(settings.generated_dir, store.num_sources, store.max_symbols)
 
 
 def stop(settings: Settings) -> Outcome:

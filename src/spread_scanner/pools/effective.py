@@ -18,14 +18,6 @@ from spread_scanner.pools.units import WholePool
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
 from spread_scanner.solana.pool import quote_of
 
-PROGRAM_SOURCES = {
-    "raydium-v4": "raydium",
-    "raydium-clmm": "raydium",
-    "raydium-cpmm": "raydium",
-    "orca-whirlpool": "orca",
-    "meteora-dlmm": "meteora",
-}
-
 
 class TradedPool(Struct, frozen=True):
     """A pool that is whole, decoded once, and which of its tokens is bought for which."""
@@ -78,7 +70,13 @@ class StableQuote(Struct, frozen=True):
 def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | None:
     """A whole pool as it is traded; None where neither of its coins is one that prices are in.
     Raises PoolRefusal."""
-    pool = assemble(whole.pool, whole.accounts)
+    return as_traded(whole.pool, whole.slot, assemble(whole.pool, whole.accounts), mints)
+
+
+def as_traded(
+    key: str, slot: int, pool: Pool, mints: Mapping[str, MintSettings]
+) -> TradedPool | None:
+    """The same of one that is decoded already."""
     coins = {mints[mint].coin: mint for mint in pool.mints}
     symbol = symbol_of(coins)
     if symbol is None:
@@ -86,7 +84,7 @@ def traded(whole: WholePool, mints: Mapping[str, MintSettings]) -> TradedPool | 
     base, _, quote = symbol.partition("-")
     base_mint, quote_mint = coins[base], coins[quote]
     multiplier = mints[base_mint].multiplier
-    return TradedPool(whole.pool, whole.slot, pool, base_mint, quote_mint, symbol, multiplier)
+    return TradedPool(key, slot, pool, base_mint, quote_mint, symbol, multiplier)
 
 
 def best_sides(

@@ -62,6 +62,9 @@ class PoolFeed:
         again."""
         self.units, self.pace = PoolUnits(), ProviderPace()
         self.changed: Callable[[], None] = lambda: None  # other accounts are wanted, or doubted
+        # A pool was published, or can be stood behind no longer, or again; a slot was told.
+        self.moved: Callable[[WatchedPool], None] = lambda pool: None
+        self.renewed: Callable[[], None] = lambda: None
         self.paused = False
         self._arrays = settings.arrays
         self._writer, self._count, self._refused = writer, count, refused
@@ -101,6 +104,7 @@ class PoolFeed:
         believed = self.pace.told(provider, slot, now_ns)
         if self._disbelieved_later() or (believed and slot != before):
             self.look(now_ns)
+            self.renewed()
         if self.pace.best_slot != before:
             self._writer.slot(self.pace.best_slot)
         return believed
@@ -191,6 +195,7 @@ class PoolFeed:
         if refusal is not None:
             pool.good = False
             pool.cell.refuse(str(refusal))
+            self.moved(pool)
 
     def _publish(self, whole: Iterable[WholePool], now_ns: int) -> None:
         for one in whole:
@@ -204,6 +209,7 @@ class PoolFeed:
             self._refuse(pool, None)
             self._show(pool, now_ns)
             self._count.published(now_ns)
+            self.moved(pool)
 
     def _show(self, pool: WatchedPool, now_ns: int) -> None:
         until_ns = 0
@@ -212,9 +218,11 @@ class PoolFeed:
         good = until_ns > 0
         if pool.good and not good:
             self._count.add("stale_marks")
-        pool.good = good
+        other, pool.good = pool.good != good, good
         good_ns = until_ns - now_ns if good else 0
         pool.cell.show(good=good, paused=self.paused, now_ns=now_ns, good_ns=good_ns)
+        if other:
+            self.moved(pool)
 
     # --- what the clock brings
 

@@ -13,6 +13,7 @@ from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.line import ProviderLine
+from spread_scanner.pools.sources import PoolSources
 from spread_scanner.runtime import trust
 from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process
 from spread_scanner.schema.enums import ProcessState
@@ -31,6 +32,7 @@ class PoolHearing:
         self._woken = asyncio.Event()
         self._said_ns = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._sources = PoolSources(process.settings, self._call_soon)
         self._begin(process.settings, self._endpoints(process.settings))
         process.on_wake = self._slept
 
@@ -49,7 +51,11 @@ class PoolHearing:
         self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
         self._feed.changed = self._wake_lines
         self._feed.paused = self._process.orders.paused  # a pause survives a restart
+        self._sources.hear(self._feed)
         self._lines = [ProviderLine(one, pools, self._feed, self._count, tls) for one in endpoints]
+
+    def _call_soon(self, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(act)
 
     def _refused(self, pool: str, why: str) -> None:
         if why:
@@ -89,6 +95,7 @@ class PoolHearing:
                 self._check_lines()
         finally:
             await self._end()
+            self._sources.close()
 
     def _start(self) -> None:
         self._tasks = [asyncio.create_task(line.run()) for line in self._lines]
@@ -117,6 +124,7 @@ class PoolHearing:
             process.unwanted(NOT_ENABLED, NO_MORE)
             return False
         self._feed.turn(now_ns)
+        self._sources.beat(now_ns)
         if now_ns - self._said_ns >= SAY_NS:
             self._said_ns = now_ns
             self._say(now_ns)
@@ -125,10 +133,13 @@ class PoolHearing:
     def _prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings, read and checked; the call puts them in force."""
         endpoints = self._endpoints(settings)
+        loaded = self._sources.tables_of(settings)
         same = settings.pools == self._process.settings.pools and endpoints == self._endpoints_heard
 
         def put_in_force() -> None:
+            self._sources.take(settings, loaded)
             if same or not settings.pools.runs:
+                self._sources.hear(self._feed)
                 return
             self._feed.leave()
             for task in self._tasks:

@@ -130,5 +130,6 @@ def settings_body(settings: Settings) -> bytes:
         "books": config.books,
         "exchanges": exchanges,
         "directions": settings.directions,
+        "pools": msgspec.structs.replace(settings.pools, providers={}),  # whose URLs may hold keys
     }
     return msgspec.json.encode(body, order="deterministic")

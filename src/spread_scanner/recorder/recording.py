@@ -113,7 +113,9 @@ class Recording:
         return put_in_force
 
     def _loaded(self, settings: Settings) -> Tables:
-        return tables.load_for(settings.generated_dir, self._store.max_symbols)
+        return tables.load_for(
+            settings.generated_dir, self._store.num_sources, self._store.max_symbols
+        )
 
     def pause(self, paused: bool) -> None:
         """A paused recorder asks for nothing; what passes meanwhile is a Gap."""

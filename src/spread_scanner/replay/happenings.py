@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from spread_scanner.config import Config, Directions, Settings, SourceSettings, System
+from spread_scanner.config import (
+    Config,
+    Directions,
+    PoolSettings,
+    Settings,
+    SourceSettings,
+    System,
+)
 from spread_scanner.config import Engine as EngineSettings
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.log import ARRAYS, RecordKind
@@ -106,4 +113,6 @@ def _settings(said: dict[str, Any]) -> Settings:
         spread_engine=msgspec.convert(said["spread-engine"], EngineSettings),
     )
     exchanges = msgspec.convert(said["exchanges"], dict[str, SourceSettings])
-    return Settings(Path(), config, exchanges, msgspec.convert(said["directions"], Directions))
+    directions = msgspec.convert(said["directions"], Directions)
+    pools = msgspec.convert(said.get("pools", {}), PoolSettings)  # an older log has none
+    return Settings(Path(), config, exchanges, directions, pools)

@@ -209,12 +209,13 @@ def _written(folder: Path, namespace: str, settings: Settings) -> Settings:
         config.system, namespace=namespace, generated_dir="generated", data_dir="data"
     )
     config = msgspec.structs.replace(config, system=system)
-    made = Settings(place, config, settings.exchanges, settings.directions)
+    made = Settings(place, config, settings.exchanges, settings.directions, settings.pools)
     sections = {"system": system, "spread-engine": config.spread_engine, "books": config.books}
     for name, said in (
         ("config", sections),
         ("exchanges", made.exchanges),
         ("directions", made.directions),
+        ("pools", made.pools),
     ):
         lines = _toml(msgspec.to_builtins(said))
         (place / f"{name}.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")

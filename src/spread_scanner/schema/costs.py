@@ -21,6 +21,7 @@ import numpy.typing as npt
 from spread_scanner.schema.funding import FundingAhead
 
 BPS = 1e4
+LAMPORTS = 1e9  # of a SOL
 # Of a lot, or of a least: what is all there but for the last bits of a product counts as all. 0.3
 # has no binary number, so that three lots of it come out as less than 0.9.
 SIZE_SLACK = 1e-9
@@ -93,6 +94,11 @@ def full_weight(half_life_s: float) -> float:
 def fees_bps(spot_fee_bps: FloatOrArray, fut_fee_bps: FloatOrArray) -> FloatOrArray:
     """The taker fees of two entries and two exits."""
     return 2 * (spot_fee_bps + fut_fee_bps)
+
+
+def network_fee_bps(lamports: int, sol_px: float, size_quote: float) -> float:
+    """What a network's fee for one fill is of a size in the quote coin; a SOL is 1e9 lamports."""
+    return lamports / LAMPORTS * sol_px / size_quote * BPS
 
 
 def carry_bps(rate: float | None, pay_max: float, crossings: int, *, credit: bool) -> float:

@@ -1,8 +1,10 @@
 """Exchanges, markets, sources, directions: what there is, by number.
 
-A source is one (exchange, market), numbered 0 to 7. A direction is "buy spot there, sell the
-perpetual here" on two different exchanges, numbered 0 to 11. The numbers are stored in shared
-memory and in files: append, never renumber.
+A source is one (exchange, market). Those with order books of their own come first, both markets of
+each: 0 to 7; then, spot alone, those whose market is pools of Solana: 8 to 11. A direction is "buy
+spot there, sell the perpetual here" on two different exchanges: 0 to 11, and 12 to 27 from pools.
+The numbers are stored in shared memory and in files: append, never renumber. A price store with
+fewer rows than there are sources has no place for the last ones, nor for their directions.
 """
 
 from enum import IntEnum, IntFlag
@@ -14,10 +16,18 @@ class Exchange(IntEnum):
     BYBIT = 1
     OKX = 2
     MEXC = 3
+    RAYDIUM = 4  # from here on by pools of Solana
+    ORCA = 5
+    METEORA = 6
+    PHOENIX = 7
 
     @property
     def label(self) -> str:
         return self._name_.lower()  # `name` is a descriptor, and slow
+
+    @property
+    def by_pools(self) -> bool:
+        return self >= Exchange.RAYDIUM
 
 
 class Market(IntEnum):
@@ -38,12 +48,15 @@ class Source(NamedTuple):
 
     @property
     def label(self) -> str:
-        """For example "binance-spot"; the feed process is called "feed-" + label."""
+        """For example "binance-spot"; of pools, which have no other market, "raydium"."""
+        if self.exchange.by_pools:
+            return self.exchange.label
         return f"{self.exchange.label}-{self.market.label}"
 
     @property
     def process(self) -> str:
-        return f"feed-{self.label}"
+        """Who writes it: a feed of its own, or the one that hears all pools."""
+        return "feed-solana" if self.exchange.by_pools else f"feed-{self.label}"
 
 
 class Direction(NamedTuple):
@@ -59,17 +72,41 @@ class Direction(NamedTuple):
         return f"{self.spot.exchange.label}-{self.futures.exchange.label}"
 
 
+_MARKETS = [
+    *((one, market) for one in Exchange if not one.by_pools for market in Market),
+    *((one, Market.SPOT) for one in Exchange if one.by_pools),
+]
 SOURCES: tuple[Source, ...] = tuple(
-    Source(2 * exchange + market, exchange, market) for exchange in Exchange for market in Market
+    Source(number, *exchange_market) for number, exchange_market in enumerate(_MARKETS)
 )
+EXCHANGE_SOURCES = tuple(source for source in SOURCES if not source.exchange.by_pools)
+POOL_SOURCES = tuple(source for source in SOURCES if source.exchange.by_pools)
 SOURCE_BY_LABEL = {source.label: source for source in SOURCES}
 
-_PAIRS = [(spot, futures) for spot in Exchange for futures in Exchange if spot != futures]
+_LEGS = [
+    (spot, futures)
+    for spots in (EXCHANGE_SOURCES, POOL_SOURCES)
+    for spot in spots
+    for futures in EXCHANGE_SOURCES
+    if (spot.market, futures.market) == (Market.SPOT, Market.FUTURES)
+    if spot.exchange != futures.exchange
+]
 DIRECTIONS: tuple[Direction, ...] = tuple(
-    Direction(number, SOURCES[2 * spot], SOURCES[2 * futures + 1])
-    for number, (spot, futures) in enumerate(_PAIRS)
+    Direction(number, *legs) for number, legs in enumerate(_LEGS)
 )
+EXCHANGE_DIRECTIONS = tuple(way for way in DIRECTIONS if not way.spot.exchange.by_pools)
+POOL_DIRECTIONS = tuple(way for way in DIRECTIONS if way.spot.exchange.by_pools)
 DIRECTION_BY_LABEL = {direction.label: direction for direction in DIRECTIONS}
+
+
+def directions_within(num_sources: int) -> tuple[Direction, ...]:
+    """Those whose both sources are among the first so many: the first of all, by number."""
+    return tuple(
+        way
+        for way in DIRECTIONS
+        if max(way.spot.source_id, way.futures.source_id) < max(num_sources, len(EXCHANGE_SOURCES))
+    )
+
 
 DIRTY_READERS: tuple[str, ...] = ("engine", "gateway")
 

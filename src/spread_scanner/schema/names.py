@@ -3,7 +3,7 @@
 A process has one name in five places: executable, systemd unit, settings section, log, health row.
 """
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, POOL_SOURCES
 
 SHM_INIT = "shm-init"
 DISCOVERY = "pair-discovery"
@@ -13,7 +13,7 @@ ALERTS = "spread-alerts"  # optional: only where somebody is to be told
 ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand
 RECORDER = "spread-recorder"  # optional: where the market is to be written down
 GATEWAY = "spread-gateway"  # optional: where programs and people read over HTTP
-FEED_SOLANA = "feed-solana"  # optional: where pools of Solana are to be read
+FEED_SOLANA = POOL_SOURCES[0].process  # optional: where pools of Solana are to be read
 PATHS = "spread-paths"  # optional: where cycles over these pools are to be found
 SUPERVISOR = "spread-ctl"  # `up` and `demo`, while they run
 BENCH = "spread-bench"
@@ -21,7 +21,7 @@ BENCH = "spread-bench"
 PROCESSES: tuple[str, ...] = (
     SHM_INIT,
     DISCOVERY,
-    *(source.process for source in SOURCES),
+    *(source.process for source in EXCHANGE_SOURCES),
     ENGINE,
     TRACKER,
     ALERTS,

@@ -8,8 +8,18 @@ from enum import IntFlag
 
 import numpy as np
 
+from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
+
 POOLS_MAX = 256
 WHY_BYTES = 248
+# Which source the pools of a program are.
+PROGRAM_SOURCES: dict[str, Source] = {
+    "raydium-v4": SOURCE_BY_LABEL["raydium"],
+    "raydium-clmm": SOURCE_BY_LABEL["raydium"],
+    "raydium-cpmm": SOURCE_BY_LABEL["raydium"],
+    "orca-whirlpool": SOURCE_BY_LABEL["orca"],
+    "meteora-dlmm": SOURCE_BY_LABEL["meteora"],
+}
 
 
 class PoolFlag(IntFlag):

@@ -82,7 +82,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
 from spread_scanner.schema.books import BOOK_DTYPE
 from spread_scanner.schema.counters import COUNTERS_MAX, FEED_HISTOGRAMS, HISTOGRAMS_MAX
-from spread_scanner.schema.enums import DIRECTIONS, DIRTY_READERS
+from spread_scanner.schema.enums import DIRTY_READERS, directions_within
 from spread_scanner.schema.log import BOOK_DELTA_DTYPE, TICK_DTYPE
 from spread_scanner.schema.pools import POOL_DTYPE, POOL_STATE_DTYPE, POOLS_MAX
 from spread_scanner.schema.records import EVALUATION_DTYPE, FUNDING_DTYPE, QUOTE_DTYPE
@@ -301,7 +301,7 @@ class AnalysisLayout:
 
     @property
     def pairs(self) -> int:
-        return len(DIRECTIONS) * self.max_symbols
+        return len(directions_within(self.num_sources)) * self.max_symbols
 
     @property
     def cells(self) -> int:
@@ -419,7 +419,7 @@ class WantsLayout:
 
     @property
     def wants_bytes(self) -> int:
-        return self.near_at + len(DIRECTIONS) * self.max_symbols * 8
+        return self.near_at + len(directions_within(self.num_sources)) * self.max_symbols * 8
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import directions_within
 from spread_scanner.shm import segment
 from spread_scanner.shm._memory import Memory
 from spread_scanner.shm.faults import WrongSegment
@@ -72,7 +72,7 @@ class Wants(Holder):
         self._near = held.array(
             np.dtype([("over_bps", "<f4"), ("mono_s", "<u4")]),
             self.layout.near_at,
-            (len(DIRECTIONS), self.layout.max_symbols),
+            (len(directions_within(self.layout.num_sources)), self.layout.max_symbols),
         )
 
     @classmethod
@@ -116,7 +116,7 @@ class Wants(Holder):
         threshold; NOT_NEAR where the engine said nothing lately."""
         directions = [
             one.direction_id
-            for one in DIRECTIONS
+            for one in directions_within(self.layout.num_sources)
             if source_id in (one.spot.source_id, one.futures.source_id)
         ]
         if not directions:

@@ -155,7 +155,7 @@ def _restored(settings: config.Settings) -> Restored:
     if not folder.is_dir():
         return Restored([], None, [])
     try:
-        loaded = tables.load_for(settings.generated_dir, system.max_symbols)
+        loaded = tables.load_for(settings.generated_dir, system.num_sources, system.max_symbols)
     except TableError as error:
         return Restored([], None, [f"no quotes are restored from the log: {error}"])
     return restored(folder, loaded, system.num_sources)

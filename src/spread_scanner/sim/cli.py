@@ -12,7 +12,7 @@ import orjson
 import typer
 import uvloop
 
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_DIRECTIONS, SOURCE_BY_LABEL
 from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim.actions import check
 from spread_scanner.sim.configout import write_config
@@ -141,7 +141,7 @@ async def _serve(
     loop.add_signal_handler(signal.SIGUSR1, exchange.write_sent)
     sources = sources_of(exchange.port)
     if config_out is not None:
-        thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
+        thresholds = {d.label: options.threshold(d.label) for d in EXCHANGE_DIRECTIONS}
         pools = solana.pools_toml() if solana is not None else ""
         write_config(config_out, sources, thresholds, pools)
     ready = {

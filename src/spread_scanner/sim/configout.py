@@ -8,7 +8,7 @@ start by the history that the simulator tells; the truth asks for so much more g
 from collections.abc import Mapping
 from pathlib import Path
 
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
 from spread_scanner.sim.truth import HYSTERESIS_BPS
 
 # The longest there may be: for the truth, what is usual is what the seed made of each pair, and a
@@ -48,7 +48,7 @@ def write_config(
     ]
     (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
     lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0", ""]
-    for direction in DIRECTIONS:
+    for direction in EXCHANGE_DIRECTIONS:
         fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
         enter = thresholds[direction.label] - fees
         lines += [f"[direction.{direction.label}]", f"enter_bps = {enter!r}"]

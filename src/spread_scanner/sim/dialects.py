@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from spread_scanner.schema.enums import SOURCES, Exchange, Market
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Exchange, Market
 from spread_scanner.sim.depth import form, mexc_depth_topic
 from spread_scanner.sim.notices import BYBIT_PATH, BYBIT_TOPIC, OKX_STATUS
 from spread_scanner.sim.rules import RULES as RULES
@@ -71,7 +71,7 @@ def dialects(universe: Universe, refused: set[tuple[str, str]]) -> dict[str, Dia
         Exchange.OKX: Okx,
     }
     found: dict[str, Dialect] = {}
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         names = Names(universe, source.label, refused)
         if source.exchange == Exchange.MEXC:
             spot = source.market == Market.SPOT

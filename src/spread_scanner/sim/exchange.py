@@ -17,7 +17,7 @@ import orjson
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Exchange
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, Exchange
 from spread_scanner.sim.characters import give
 from spread_scanner.sim.control import Control
 from spread_scanner.sim.delivery import Delivery
@@ -55,7 +55,7 @@ class Exchange8:
         self.characters = give(self.universe, options.characters)
         self.playback = Playback(self.universe, options.recordings, options.speed)
         self.market = Market(self.universe)
-        thresholds = {d.label: options.threshold(d.label) for d in DIRECTIONS}
+        thresholds = {d.label: options.threshold(d.label) for d in EXCHANGE_DIRECTIONS}
         self.truth = Truth(self.universe, thresholds, options.truth_path)
         self.refused: set[tuple[str, str]] = set()
         self.dialects = dialects(self.universe, self.refused)
@@ -99,7 +99,7 @@ class Exchange8:
 
     def clocks(self) -> list[int]:
         """The clocks of all sources, by source_id."""
-        return [self.now_ms(source.label) for source in SOURCES]
+        return [self.now_ms(source.label) for source in EXCHANGE_SOURCES]
 
     def elapsed_s(self) -> float:
         """Logical time since the start."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, Exchange, Market
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL, Exchange, Market
 from spread_scanner.sim.planting import Planting
 
 
@@ -44,7 +44,7 @@ def sources_of(port: int) -> dict[str, dict[str, str]]:
             "rest_url": f"http://{base}/{source.label}",
             "ws_url": f"ws://{base}/{source.label}{ws_path(source.label)}",
         }
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
     }
 
 

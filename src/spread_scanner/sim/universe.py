@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Exchange, Market, Source
+from spread_scanner.schema.enums import (
+    EXCHANGE_DIRECTIONS,
+    EXCHANGE_SOURCES,
+    Direction,
+    Exchange,
+    Market,
+    Source,
+)
 from spread_scanner.sim._walk import Coin, Quoted
 
 NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed moves the markets.
@@ -232,8 +239,10 @@ class Universe:
         self.coins: list[Coin] = []
         self.listings: list[Listing] = []
         self.lags_ms = list(LAGS_MS)
-        self.by_source: dict[str, list[Listing]] = {source.label: [] for source in SOURCES}
-        self.by_name: dict[str, dict[str, Listing]] = {source.label: {} for source in SOURCES}
+        self.by_source: dict[str, list[Listing]] = {source.label: [] for source in EXCHANGE_SOURCES}
+        self.by_name: dict[str, dict[str, Listing]] = {
+            source.label: {} for source in EXCHANGE_SOURCES
+        }
         rng = np.random.default_rng([seed, 1])
         self._list_coins(symbols, rng)
         self._make_quiet(rng)
@@ -256,12 +265,12 @@ class Universe:
     def _list_coins(self, symbols: int, rng: np.random.Generator) -> None:
         taken = {known.name for known in KNOWN}
         pool = [*KNOWN, *(Known(n, p) for n, p in synthetic_names(symbols * 2, taken))]
-        left = {source.label: symbols for source in SOURCES}
+        left = {source.label: symbols for source in EXCHANGE_SOURCES}
         for position, known in enumerate(pool):
             if not any(left.values()):
                 return
             coin = None
-            for source in SOURCES:
+            for source in EXCHANGE_SOURCES:
                 drawn = rng.random() < LISTED_SHARE or position < EVERYWHERE
                 allowed = not known.only or source.label in known.only
                 if left[source.label] and drawn and allowed:
@@ -289,7 +298,7 @@ class Universe:
 
     def _make_quiet(self, rng: np.random.Generator) -> None:
         """One listing in fifty, from the tail, is silent on the websocket."""
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             tail = self.by_source[source.label][25:]
             for listing in tail:
                 if rng.random() < 0.03:
@@ -300,7 +309,7 @@ class Universe:
         by_name = {coin.name: coin for coin in reversed(self.coins)}
         major = [by_name[name] for name in ("BTC", "ETH", "SOL") if name in by_name]
         halted = self._coin("HALTED", 0.5)
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             row = self.add(Listing(source, halted, "HALTED", "USDT", 1))
             row.status = "halted"
             for coin in major[:2]:
@@ -310,7 +319,7 @@ class Universe:
                 self._dated(source, major[0])
         if "TRUMP" in by_name and "TRUMPOFFICIAL_USDT" in self.by_name["mexc-futures"]:
             other = self._coin("MAGATRUMP", 0.0412)
-            self.add(Listing(SOURCES[7], other, "TRUMP", "USDT", 1))
+            self.add(Listing(EXCHANGE_SOURCES[7], other, "TRUMP", "USDT", 1))
 
     def _usdc(self, source: Source, coin: Coin) -> None:
         row = Listing(source, coin, coin.name, "USDC", 1)
@@ -341,7 +350,7 @@ class Universe:
             if tradable and listing.quote == "USDT":
                 legs[listing.label, listing.coin.number] = listing
         for coin in self.coins:
-            for direction in DIRECTIONS:
+            for direction in EXCHANGE_DIRECTIONS:
                 spot = legs.get((direction.spot.label, coin.number))
                 futures = legs.get((direction.futures.label, coin.number))
                 if spot is not None and futures is not None:

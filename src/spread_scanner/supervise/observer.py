@@ -12,7 +12,7 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.names import ENGINE, TRACKER
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.supervise.seen import TrackedLife
@@ -116,7 +116,7 @@ class Observer:
         return all(
             self.status.counters(source.process).get("subscribes", 0)
             >= len(loaded.of_source(source.source_id))
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
             if self.settings.exchanges[source.label].enabled
         )
 

@@ -26,7 +26,7 @@ from spread_scanner.runtime.logs import Log
 from spread_scanner.runtime.process import (
     Process,
 )
-from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.names import (
     DISCOVERY,
@@ -84,7 +84,9 @@ class Happening(NamedTuple):
 
 def stages_of(settings: config.Settings) -> list[list[str]]:
     """The processes that stay, in order of start; those of one step start together."""
-    feeds = [source.process for source in SOURCES if settings.exchanges[source.label].enabled]
+    feeds = [
+        source.process for source in EXCHANGE_SOURCES if settings.exchanges[source.label].enabled
+    ]
     others = [name for name, wanted in optional(settings).items() if wanted]
     return [feeds, [ENGINE], [TRACKER], others]
 

@@ -55,6 +55,8 @@ class InstrumentRow(Struct, frozen=True, array_like=True):
     min_notional: float | None
     quiet: bool  # quoted by REST, silent during validation
     last_known: bool  # kept from an earlier set because the exchange could not be reached
+    # What each fill costs besides, whatever its size: of pools, by their reference size.
+    network_fee_bps: float = 0.0
 
 
 class DirectionRow(Struct, frozen=True, array_like=True):
@@ -293,9 +295,10 @@ def metadata_of(chosen: Path) -> Metadata:
     return metadata
 
 
-def load_for(folder: Path, max_symbols: int) -> Tables:
-    """The set in force, for a price store of so many symbols. Raises TableError."""
+def load_for(folder: Path, num_sources: int, max_symbols: int) -> Tables:
+    """The set in force, for a price store of so many sources and symbols. Raises TableError."""
     loaded = load(folder)
+    check_sources(loaded, num_sources)
     highest = max((row.symbol_id for row in loaded.symbols), default=-1)
     if highest >= max_symbols:
         raise TableError(
@@ -304,6 +307,18 @@ def load_for(folder: Path, max_symbols: int) -> Tables:
             max_symbols=max_symbols,
         )
     return loaded
+
+
+def check_sources(loaded: Tables, num_sources: int) -> None:
+    """Whether a price store of so many rows has one for each listing. Raises TableError."""
+    highest = max((row.source_id for row in loaded.instruments), default=-1)
+    if highest >= num_sources:
+        raise TableError(
+            "the tables hold a source beyond the price store: run spread-ctl discover, or raise "
+            "system.num_sources and restart",
+            source=SOURCES[highest].label,
+            num_sources=num_sources,
+        )
 
 
 def _sound(loaded: Tables, chosen: Path) -> None:
@@ -319,7 +334,8 @@ def _sound(loaded: Tables, chosen: Path) -> None:
     for row in loaded.instruments:
         usable = all(math.isfinite(x) and x > 0 for x in (row.px_div, row.sz_mul))
         known = row.symbol_id in names and row.source_id in SOURCE_IDS
-        if not usable or not known or not row.exchange_symbol:
+        charged = 0 <= row.network_fee_bps < math.inf
+        if not (usable and known and charged and row.exchange_symbol):
             raise TableError("a listing that cannot be", file=chosen / SYMBOLS_BIN, row=row)
     for rate in loaded.funding:
         hours = rate.interval_hours

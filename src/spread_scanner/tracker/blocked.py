@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, POOL_SOURCES
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm import Control
 from spread_scanner.tracker.pairs import Pair
@@ -28,6 +28,7 @@ class Disabled:
             not ways.defaults.enabled
             or any(rule.enabled is False for rule in rules)
             or not all(source.enabled for source in settings.exchanges.values())
+            or any(map(settings.runs, POOL_SOURCES))  # their directions are disabled by default
         )
 
     def has(self, pair: Pair) -> bool:
@@ -38,8 +39,7 @@ class Disabled:
 
     def _look(self, pair: Pair) -> bool:
         settings, way = self._settings, DIRECTIONS[pair.direction_id]
-        sources = (settings.exchanges[leg.label] for leg in (way.spot, way.futures))
-        if not all(source.enabled for source in sources):
+        if not (settings.runs(way.spot) and settings.runs(way.futures)):
             return True
         return not settings.directions.thresholds(pair.direction, pair.symbol).enabled
 

@@ -120,7 +120,7 @@ class Tracker:
         self.journal = Journal(lost_ring.name_of(store.instance_id))
         self.ears = ConnectionEars(connections, prompt_sources(settings))
         self._told = told
-        loaded = tables.load_for(settings.generated_dir, store.max_symbols)
+        loaded = tables.load_for(settings.generated_dir, store.num_sources, store.max_symbols)
         self.generation = loaded.generation
         process.row.generation(loaded.generation)
         self.book = Book(
@@ -466,7 +466,9 @@ class Tracker:
 
     def _prepared(self, settings: config.Settings) -> ReadyTables:
         """Read and check the tables in force; raises TableError."""
-        loaded = tables.load_for(settings.generated_dir, self.store.max_symbols)
+        loaded = tables.load_for(
+            settings.generated_dir, self.store.num_sources, self.store.max_symbols
+        )
         coins = self._coins(loaded)
         return ReadyTables(loaded.generation, pairs_of(loaded), self._rates(loaded), coins)
 

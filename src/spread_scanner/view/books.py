@@ -21,6 +21,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookReading, BookStore
 from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.evaluations import symbol_id_of
@@ -101,6 +102,7 @@ class BooksView:
         self._symbol_id = symbol_id_of(loaded, self.symbol)
         self._wish, self._settings = wish, settings
         self._limits = FreshnessLimits.of(settings)
+        self._fees = FillFees(settings, loaded.instruments)
         listed = {row.source_id for row in loaded.instruments if row.symbol_id == self._symbol_id}
         wanted = SOURCES if wish.source is None else (wish.source,)
         self._sources = [source for source in wanted if source.source_id in listed]
@@ -200,7 +202,7 @@ class BooksView:
         return Consolidated(bids[: self._wish.levels], asks[: self._wish.levels])
 
     def _shared(self, source: Source, levels: BookLevels, with_fee: Fee) -> list[SharedLevel]:
-        fee_bps = self._settings.exchanges[source.label].fee_bps(self.symbol)
+        fee_bps = self._fees.bps(source, self._symbol_id, self.symbol)
         return [
             SharedLevel(px, sz, source.label, with_fee(px, fee_bps) if self._wish.fees else None)
             for px, sz in levels.tolist()

@@ -36,8 +36,9 @@ class ConnectionView(Reading, frozen=True):
 
 def look(namespace: str, interval_s: float, source: Source | None) -> list[ConnectionView]:
     """The connections of one source or of all, in order; waits for `interval_s` between looks."""
-    sources = SOURCES if source is None else (source,)
     with Connections.attach(namespace) as rows:
+        asked = SOURCES if source is None else (source,)
+        sources = [one for one in asked if one.source_id < rows.layout.num_sources]
         before = {
             (one.label, row.number): row for one in sources for row in rows.read(one.source_id)
         }

@@ -12,6 +12,7 @@ from spread_scanner.schema.costs import fees_bps
 from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, Tables
 from spread_scanner.view.reading import Reading
@@ -61,8 +62,7 @@ def of_direction(
 ) -> list[Cost]:
     """Those of one direction, in the order of its symbols: the one place where they are summed."""
     direction = DIRECTIONS[row.direction_id]
-    spot = settings.exchanges[direction.spot.label]
-    futures = settings.exchanges[direction.futures.label]
+    charged = FillFees(settings, loaded.instruments)
     names = loaded.symbol_names()
     engine = settings.config.spread_engine
     now_ns = clock.wall_ns()
@@ -70,7 +70,10 @@ def of_direction(
     found = []
     for symbol_id in row.symbol_ids:
         symbol = names[symbol_id]
-        fees = fees_bps(spot.fee_bps(symbol), futures.fee_bps(symbol))
+        spot, futures = (
+            charged.bps(leg, symbol_id, symbol) for leg in (direction.spot, direction.futures)
+        )
+        fees = fees_bps(spot, futures)
         source_id = direction.futures.source_id
         carry = rates.carry(source_id, symbol_id, now_ns, hold_h=hold_h, credit=credit)
         thresholds = settings.directions.thresholds(direction.label, symbol)
@@ -78,8 +81,8 @@ def of_direction(
             Cost(
                 symbol=symbol,
                 direction=direction.label,
-                spot_fee_bps=spot.fee_bps(symbol),
-                fut_fee_bps=futures.fee_bps(symbol),
+                spot_fee_bps=spot,
+                fut_fee_bps=futures,
                 fees_bps=fees,
                 carry_bps=carry.carry_bps,
                 rate_known=carry.rate_known,

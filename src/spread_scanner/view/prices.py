@@ -17,7 +17,7 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
 from spread_scanner.schema import costs, freshness
-from spread_scanner.schema.enums import SOURCES, Market, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES, Market, Source
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
 from spread_scanner.shm import PriceStore
@@ -27,7 +27,8 @@ from spread_scanner.view.reading import Reading
 
 DECIMALS = 8  # of an exchange's reserves
 EXACT = 2**53  # beyond it a JSON number of JavaScript is another number
-SPOT_LIKE = tuple(source for source in SOURCES if source.market is Market.SPOT)
+# Of pools each has a price of its own (view.pools), beside which their source's says nothing new.
+SPOT_LIKE = tuple(source for source in EXCHANGE_SOURCES if source.market is Market.SPOT)
 
 
 class UnknownPair(Unusable):
@@ -250,4 +251,4 @@ class PriceBoard:
 
     def fee_bps(self, listing: PricedListing) -> float:
         """What an exchange takes of a trade there."""
-        return self._settings.exchanges[listing.source.label].fee_bps(self.pairs[listing.pair])
+        return self._settings.fee_bps(listing.source, self.pairs[listing.pair])

@@ -81,7 +81,7 @@ def look(
             SourceView(
                 source=source.label,
                 process=source.process,
-                enabled=settings.exchanges[source.label].enabled,
+                enabled=settings.runs(source),
                 alive=row is not None and row.alive,
                 state="absent" if row is None else row.state.name.lower(),
                 message="" if row is None else row.message.rstrip("\0"),

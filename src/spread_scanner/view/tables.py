@@ -9,7 +9,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.evaluations import Quarantined
 from spread_scanner.view.reading import Reading
@@ -54,7 +54,11 @@ def _view(folder: Path, loaded: tables.Tables, metadata: tables.Metadata) -> Tab
         folder=str(folder),
         symbols=len(loaded.symbols),
         pairs=sum(by_direction.values()),
-        instruments={source.label: len(loaded.of_source(source.source_id)) for source in SOURCES},
+        instruments={
+            source.label: listed
+            for source in SOURCES
+            if (listed := len(loaded.of_source(source.source_id))) or source in EXCHANGE_SOURCES
+        },
         directions=by_direction,
         quarantined=[
             Quarantined(DIRECTIONS[row.direction_id].label, row.symbol, row.reason)

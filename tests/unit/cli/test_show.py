@@ -23,8 +23,8 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.schema.enums import (
+    EXCHANGE_SOURCES,
     SOURCE_BY_LABEL,
-    SOURCES,
     ProcessState,
     QuoteFlag,
     SignalKind,
@@ -219,7 +219,7 @@ def test_what_is_short_lived_at_a_start_is_no_condition_of_one_look(
     with all_running(up_bed) as rows:
         assert stands() == []
         virtual_clock.advance_ms(31_000)
-        assert stands() == [f"stale:{source.label}" for source in SOURCES]
+        assert stands() == [f"stale:{source.label}" for source in EXCHANGE_SOURCES]
         virtual_clock.advance_ms(300_000)
         assert "usual" in stands()
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from spread_scanner import config
 from spread_scanner.config import restart
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 
 SHIPPED = Path(__file__).parents[3] / "config"
 FILES = {
@@ -95,12 +95,14 @@ def table(struct: type[Struct]) -> st.SearchStrategy[dict[str, Any]]:
 
 def files() -> st.SearchStrategy[dict[str, str]]:
     url = {"rest_url": "https://h", "ws_url": "wss://h"}
-    right = {row.label: url for row in SOURCES}
+    right = {row.label: url for row in EXCHANGE_SOURCES}
     labels = st.sampled_from([*right, "okx"])
     exchanges = st.builds(
         lambda label, keys: {**right, label: {**url, **keys}}, labels, table(config.SourceSettings)
     )
-    feeds = st.dictionaries(st.sampled_from([row.process for row in SOURCES]), table(config.Feed))
+    feeds = st.dictionaries(
+        st.sampled_from([row.process for row in EXCHANGE_SOURCES]), table(config.Feed)
+    )
     general = st.builds(lambda a, b: {**a, **b}, table(config.Config), feeds)
     return st.fixed_dictionaries(
         {
@@ -133,7 +135,7 @@ def refusal(folder: Path, environ: Mapping[str, str]) -> ConfigError | None:
         return error
     assert loaded.digest
     assert restart.kept(loaded, "spread-engine")
-    for direction in DIRECTIONS:
+    for direction in EXCHANGE_DIRECTIONS:
         merged = loaded.directions.thresholds(direction.label, "BTC-USDT")
         assert merged.exit_bps <= merged.enter_bps
     return None

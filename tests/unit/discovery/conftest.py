@@ -11,7 +11,7 @@ from spread_scanner.config import Settings
 from spread_scanner.discovery.answers import Listed
 from spread_scanner.discovery.legs import Candidate, Leg
 from spread_scanner.exchanges.adapter import RawInstrument, RestQuote
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.symbology.tables import (
     DirectionRow,
     InstrumentRow,
@@ -35,7 +35,7 @@ class Build:
         sections = [
             f'[{source.label}]\nrest_url = "http://127.0.0.1:1"\nws_url = "ws://127.0.0.1:1"\n'
             + sources.get(source.label.replace("-", "_"), "")
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
         ]
         (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
         return config.load(folder, {})

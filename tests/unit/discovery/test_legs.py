@@ -7,7 +7,7 @@ import pytest
 
 from spread_scanner.discovery.legs import pairs_of, select, unpaired
 from spread_scanner.exchanges.adapter import Skipped
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
 
 ALL = range(8)
 
@@ -16,13 +16,13 @@ def test_a_coin_everywhere_is_in_all_twelve_directions(build: Any) -> None:
     answers = [build.listed(row.label, {"BTC": 80_000.0}) for row in sources()]
     legs, left_out, _ = select(answers, build.settings(), None)
     pairs = pairs_of(legs, ALL)
-    assert [pair.direction for pair in pairs] == list(DIRECTIONS)
+    assert [pair.direction for pair in pairs] == list(EXCHANGE_DIRECTIONS)
     assert {pair.symbol for pair in pairs} == {"BTC-USDT"}
     assert left_out == unpaired(legs, pairs) == []
 
 
 def sources() -> list[Any]:
-    return sorted({row for way in DIRECTIONS for row in (way.spot, way.futures)})
+    return sorted({row for way in EXCHANGE_DIRECTIONS for row in (way.spot, way.futures)})
 
 
 def test_a_disabled_source_is_in_no_direction(build: Any) -> None:

@@ -14,7 +14,7 @@ from spread_scanner.discovery.identity import judge
 from spread_scanner.discovery.legs import pairs_of, select
 from spread_scanner.discovery.report import Findings, texts
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.schema.enums import SOURCES, Exchange, Market, Source
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, Source
 
 DATA = Path(os.environ.get("SPREAD_DATA") or Path(__file__).parents[4] / "shared" / "data")
 RECORDED = DATA / "exchanges"
@@ -90,7 +90,9 @@ def quoted(build: Any, source: Source) -> asking.Listed:
 
 
 def test_real_prices_tell_multipliers_from_names(build: Any) -> None:
-    legs, _, _ = select([quoted(build, source) for source in SOURCES], build.settings(), None)
+    legs, _, _ = select(
+        [quoted(build, source) for source in EXCHANGE_SOURCES], build.settings(), None
+    )
     coins = {(leg.source.label, leg.exchange_symbol): (leg.base, leg.px_div) for leg in legs}
     expected = {
         ("binance-spot", "1MBABYDOGEUSDT"): ("BABYDOGE", 1e6),
@@ -112,7 +114,7 @@ def test_real_prices_tell_multipliers_from_names(build: Any) -> None:
 
 def test_real_prices_tell_one_coin_from_its_namesake(build: Any) -> None:
     settings = build.settings()
-    legs, _, _ = select([quoted(build, source) for source in SOURCES], settings, None)
+    legs, _, _ = select([quoted(build, source) for source in EXCHANGE_SOURCES], settings, None)
     verdicts = judge(pairs_of(legs, range(8)), {}, settings, None)
     good = {(row.pair.direction.label, row.pair.symbol) for row in verdicts if not row.reason}
     bad = {(row.pair.direction.label, row.pair.symbol): row for row in verdicts if row.reason}
@@ -121,12 +123,9 @@ def test_real_prices_tell_one_coin_from_its_namesake(build: Any) -> None:
     assert clash.futures_mid == pytest.approx(0.0204, rel=0.01)
     assert ("bybit-binance", "BABYDOGE-USDT") in good
     assert ("binance-bybit", "SATS-USDT") in good
-    for spot in Exchange:
-        for futures in Exchange:
-            name = f"{spot.label}-{futures.label}"
-            both = {SOURCES[2 * spot + Market.SPOT], SOURCES[2 * futures + Market.FUTURES]}
-            if spot != futures and all(has_btc(legs, source) for source in both):
-                assert (name, "BTC-USDT") in good
+    for way in EXCHANGE_DIRECTIONS:
+        if has_btc(legs, way.spot) and has_btc(legs, way.futures):
+            assert (way.label, "BTC-USDT") in good
     share = len(good) / len(verdicts)
     assert share > 0.9, sorted(bad)
 

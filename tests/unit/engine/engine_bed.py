@@ -13,7 +13,7 @@ from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.engine.core import Engine
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
@@ -70,7 +70,7 @@ def settings(
                 taker_fee_bps=(fees or {}).get(source.label, 0.0),
                 **(sources or {}).get(source.label, {}),
             )
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
         },
         config.Directions(
             defaults=config.Thresholds(**(thresholds or {})),
@@ -111,7 +111,7 @@ def tables(
                 False,
                 False,
             )
-            for source in SOURCES
+            for source in EXCHANGE_SOURCES
             for row in rows
         ),
         tuple(
@@ -123,7 +123,7 @@ def tables(
                     if (direction.direction_id, row.symbol) not in kept_out
                 ),
             )
-            for direction in DIRECTIONS
+            for direction in EXCHANGE_DIRECTIONS
         ),
         funding,
         quarantine,
@@ -136,7 +136,9 @@ def only(symbol_id: int, symbols: Tables) -> Tables:
         symbols,
         symbols=tuple(row for row in symbols.symbols if row.symbol_id == symbol_id),
         instruments=tuple(row for row in symbols.instruments if row.symbol_id == symbol_id),
-        directions=tuple(DirectionRow(row.direction_id, (symbol_id,)) for row in DIRECTIONS),
+        directions=tuple(
+            DirectionRow(row.direction_id, (symbol_id,)) for row in EXCHANGE_DIRECTIONS
+        ),
     )
 
 
@@ -173,7 +175,7 @@ class Bed:
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
         self.consumer = self.ring.consumer()
-        self.writers = [self.store.writer(source.source_id) for source in SOURCES]
+        self.writers = [self.store.writer(source.source_id) for source in EXCHANGE_SOURCES]
         self.update_id = 0
         self.now_ns = START_NS
         self.beat()
@@ -207,7 +209,7 @@ class Bed:
         return self.now_ns + self.store.clock.anchor_ns
 
     def beat(self, *source_ids: int) -> None:
-        for source_id in source_ids or range(len(SOURCES)):
+        for source_id in source_ids or range(len(EXCHANGE_SOURCES)):
             self.writers[source_id].heartbeat(self.now_ns)
 
     def quote(

@@ -14,7 +14,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from spread_scanner.schema.enums import DIRECTIONS, QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import (
+    DIRECTIONS,
+    EXCHANGE_DIRECTIONS,
+    QuoteFlag,
+    SignalKind,
+    Verdict,
+)
 from spread_scanner.schema.records import SIGNAL_LEG_LOST
 from spread_scanner.shm import segment
 from spread_scanner.symbology import coins
@@ -159,7 +165,7 @@ def test_another_coin_of_the_same_ticker_is_no_witness(namespace: str) -> None:
     """Sources 0 and 3 list one coin, five others another; discovery keeps what mixes them out."""
     mixed = tuple(
         QuarantineRow(row.direction_id, "C0-USDT", "prices")
-        for row in DIRECTIONS
+        for row in EXCHANGE_DIRECTIONS
         if (row.spot.source_id in (0, 3)) != (row.futures.source_id in (0, 3))
     )
     given_settings = settings({}, implausible_bps=LIMIT_BPS)
@@ -190,7 +196,7 @@ def test_who_quotes_one_coin_is_found_as_the_oracle_finds_it() -> None:
     for _ in range(40):
         kept_out = tuple(
             QuarantineRow(direction.direction_id, name, "prices")
-            for direction in DIRECTIONS
+            for direction in EXCHANGE_DIRECTIONS
             for name in names.values()
             if name > "C1" and random.random() < 0.6
         )

@@ -20,7 +20,7 @@ from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.engine.core import ReadyWork
 from spread_scanner.engine.reload import DROP_TURN_NS, TURN_NS, Reloads
 from spread_scanner.runtime.process import Process
-from spread_scanner.schema.enums import SOURCES, SignalKind
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES, SignalKind
 from spread_scanner.schema.records import SIGNAL_AGED
 from spread_scanner.symbology.publish import publish
 
@@ -188,7 +188,8 @@ def test_nothing_is_made_of_what_was_read_before_a_pair_left(namespace: str) -> 
 
 def test_settings_that_leave_no_pair_are_in_force_like_others(bed: Bed) -> None:
     alone = {
-        source.label: {"enabled": source.exchange == SOURCES[0].exchange} for source in SOURCES
+        source.label: {"enabled": source.exchange == SOURCES[0].exchange}
+        for source in EXCHANGE_SOURCES
     }
     with bed:
         bed.spread(15)
@@ -207,7 +208,9 @@ def published(namespace: str, tmp_path: Path) -> Iterator[Bed]:
     folder = tmp_path / "config"
     folder.mkdir()
     urls = 'rest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
-    (folder / "exchanges.toml").write_text("".join(f"[{row.label}]\n{urls}" for row in SOURCES))
+    (folder / "exchanges.toml").write_text(
+        "".join(f"[{row.label}]\n{urls}" for row in EXCHANGE_SOURCES)
+    )
     system = f'[system]\nnamespace = "{namespace}"\nmax_symbols = {MAX_SYMBOLS}\n'
     (folder / "config.toml").write_text(system)
     made = tables(MAX_SYMBOLS)

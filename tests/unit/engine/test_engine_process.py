@@ -14,7 +14,7 @@ from engine_bed import MAX_SYMBOLS, tables
 
 from bed import until
 from spread_scanner import clock
-from spread_scanner.schema.enums import SOURCES, ProcessState, SignalKind
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState, SignalKind
 from spread_scanner.shm.control import Control
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
@@ -41,7 +41,7 @@ class System:
             "".join(
                 f'[{source.label}]\nrest_url = "https://rest.test"\nws_url = "wss://ws.test"\n'
                 "taker_fee_bps = 0.0\n"
-                for source in SOURCES
+                for source in EXCHANGE_SOURCES
             )
         )
         self.write_directions(enter_bps=10)
@@ -64,7 +64,7 @@ class System:
         self.control = Control.create(namespace)
         self.operator = self.control.operator()
         self.consumer = self.ring.consumer()
-        self.writers = [self.store.writer(source.source_id) for source in SOURCES]
+        self.writers = [self.store.writer(source.source_id) for source in EXCHANGE_SOURCES]
         self.update_id = 0
         self.engine: subprocess.Popen[bytes] | None = None
 

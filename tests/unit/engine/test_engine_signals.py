@@ -15,7 +15,7 @@ from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import (
     FOLLOW_UP_DTYPE,
     SIGNAL_AGED,
@@ -604,7 +604,7 @@ def test_a_signal_says_when_a_listing_tells_no_minimum(namespace: str) -> None:
     whole = Rules(0.1, 0.1, 5.0)
     flags = []
     for rules in (whole, whole._replace(min_qty=None), whole._replace(min_notional=None)):
-        told = {(source.source_id, 0): whole for source in SOURCES}
+        told = {(source.source_id, 0): whole for source in EXCHANGE_SOURCES}
         told[DIRECTIONS[0].futures.source_id, 0] = rules
         with Bed(namespace, settings(), tables(rules=told)) as bed:
             bed.spread(12)

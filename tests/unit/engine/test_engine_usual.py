@@ -17,7 +17,7 @@ from spread_scanner.engine._loop import BARRED
 from spread_scanner.engine.keeping import usual_keeper
 from spread_scanner.engine.main import Adoption, recalled
 from spread_scanner.engine.plan import Plan, empty_pairs
-from spread_scanner.schema.enums import SOURCES, QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag, SignalKind, Verdict
 from spread_scanner.schema.records import SIGNAL_AGED, SIGNAL_BASIS_UNKNOWN
 from spread_scanner.symbology import sealed, usual
 from spread_scanner.symbology.tables import FundingRow, QuarantineRow, Tables
@@ -157,7 +157,7 @@ def test_a_look_at_many_pairs_parks_at_none(namespace: str) -> None:
             bed.now_ns = clock.mono_ns()
             bed.beat()
             for symbol_id in range(64):
-                for source_id in range(len(SOURCES)):
+                for source_id in range(len(EXCHANGE_SOURCES)):
                     bed.quote(source_id, 99.98, 100.02, symbol_id=symbol_id)
             bed.engine.loop.run(budget_ns)
         bed.engine.loop.run(budget_ns)

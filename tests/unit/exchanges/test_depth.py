@@ -21,7 +21,7 @@ from spread_scanner.exchanges.depth import (
 from spread_scanner.exchanges.mexc_protobuf import AGGRE_DEPTHS_FIELD
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.channels import DEPTH_CHANNELS
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.schema.records import TS_ABSENT
 
 Payloads = Callable[[str], bytes]
@@ -124,7 +124,7 @@ def test_a_seed_that_is_refused(payload: Payloads) -> None:
         depth("okx-spot").parse_seed("X", b'{"code":"0","msg":"","data":[]}')
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda one: one.label)
 def test_whoever_sends_snapshots_is_asked_for_none_by_rest(source: object) -> None:
     label = source.label  # type: ignore[attr-defined]
     for channel in DEPTH_CHANNELS[label]:

@@ -19,7 +19,7 @@ from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.channels import DEPTH_CHANNELS
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 
 SEED = 20261127
 DAMAGES = 400
@@ -160,7 +160,7 @@ def test_odd_numbers(payload: Payloads, label: str, number: str) -> None:
             tiers.check(frame[:at] + number.encode() + frame[end:])
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda one: one.label)
 def test_garbage(source: object) -> None:
     chance = Random(SEED)
     label = source.label  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from spread_scanner.exchanges.adapter import (
     RefusalKind,
     Refused,
 )
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
 from spread_scanner.schema.records import TS_ABSENT
 
 Adapters = Callable[..., Adapter]
@@ -415,7 +415,7 @@ def test_bad_bytes_are_bad_messages_with_evidence(adapter_for: Adapters, frame: 
     assert caught.value.evidence["source"] == "binance-spot"
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 @pytest.mark.parametrize("frame", [b"", b"{", b"{}", b"\xff\xfe", b"null", b"7", b"\x0a\xff\x01"])
 def test_no_source_takes_garbage(adapter_for: Adapters, source: Source, frame: bytes) -> None:
     with pytest.raises(SpreadError):

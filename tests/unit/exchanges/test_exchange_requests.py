@@ -7,7 +7,7 @@ import pytest
 
 from spread_scanner.errors import ConfigError
 from spread_scanner.exchanges.adapter import Adapter
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
 
 Adapters = Callable[..., Adapter]
 
@@ -63,7 +63,7 @@ def test_subscribe_text(
     assert json.loads(adapter.unsubscribe(symbols, 7)).keys() == expected.keys()
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_topic_bytes_is_what_a_symbol_adds(adapter_for: Adapters, source: Source) -> None:
     adapter = adapter_for(source.label)
     one = ["1000000BABYDOGE_人"]
@@ -81,7 +81,7 @@ def test_mexc_futures_takes_one_symbol_a_request(adapter_for: Adapters) -> None:
         adapter_for("mexc-futures").subscribe(["BTC_USDT", "ETH_USDT"], 1)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_limits_leave_room_and_settings_override_them(
     adapter_for: Adapters, source: Source
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_full_bybit_connection_stays_within_its_characters(adapter_for: Adapte
     assert adapter.limits.topic_bytes_per_connection_max == 21_000
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_addresses_come_from_the_settings(adapter_for: Adapters, source: Source) -> None:
     adapter = adapter_for(source.label)
 
@@ -118,7 +118,7 @@ def test_mexc_spot_can_be_slower(adapter_for: Adapters) -> None:
     assert "@100ms@BTCUSDT" in adapter_for("mexc-spot", channel="100ms").subscribe(["BTCUSDT"], 1)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_a_channel_that_is_not_known_is_a_config_error(
     adapter_for: Adapters, source: Source
 ) -> None:

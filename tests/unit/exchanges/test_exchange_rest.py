@@ -15,7 +15,7 @@ from spread_scanner.exchanges.adapter import (
     RestQuote,
     Skipped,
 )
-from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
 
 Adapters = Callable[..., Adapter]
 Payloads = Callable[[str], bytes]
@@ -246,7 +246,7 @@ def test_a_bulk_funding_call_can_be_turned_off(adapter_for: Adapters, label: str
     assert adapter_for(label, funding_bulk=False).funding_request() is None
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 def test_spot_has_no_funding_and_only_binance_asks_for_intervals(
     adapter_for: Adapters,
     source: Source,
@@ -279,7 +279,7 @@ def test_an_error_envelope_is_an_exchange_error(
         assert caught.value.evidence["code"] == code
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.label)
+@pytest.mark.parametrize("source", EXCHANGE_SOURCES, ids=lambda source: source.label)
 @pytest.mark.parametrize("body", [b"", b"<html>403</html>", b"null", b'{"a":', b"\xff", b"{}"])
 def test_what_is_no_list_is_a_bad_message(
     adapter_for: Adapters, source: Source, body: bytes

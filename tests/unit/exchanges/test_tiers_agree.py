@@ -19,14 +19,14 @@ from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import Adapter, Event, RawQuote
 from spread_scanner.exchanges.decode import length_prefixed, line_frames, scaled
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.schema.records import TS_ABSENT
 
 Recordings = Callable[[str], bytes]
 Tables = Mapping[str, tuple[int, float, float]]
 
 SETTINGS = SourceSettings(rest_url="http://a.test", ws_url="ws://a.test")
-ADAPTERS: dict[str, Adapter] = {one.label: adapter_of(one, SETTINGS) for one in SOURCES}
+ADAPTERS: dict[str, Adapter] = {one.label: adapter_of(one, SETTINGS) for one in EXCHANGE_SOURCES}
 NATIVE_SHARE_MIN = 0.99
 EXAMPLES = 5_000 if os.environ.get("SPREAD_STRESS") == "long" else 150
 

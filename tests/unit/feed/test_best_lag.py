@@ -17,7 +17,7 @@ from spread_scanner.config import Feed
 from spread_scanner.feed import levels
 from spread_scanner.feed._board import Board
 from spread_scanner.feed._listener import Listener
-from spread_scanner.schema.enums import SOURCES, QuoteFlag
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag
 
 SHIPPED = Path(__file__).parents[3] / "config"
 SYMBOLS = 20
@@ -82,7 +82,7 @@ def exchange(namespace: str, virtual_clock: VirtualClock) -> Iterator[Exchange]:
 
 def test_the_allowance_is_what_ships_and_reaches_the_board_as_it_is(exchange: Exchange) -> None:
     settings = config.load(SHIPPED, environ={})
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         feed = settings.feed(source.label)
         assert (feed.lag_drift_ppm, feed.lag_ms_max) == (100.0, 2_000)
     assert exchange.bench.board.best.drift == pytest.approx(Feed().lag_drift_ppm / 1e6)

@@ -23,7 +23,7 @@ from spread_scanner.feed.life import rules_of
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
-from spread_scanner.schema.enums import DIRTY_READERS, SOURCE_BY_LABEL, SOURCES, QuoteFlag
+from spread_scanner.schema.enums import DIRTY_READERS, EXCHANGE_SOURCES, SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import segment
 from spread_scanner.shm.dials import Dials
@@ -610,7 +610,7 @@ def payloads(
     return made, rows
 
 
-@pytest.mark.parametrize("label", [source.label for source in SOURCES])
+@pytest.mark.parametrize("label", [source.label for source in EXCHANGE_SOURCES])
 def test_both_tiers_leave_the_same_cells_whatever_comes(namespace: str, label: str) -> None:
     seed = 11
     print(f"seed {seed}")

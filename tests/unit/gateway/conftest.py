@@ -19,7 +19,7 @@ from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import Front
 from spread_scanner.gateway.living import LiveSystem
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import Health
 from spread_scanner.symbology import publish, tables
@@ -55,7 +55,7 @@ def listed_bed(up_bed: Any) -> Any:
             None, False, False,
         )
         for row in made.symbols
-        for source in SOURCES
+        for source in EXCHANGE_SOURCES
     )  # fmt: skip
     more = msgspec.structs.replace(made, generation=2, instruments=rows)
     publish.publish(up_bed.settings.generated_dir, more, {})

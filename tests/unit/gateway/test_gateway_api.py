@@ -19,7 +19,7 @@ from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
 from spread_scanner.gateway.problems import MEDIA_TYPE, Problem
 from spread_scanner.orders import discovering
 from spread_scanner.orders.orders import Outcome, standing
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.view.columns import SpreadColumns
@@ -115,7 +115,7 @@ def bearer(token: bytes) -> dict[str, str]:
 
 def quote_all(bed: Any) -> None:
     with PriceStore.attach(bed.namespace) as store:
-        for source in SOURCES:
+        for source in EXCHANGE_SOURCES:
             now_ns = store.clock.now_ns()
             with store.writer(source.source_id) as writer:
                 for symbol_id in range(3):

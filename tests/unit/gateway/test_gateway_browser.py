@@ -19,14 +19,14 @@ from gateway_bed import Started, secret
 from pool_rows import POOL, pool_row, refused_row
 
 from spread_scanner import config
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import DirectionRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-PAIRS = 3 * len(DIRECTIONS)
+PAIRS = 3 * len(EXCHANGE_DIRECTIONS)
 ROWS = "[...document.querySelectorAll('.body > [role=row]:not([hidden])')]"
 NET = f"Number({ROWS}[0].querySelector('.of-net').textContent.replace('\\u2212', '-'))"
 KEYS = f"{ROWS}.map(row => row.children[0].textContent + ' ' + row.children[1].textContent)"
@@ -42,7 +42,7 @@ class Feeds:
     """Every source quotes every symbol, and says so again ten times a second."""
 
     def __init__(self, namespace: str) -> None:
-        self.mids = {source.source_id: 100.0 for source in SOURCES}
+        self.mids = {source.source_id: 100.0 for source in EXCHANGE_SOURCES}
         self._namespace = namespace
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._feed)
@@ -51,7 +51,7 @@ class Feeds:
     def _feed(self) -> None:
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(PriceStore.attach(self._namespace))
-            writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+            writers = [stack.enter_context(store.writer(one.source_id)) for one in EXCHANGE_SOURCES]
             while not self._ended.wait(0.05):
                 now_ns = store.clock.now_ns()
                 for source_id, writer in enumerate(writers):
@@ -130,7 +130,7 @@ class Shown:
 def wide_bed(listed_bed: Any) -> Any:
     """Every symbol in every direction."""
     made = tables.load(listed_bed.settings.generated_dir)
-    ways = tuple(DirectionRow(one.direction_id, (0, 1, 2)) for one in DIRECTIONS)
+    ways = tuple(DirectionRow(one.direction_id, (0, 1, 2)) for one in EXCHANGE_DIRECTIONS)
     more = msgspec.structs.replace(made, generation=3, directions=ways, quarantine=())
     publish.publish(listed_bed.settings.generated_dir, more, {})
     listed_bed.settings = config.load()
@@ -159,7 +159,7 @@ def tab(browser: Any, shown: Shown) -> Iterator[Tab]:
 
 
 def futures_rise(feeds: Feeds, to: float) -> None:
-    for source in SOURCES:
+    for source in EXCHANGE_SOURCES:
         if source.market.label == "futures":
             feeds.mids[source.source_id] = to
 

@@ -16,7 +16,7 @@ from browser_bed import Tab, chromium
 from gateway_bed import Quoting, Started, secret
 
 from bed import seed, until
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 SCHEMATHESIS = Path(__file__).parents[3] / ".venv-clients" / "bin" / "schemathesis"
 CHECKS = (
@@ -40,7 +40,7 @@ def quoted(token: str, life: Started, quoting: Quoting) -> Iterator[str]:
 
     def quote() -> None:
         while not ended.wait(0.5):
-            for source in SOURCES:
+            for source in EXCHANGE_SOURCES:
                 for symbol_id in range(3):
                     quoting.quote(source.source_id, symbol_id, 99.0 + source.source_id)
 

@@ -20,7 +20,7 @@ from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.analysis import PAIR_ANALYSIS_DTYPE, AnalysisFlag
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, Direction
 from spread_scanner.schema.names import ANALYST, ENGINE, SIGNALS, TRACKER
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing
 from spread_scanner.shm.analysis import Analysis
@@ -64,18 +64,18 @@ class World:
         self.symbols = symbols
         self.hold_h = (0, 8, 20)[seed % 3]
         self.credits_funding, self.credits_usual = bool(seed & 1), bool(seed & 2)
-        pairs = [(symbol, way.label) for symbol in symbols for way in DIRECTIONS]
-        self.fee_bps = {one.label: round(float(rng.uniform(0, 12)), 2) for one in SOURCES}
+        pairs = [(symbol, way.label) for symbol in symbols for way in EXCHANGE_DIRECTIONS]
+        self.fee_bps = {one.label: round(float(rng.uniform(0, 12)), 2) for one in EXCHANGE_SOURCES}
         self.at_parity = {pair for pair in pairs if rng.random() < 0.2}
         self.rates = {
             (one.source_id, number): float(rng.normal(0, 4e-4))
-            for one in SOURCES
+            for one in EXCHANGE_SOURCES
             for number in range(len(symbols))
             if rng.random() < 0.7
         }
         self.quotes = {
             (one.source_id, number): self._quoted(PX[number])
-            for one in SOURCES
+            for one in EXCHANGE_SOURCES
             for number in range(len(symbols))
         }
         self.leaving = {pair: self._left() for pair in pairs}
@@ -122,7 +122,7 @@ class World:
         return msgspec.structs.replace(
             made,
             generation=made.generation + 1,
-            directions=tuple(DirectionRow(way.direction_id, ids) for way in DIRECTIONS),
+            directions=tuple(DirectionRow(way.direction_id, ids) for way in EXCHANGE_DIRECTIONS),
             funding=tuple(FundingRow(*key, rate, INTERVAL_H) for key, rate in self.rates.items()),
             quarantine=(),
         )
@@ -132,7 +132,7 @@ class World:
         keys = usual.pair_keys(made)
         known = [
             (keys[way.direction_id, number], self.leaving[symbol, way.label])
-            for way in DIRECTIONS
+            for way in EXCHANGE_DIRECTIONS
             for number, symbol in enumerate(self.symbols)
             if self.leaving[symbol, way.label].usual is not None
         ]
@@ -145,7 +145,7 @@ class World:
         """By docs/economics.md."""
         return {
             (symbol, way.label): self._net(way, number, symbol)
-            for way in DIRECTIONS
+            for way in EXCHANGE_DIRECTIONS
             for number, symbol in enumerate(self.symbols)
         }
 
@@ -176,7 +176,7 @@ def live(bed: Any, world: World, stack: contextlib.ExitStack) -> None:
     """All feeds quote once, the engine looks, the tracker takes what it signals."""
     enter, namespace = stack.enter_context, bed.namespace
     store = enter(PriceStore.attach(namespace))
-    feeds = [enter(store.writer(source.source_id)) for source in SOURCES]
+    feeds = [enter(store.writer(source.source_id)) for source in EXCHANGE_SOURCES]
     now_ns = store.clock.now_ns()
     for (source_id, symbol_id), one in world.quotes.items():
         feeds[source_id].write(symbol_id, one.bid_px, 9.0, one.ask_px, 8.0, now_ns, now_ns, 1)
@@ -206,7 +206,7 @@ def say_medians(bed: Any, world: World, made: Tables, now_ns: int) -> None:
             record["flags"] = int(AnalysisFlag.USABLE)
             record["exit"]["median"] = np.nan if left.credited is None else left.credited
             record["looked"] = record["minutes"] = 240
-            way = next(one for one in DIRECTIONS if one.label == label)
+            way = next(one for one in EXCHANGE_DIRECTIONS if one.label == label)
             place = analysis.layout.pair_at([way.direction_id], [world.symbols.index(symbol)])
             nothing = np.zeros(0, np.int64), np.zeros(0, writer._cells.dtype)
             writer.write(place, record, *nothing)

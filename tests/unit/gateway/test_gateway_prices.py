@@ -7,7 +7,7 @@ import pytest
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.gateway.prices import PricesAsText
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
 from spread_scanner.view.arbitrage import Arbitrages, scan
@@ -143,7 +143,7 @@ def test_two_coins_of_one_name_are_no_arbitrage(board: PriceBoard, listed_bed: A
 
 
 def test_perpetuals_are_no_spot(board: PriceBoard, listed_bed: Any) -> None:
-    futures = [source for source in SOURCES if source not in SPOT_LIKE]
+    futures = [source for source in EXCHANGE_SOURCES if source not in SPOT_LIKE]
     for source in futures:
         listed_bed.quote(source.source_id, 0, 99.0, 100.0)
     assert board.prices(SPOT_LIKE) == []

@@ -10,7 +10,7 @@ from living import living
 
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
-from spread_scanner.schema.enums import SOURCES, ReloadOutcome
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ReloadOutcome
 from spread_scanner.shm import Control
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, encoded
 
@@ -142,7 +142,7 @@ def test_a_source_that_is_disabled_now_is_told_too(up_bed: Any, spread_ctl: Run)
 def test_settings_that_were_taken_and_name_nothing_are_told(up_bed: Any, spread_ctl: Run) -> None:
     current = up_bed.folder / "generated" / "current"
     row = KnownListing("BTC", "BTC-USDT", True)
-    sources = {source.label: KnownSource({"X": row}) for source in SOURCES}
+    sources = {source.label: KnownSource({"X": row}) for source in EXCHANGE_SOURCES}
     (current / "known.json").write_text(encoded(Known(sources)))
     text = '[symbol."BTCC-USDT"]\nenabled = false\n[symbol."BTC-USDT"]\nenabled = false\n'
     file_of(up_bed, "directions.toml").write_text(text)

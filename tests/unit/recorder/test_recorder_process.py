@@ -15,7 +15,7 @@ import pytest
 from recorder_bed import recorded_of
 
 import bed as waits
-from spread_scanner.schema.enums import SOURCES, ProcessState
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
 from spread_scanner.wal import reader
@@ -95,10 +95,10 @@ def test_a_flood_loses_nothing_that_is_not_counted(up_bed: Any, start: Any) -> N
     hour is in `make nightly`."""
     enable(up_bed)
     chance = random.Random(waits.seed())
-    written, folder = [0] * len(SOURCES), up_bed.settings.data_dir / WAL_FOLDER
+    written, folder = [0] * len(EXCHANGE_SOURCES), up_bed.settings.data_dir / WAL_FOLDER
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(PriceStore.attach(up_bed.namespace))
-        writers = [stack.enter_context(store.writer(one.source_id)) for one in SOURCES]
+        writers = [stack.enter_context(store.writer(one.source_id)) for one in EXCHANGE_SOURCES]
         child = start()
         waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs")
         begun = time.monotonic()
@@ -112,7 +112,7 @@ def test_a_flood_loses_nothing_that_is_not_counted(up_bed: Any, start: Any) -> N
             time.sleep(0.002)
         child.terminate()
         assert child.wait(60) == 0
-    for one in SOURCES:
+    for one in EXCHANGE_SOURCES:
         assert recorded_of(folder, one.source_id) == written[one.source_id]
     with up_bed.health() as health:
         counters = health.read(RECORDER).counters

@@ -15,7 +15,7 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.recorder.draining import gap
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES, QuoteFlag
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SOURCES, QuoteFlag
 from spread_scanner.schema.log import (
     DOCUMENT_DTYPE,
     SOURCE_STATE_DTYPE,
@@ -53,14 +53,14 @@ class Market:
         self.log = LogWriter(folder, Origin("test", INSTANCE, ANCHOR_NS), segment_bytes=1 << 20)
         self.tables = tables(SYMBOLS, funding=(FundingRow(3, 0, -0.0001, 8.0),))
         self.keys = usual.pair_keys(self.tables)
-        self.quotes = np.zeros((len(SOURCES), SYMBOLS), QUOTE_DTYPE)
+        self.quotes = np.zeros((len(EXCHANGE_SOURCES), SYMBOLS), QUOTE_DTYPE)
         self.quotes["flags"] = 1
         for name in ("bid_px", "bid_sz", "ask_px", "ask_sz"):
             self.quotes[name] = np.nan
-        self.epochs = np.ones(len(SOURCES), np.int64)
-        self.beats = np.zeros(len(SOURCES), np.int64)
-        self.numbers = [0] * len(SOURCES)
-        self.tape: list[list[Any]] = [[] for _ in SOURCES]
+        self.epochs = np.ones(len(EXCHANGE_SOURCES), np.int64)
+        self.beats = np.zeros(len(EXCHANGE_SOURCES), np.int64)
+        self.numbers = [0] * len(EXCHANGE_SOURCES)
+        self.tape: list[list[Any]] = [[] for _ in EXCHANGE_SOURCES]
         self.switches, self.standing = Switches(), dict[tuple[str, str], Any]()
         self.update_id = self.generation = self.commands = 0
         self.oracles: list[np.ndarray] = []
@@ -72,7 +72,7 @@ class Market:
             self.document(RecordKind.SETTINGS, one.digest, settings_body(one))
         self.document(RecordKind.TABLES, 1, msgspec.json.encode(self.tables))
         self.adopt(UsualCause.START)
-        for source_id in range(len(SOURCES)):
+        for source_id in range(len(EXCHANGE_SOURCES)):
             self.tick()
             self.beat(source_id)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.shm import Control, Health
 
 BODY = """
@@ -45,7 +45,7 @@ class Told:
         (config / "exchanges.toml").write_text(
             "".join(
                 f'[{source.label}]\nrest_url = "http://127.0.0.1:9"\nws_url = "ws://127.0.0.1:9"\n'
-                for source in SOURCES
+                for source in EXCHANGE_SOURCES
             )
         )
         self._environ = {

@@ -5,7 +5,7 @@ import pytest
 
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.analysis import CELL_ANALYSIS_DTYPE, PAIR_ANALYSIS_DTYPE
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
 from spread_scanner.shm import segment
 from spread_scanner.shm.analysis import Analysis
 from spread_scanner.shm.faults import AlreadyClaimed, BadInput, WrongSegment
@@ -36,7 +36,9 @@ def test_records_are_read_as_they_were_written_each_at_its_place(namespace: str)
             of_cells = numbered(CELL_ANALYSIS_DTYPE, 2, first + 5_000)
             writer.write(pairs, of_pairs, cells, of_cells)
             with Analysis.attach(namespace) as read:
-                every = read.pairs(np.repeat(np.arange(len(DIRECTIONS)), 5), list(range(5)) * 12)
+                every = read.pairs(
+                    np.repeat(np.arange(len(EXCHANGE_DIRECTIONS)), 5), list(range(5)) * 12
+                )
                 assert np.flatnonzero(every.written).tolist() == sorted(pairs.tolist())
                 assert read.pairs([11, 0], [4, 0]).records.tobytes() == of_pairs[[1, 0]].tobytes()
                 found = read.cells([0, 1], [0, 4])
@@ -68,7 +70,7 @@ def test_what_cannot_be_is_refused(namespace: str) -> None:
         with pytest.raises(SegmentError, match="symbol"):  # it would be the next direction's
             made.pairs([0], [5])
         with pytest.raises(BadInput, match="place"):
-            made.pairs([len(DIRECTIONS)], [0])
+            made.pairs([len(EXCHANGE_DIRECTIONS)], [0])
         one = made.layout.pair_at([0], [0])
         with pytest.raises(BadInput):
             writer.write(one, np.empty(1, CELL_ANALYSIS_DTYPE), one, np.empty(1, np.int64))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from spread_scanner import solana
 from spread_scanner.config import load_pools
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
 from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim import solana_keys
 from spread_scanner.sim.chain import FIRST_SLOT, Chain, unix_s
@@ -100,7 +100,7 @@ def test_the_same_seed_makes_the_same_chain() -> None:
 
 
 def test_a_folder_of_settings_has_no_pools_of_an_earlier_run(tmp_path: Path) -> None:
-    bps = {direction.label: 40.0 for direction in DIRECTIONS}
+    bps = {direction.label: 40.0 for direction in EXCHANGE_DIRECTIONS}
     side = SolanaSide(1, 2)
     side.port = 1
     write_config(tmp_path, {}, bps, side.pools_toml())

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.sim.belief import Rhythm
 from spread_scanner.sim.characters import KINDS
 from spread_scanner.sim.dialects import Subscription
@@ -46,7 +46,7 @@ class Listener:
 
 def listened(exchange: Exchange8) -> dict[str, Listener]:
     """Subscribe one listener per source to everything."""
-    listeners = {source.label: Listener(source.label) for source in SOURCES}
+    listeners = {source.label: Listener(source.label) for source in EXCHANGE_SOURCES}
     for listing in exchange.universe.listings:
         connection = cast(Connection, listeners[listing.label])
         subscription = Subscription(listing, forms(listing)[0])
@@ -236,7 +236,7 @@ def intervals_of(
             float(tick.bid_px) / multipliers[key],
             float(tick.ask_px) / multipliers[key],
         )
-        for direction in DIRECTIONS:
+        for direction in EXCHANGE_DIRECTIONS:
             spot = quotes.get(f"{direction.spot.label}:{symbol}")
             futures = quotes.get(f"{direction.futures.label}:{symbol}")
             if spot is None or futures is None or "#" in symbol:

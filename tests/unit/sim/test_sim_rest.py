@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_sim_formats import real, shape
 
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.sim.limits import STRIKES_MAX
 from spread_scanner.sim.market import Market
 from spread_scanner.sim.rest import Answer, Rest
@@ -158,7 +158,7 @@ def test_rest_rows_have_every_field_that_every_real_row_has(
         ("bybit-spot", "/v5/market/funding/history"),
         ("bybit-futures", "/api/v5/public/instruments"),
         ("okx-spot", "/v5/market/tickers"),
-        *((source.label, "/nothing/of/the/kind") for source in SOURCES),
+        *((source.label, "/nothing/of/the/kind") for source in EXCHANGE_SOURCES),
     ],
 )
 def test_a_path_of_another_source_is_not_found_in_the_exchanges_own_words(

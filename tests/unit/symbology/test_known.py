@@ -7,7 +7,7 @@ from saved_world import World, run, settings_in
 
 from spread_scanner import config
 from spread_scanner.config import Settings
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.symbology.known import Known, KnownSource, encoded, idle_settings, load_known
 from spread_scanner.symbology.tables import CURRENT
 
@@ -105,7 +105,7 @@ def test_a_file_that_is_missing_or_damaged_knows_nothing(tmp_path: Path, known: 
 
 def test_denied_and_unpaired_listings_are_known(tmp_path: Path) -> None:
     world = World()
-    for source in SOURCES[1:]:
+    for source in EXCHANGE_SOURCES[1:]:
         for kind in ("instruments", "tickers"):
             world.keep(source.label, kind, "BTC", "ETH")
     deny = '[symbols]\ndeny = ["ETH-USDT"]\n'

@@ -10,7 +10,7 @@ from tracking import Tracking, tracking_of
 from bed import until
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.enums import DIRECTIONS, SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE, TRACKER
 from spread_scanner.shm import Control
 from spread_scanner.shm.operator import Operator
@@ -110,7 +110,7 @@ def test_whatever_silences_the_engine_blocks_the_pair(
     ],
 )
 def test_what_the_settings_disable_blocks_the_pair(up_bed: Any, file: str, rule: str) -> None:
-    assert OTHER.futures is SOURCES[-1]
+    assert OTHER.futures is EXCHANGE_SOURCES[-1]
     mine, other = (PAIR, ELSEWHERE) if file == "directions.toml" else (ELSEWHERE, PAIR)
     with (up_bed.folder / "config" / file).open("a") as out:
         out.write(rule)

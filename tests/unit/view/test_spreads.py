@@ -9,7 +9,7 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.enums import DIRECTIONS, QuoteFlag
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_DIRECTIONS, QuoteFlag
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.tables import DirectionRow, lots_of
@@ -123,7 +123,7 @@ def test_what_is_not_one_coin_at_one_time_is_told_from_what_is_stale(
 def test_a_leg_that_is_alone_makes_its_pairs_unusable(up_bed: Any) -> None:
     tables = _tables(up_bed)
     rows = tuple(
-        DirectionRow(number, (1,)) for number in range(len(DIRECTIONS))
+        DirectionRow(number, (1,)) for number in range(len(EXCHANGE_DIRECTIONS))
     )  # the symbol of the bed on every source
     tables = msgspec.structs.replace(tables, directions=rows)
     with PriceStore.attach(up_bed.namespace) as store:

@@ -6,7 +6,7 @@ Reads records of the view, as `spread-ctl status` prints them.
 from collections.abc import Iterator, Mapping, Sequence
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.enums import SOURCES
+from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.names import DISCOVERY, ONE_SHOT
 from spread_scanner.schema.version import installed
 from spread_scanner.shm.switched import Switched
@@ -15,7 +15,7 @@ from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.in_force import InForce
 from spread_scanner.view.processes import ProcessView, other_versions
 
-FEEDS = {source.process for source in SOURCES}
+FEEDS = {source.process for source in EXCHANGE_SOURCES}
 RELOAD_S = 10.0  # so long all may take to have the same
 RESTART_S = 30.0  # so long the processes may take to be of one version
 MS_PER_S = NS_PER_S / NS_PER_MS

@@ -1,0 +1,117 @@
+"""The pools of one source, by symbol: what the reference size costs now, and a ladder. Pure; time
+is told.
+
+What one pool asks is kept until it changes, so that another one's swap costs no quote of it. Fees
+that volatility adds fade with time: with each slot all are asked again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from spread_scanner.pools.effective import (
+    PoolSide,
+    PoolSides,
+    StableQuote,
+    TradedPool,
+    best_of,
+    best_sides,
+    in_usdt,
+)
+
+_USDC, _USDT = "-USDC", "-USDT"
+
+
+class ChainTime(NamedTuple):
+    """When a swap would be done."""
+
+    unix_ts: int
+    slot: int
+
+
+class PoolMarkets:
+    """Everything that one source quotes."""
+
+    def __init__(self, reference_quote: float) -> None:
+        self._reference_quote = reference_quote
+        self._pools: dict[str, dict[str, TradedPool]] = {}  # by symbol as they trade it, and key
+        self._sides: dict[str, PoolSides] = {}  # by pool, for the reference size
+
+    def put(self, pool: TradedPool) -> None:
+        """It stands so now, and can be stood behind."""
+        self._pools.setdefault(pool.symbol, {})[pool.key] = pool
+        self._sides.pop(pool.key, None)
+
+    def leave(self, key: str) -> None:
+        """It can be stood behind no longer."""
+        for pools in self._pools.values():
+            pools.pop(key, None)
+        self._sides.pop(key, None)
+
+    def renew(self) -> None:
+        """A slot has passed: all are asked again."""
+        self._sides.clear()
+
+    def best(self, symbol: str, rate: StableQuote | None, at: ChainTime) -> PoolSides:
+        """The dearest bid and cheapest ask for the reference size; of a symbol in USDT, what its
+        pools in USDC ask by this rate, too."""
+        own = best_of([self._side(pool, at) for pool in self._traded(symbol)])
+        other = _in_usdc(symbol)
+        if other is None or rate is None:
+            return own
+        return best_of([own, in_usdt(self.best(other, None, at), rate)])
+
+    def ladder(
+        self, symbol: str, rate: StableQuote | None, sizes_quote: Iterable[float], at: ChainTime
+    ) -> list[PoolSides]:
+        """The same for each size as a whole."""
+        own, other = self._traded(symbol), _in_usdc(symbol)
+        through = [] if other is None or rate is None else self._traded(other)
+        found = []
+        for size in sizes_quote:
+            sides = [best_sides(own, size, unix_ts=at.unix_ts, slot=at.slot)]
+            if through and rate is not None:
+                theirs = best_sides(through, size, unix_ts=at.unix_ts, slot=at.slot)
+                sides.append(in_usdt(theirs, rate))
+            found.append(best_of(sides))
+        return found
+
+    def _traded(self, symbol: str) -> list[TradedPool]:
+        return list(self._pools.get(symbol, {}).values())
+
+    def _side(self, pool: TradedPool, at: ChainTime) -> PoolSides:
+        found = self._sides.get(pool.key)
+        if found is None:
+            found = best_sides([pool], self._reference_quote, unix_ts=at.unix_ts, slot=at.slot)
+            self._sides[pool.key] = found
+        return found
+
+
+def _in_usdc(symbol: str) -> str | None:
+    """What the same coin is called against USDC, of one against USDT."""
+    base, usdt, _ = symbol.rpartition(_USDT)
+    return f"{base}{_USDC}" if usdt else None
+
+
+def levels(rungs: Sequence[PoolSide | None], *, bids: bool) -> list[tuple[float, float]]:
+    """Prices and sizes of a book, of which each rung's size, taken from the top, costs what it does
+    there; as far as the rungs reach. A level that would be better than the one above it, as another
+    pool is the best one from there on, is one with it: in between it says too little."""
+    found: list[tuple[float, float]] = []  # what each brings or costs, and its size
+    base = quote = 0.0
+    for rung in rungs:
+        if rung is None:
+            break
+        more = rung.size - base
+        if more <= 0:
+            continue
+        money = rung.px * rung.size - quote
+        base, quote = rung.size, rung.px * rung.size
+        while found and _better(money / more, found[-1][0] / found[-1][1], bids):
+            above = found.pop()
+            money, more = money + above[0], more + above[1]
+        found.append((money, more))
+    return [(money / size, size) for money, size in found if money > 0]
+
+
+def _better(px: float, above_px: float, bids: bool) -> bool:
+    return px > above_px if bids else px < above_px

@@ -1,0 +1,272 @@
+"""Pools as sources of the price store: each source's quotes, and ladders of those that are wanted.
+
+Writer of the rows of its sources in "<namespace>.store", of their tapes and of their slots in
+"<namespace>.books"; reads the rate of USDC in USDT from the store, and which books are wanted. A
+quote is written when a pool of it has moved, and once a slot while slots are told; where nothing
+is left to stand behind it is marked stale. A process that is killed leaves quotes that its heart
+no longer beats for.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
+from spread_scanner.pools.effective import PoolSide, PoolSides, StableQuote, as_traded
+from spread_scanner.pools.feed import PoolFeed, WatchedPool
+from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
+from spread_scanner.pools.pace import SLOT_NS
+from spread_scanner.schema import freshness
+from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
+from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL, QuoteFlag, Source
+from spread_scanner.schema.freshness import FreshnessLimits
+from spread_scanner.schema.pools import PROGRAM_SOURCES
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.books import BookStore, BooksWriter
+from spread_scanner.shm.price_store import Writer
+from spread_scanner.shm.wants import Wants
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import Tables
+
+_NONE = PoolSide(math.nan, math.nan, "", 0)  # a side that no pool fills
+
+
+class _Rate(NamedTuple):
+    """Where the price of a USDC in USDT stands."""
+
+    source_id: int
+    symbol_id: int
+
+
+class PoolSource:
+    """One source: its claims, and what its pools quote."""
+
+    def __init__(self, source: Source, writer: Writer, shelf: BooksWriter) -> None:
+        self.source, self.writer, self._shelf = source, writer, shelf
+        self.markets = PoolMarkets(1.0)
+        self.ids: dict[str, int] = {}  # of the symbols that it quotes
+        self._books: np.ndarray = np.zeros(1, BOOK_DTYPE)
+
+    def take(self, ids: Mapping[str, int], reference_quote: float) -> None:
+        """These are quoted from now on, with nothing known of any pool yet."""
+        gone = set(self.ids.values()) - set(ids.values())
+        if gone:
+            self.writer.mark_stale(np.array(sorted(gone), np.uint16))
+            for symbol_id in gone:
+                self._shelf.release(symbol_id)
+        self.ids, self.markets = dict(ids), PoolMarkets(reference_quote)
+
+    def quote(self, symbol: str, sides: PoolSides, slot: int, now_ns: int) -> None:
+        """Write what the reference size costs. Two pools may be further apart than their fees: what
+        a bid would be above the ask is left out of it."""
+        symbol_id = self.ids[symbol]
+        if sides.bid is None and sides.ask is None:
+            self.writer.mark_stale(np.array([symbol_id], np.uint16))
+            return
+        bid, ask = sides.bid or _NONE, sides.ask or _NONE
+        flags = QuoteFlag.BID_EMPTY if sides.bid is None else QuoteFlag.NONE
+        flags |= QuoteFlag.ASK_EMPTY if sides.ask is None else QuoteFlag.NONE
+        bid_px = min(bid.px, ask.px) if sides.bid and sides.ask else bid.px
+        self.writer.write(
+            symbol_id, bid_px, bid.size, ask.px, ask.size, TS_ABSENT, now_ns, slot, flags
+        )
+
+    def book(self, symbol: str, rungs: list[PoolSides], slot: int, now_ns: int) -> None:
+        """Publish a ladder as a book, where there is a slot for it."""
+        symbol_id = self.ids[symbol]
+        if self._shelf.take(symbol_id) < 0:
+            return
+        made = self._books
+        made[:] = np.zeros(1, BOOK_DTYPE)
+        record = made[0]
+        bids = levels([rung.bid for rung in rungs], bids=True)
+        asks = levels([rung.ask for rung in rungs], bids=False)
+        flags = BookFlag.NO_TS_EVENT | BookFlag.PARTIAL
+        flags |= BookFlag.NONE if bids else BookFlag.BID_EMPTY
+        flags |= BookFlag.NONE if asks else BookFlag.ASK_EMPTY
+        if bids and asks and bids[0][0] >= asks[0][0]:
+            flags |= BookFlag.CROSSED
+        for name, side in (("bids", bids), ("asks", asks)):
+            record[name] = np.nan
+            record[name][: len(side)] = np.array(side).reshape(-1, 2)
+        record["source_id"], record["symbol_id"] = self.source.source_id, symbol_id
+        record["ts_event"], record["ts_recv"] = TS_ABSENT, now_ns
+        record["top_since_ns"], record["update_id"] = now_ns, slot
+        record["epoch"], record["flags"] = self.writer.epoch, int(flags)
+        record["bid_count"] = record["bid_kept"] = len(bids)
+        record["ask_count"] = record["ask_kept"] = len(asks)
+        self._shelf.publish(made)
+
+    def no_book(self, symbol: str) -> None:
+        self._shelf.release(self.ids[symbol])
+
+    def close(self) -> None:
+        """Nothing of it is stood behind from here on."""
+        self.writer.mark_stale()
+        self.writer.close()
+        self._shelf.close()
+
+
+class PoolSources:
+    """All sources that pools are, of one life of the process."""
+
+    def __init__(self, settings: Settings, soon: Callable[[Callable[[], None]], None]) -> None:
+        """`soon` has something called when what is being heard is dealt with. Raises TableError,
+        and whatever a claim does."""
+        self._soon = soon
+        self._attached = contextlib.ExitStack()
+        self.sources: dict[int, PoolSource] = {}
+        self._dirty: set[Source] = set()
+        self._waits = self._slot_told = False
+        self._renewed_slot = self._renewed_ns = 0
+        self._feed: PoolFeed | None = None
+        self.take(settings, self.tables_of(settings))
+
+    def tables_of(self, settings: Settings) -> Tables | None:
+        """What a reload needs; None where no source runs. Raises TableError."""
+        if not any(map(settings.runs, POOL_SOURCES)):
+            return None
+        system = settings.config.system
+        return tables.load_for(settings.generated_dir, system.num_sources, system.max_symbols)
+
+    def take(self, settings: Settings, loaded: Tables | None) -> None:
+        """Settings and tables that are in force from now on."""
+        self._settings, self._limits = settings, FreshnessLimits.of(settings)
+        wanted = {one.source_id: one for one in POOL_SOURCES if settings.runs(one)}
+        for source_id in self.sources.keys() - wanted.keys():
+            self.sources.pop(source_id).close()
+        if not wanted or loaded is None:
+            return
+        namespace = settings.config.system.namespace
+        if not self.sources:
+            self._attached.close()
+            self._store = self._attached.enter_context(PriceStore.attach(namespace))
+            self._books = self._attached.enter_context(BookStore.attach(namespace))
+            self._wants = self._attached.enter_context(Wants.attach(namespace))
+        for source_id, source in wanted.items():
+            if source_id not in self.sources:
+                writer = self._store.writer(source_id)
+                shelf = self._books.writer(source_id)
+                self.sources[source_id] = PoolSource(source, writer, shelf)
+            listed = loaded.of_source(source_id)
+            ids = {row.exchange_symbol: row.symbol_id for row in listed}
+            self.sources[source_id].take(ids, settings.pools.reference_quote)
+        stable, ids = settings.pools.stable, loaded.symbol_ids()
+        self._rate = _Rate(SOURCE_BY_LABEL[stable.source].source_id, ids.get(stable.symbol, -1))
+
+    def hear(self, feed: PoolFeed) -> None:
+        """Whose pools they are, from now on."""
+        self._feed = feed
+        feed.moved, feed.renewed = self.moved, self.renewed
+        for pool in feed.pools.values():
+            if pool.cell.pool is not None:
+                self.moved(pool)
+        self._dirty.update(of.source for of in self.sources.values())
+        self.flush()
+
+    def moved(self, pool: WatchedPool) -> None:
+        """A pool is other than it was."""
+        source = PROGRAM_SOURCES[pool.entry.program]
+        of = self.sources.get(source.source_id)
+        if of is None:
+            return
+        decoded, mints = pool.cell.pool, self._settings.pools.mints
+        if pool.good and decoded is not None:
+            made = as_traded(pool.key, pool.cell.slot, decoded, mints)
+            if made is not None:
+                of.markets.put(made)
+        else:
+            of.markets.leave(pool.key)
+        self._dirty.add(source)
+        self._wait()
+
+    def renewed(self) -> None:
+        """Somebody has told a slot, so that what is good is good still."""
+        if self.sources:
+            self._slot_told = True
+            self._wait()
+
+    def _wait(self) -> None:
+        if not self._waits:
+            self._waits = True
+            self._soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what has changed; with a new slot, everything."""
+        self._waits = False
+        if self._feed is None:
+            return
+        now_ns, slot = clock.mono_ns(), self._feed.pace.best_slot
+        at = ChainTime(clock.wall_ns() // NS_PER_S, slot)
+        later = slot != self._renewed_slot or now_ns - self._renewed_ns >= SLOT_NS
+        if self._slot_told and later:
+            self._renewed_slot, self._renewed_ns = slot, now_ns
+            for of in self.sources.values():
+                of.markets.renew()
+                self._write(of, at)
+                self._ladders(of, at, now_ns)
+        else:
+            for source in self._dirty:
+                if source.source_id in self.sources:
+                    self._write(self.sources[source.source_id], at)
+        self._slot_told = False
+        self._dirty.clear()
+
+    def _write(self, of: PoolSource, at: ChainTime) -> None:
+        rate = self._stable()
+        for symbol in of.ids:
+            sides = of.markets.best(symbol, rate, at)
+            of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
+
+    def _ladders(self, of: PoolSource, at: ChainTime, now_ns: int) -> None:
+        wanted = self._wanted(of.source, now_ns)
+        rate, sizes = self._stable(), self._settings.pools.ladder_quote
+        for symbol, symbol_id in of.ids.items():
+            if symbol_id in wanted:
+                rungs = of.markets.ladder(symbol, rate, sizes, at)
+                of.book(symbol, rungs, at.slot, self._store.clock.now_ns())
+            else:
+                of.no_book(symbol)
+
+    def _wanted(self, source: Source, now_ns: int) -> set[int]:
+        """Whose books somebody asked for, are watched, or are near a threshold."""
+        books = self._settings.config.books
+        if not books.books_max:
+            return set()
+        wanted = self._wants.asked(source.source_id, now_ns)
+        if books.books_margin_bps >= 0:
+            near_bps = self._wants.near_bps(source.source_id, now_ns)
+            wanted = wanted | (near_bps >= -books.books_margin_bps)
+        ids = self.sources[source.source_id].ids
+        watched = (ids[symbol] for symbol in books.watch if symbol in ids)
+        return {*np.flatnonzero(wanted).tolist(), *watched}
+
+    def _stable(self) -> StableQuote | None:
+        """What a USDC brings and costs in USDT; None where the tables do not have it."""
+        source_id, symbol_id = self._rate
+        if symbol_id < 0:
+            return None
+        found = self._store.read_many(source_id, np.array([symbol_id], np.uint16))
+        beat_ns = self._store.heartbeat_mono_ns(source_id)
+        beats = freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
+        now_ns, stale_ns_max = self._store.clock.now_ns(), self._limits.stale_ns_max
+        fresh = bool(freshness.usable(found, beats, now_ns, stale_ns_max)[0])
+        return StableQuote(float(found["bid_px"][0]), float(found["ask_px"][0]), fresh)
+
+    def beat(self, now_ns: int) -> None:
+        """The sources live."""
+        for of in self.sources.values():
+            of.writer.heartbeat(now_ns)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for of in self.sources.values():
+            of.close()
+        self.sources.clear()
+        self._attached.close()

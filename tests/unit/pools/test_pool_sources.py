@@ -1,0 +1,183 @@
+"""feed-solana as the writer of sources: their quotes are what the simulator's own maths say, and
+nothing that cannot be stood behind is shown as if it could.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from solana_bed import FeedBed, SolanaThread, feeding, solana
+
+from spread_scanner import clock
+from spread_scanner.schema.books import BookFlag
+from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL, UNUSABLE, QuoteFlag
+from spread_scanner.schema.names import FEED_SOLANA
+from spread_scanner.schema.pools import PROGRAM_SOURCES
+from spread_scanner.schema.records import TS_ABSENT
+from spread_scanner.shm import PriceStore
+from spread_scanner.shm.books import BookStore
+from spread_scanner.shm.price_store import Writer
+from spread_scanner.shm.wants import Wants
+from spread_scanner.sim.chain_pools import SimPool
+from spread_scanner.symbology.publish import publish
+from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
+
+COUNT = 6  # of each kind one, and one more
+RATE = 0.998, 1.002
+SIZE = 1_000 * 10**6
+SYMBOLS = ("SOL-USDT", "SOL-USDC", "RAY-USDT", "USDC-USDT")
+STABLE = SOURCE_BY_LABEL["binance-spot"].source_id
+
+
+def made() -> Tables:
+    """Each pool's source quotes SOL and RAY; binance-spot tells what a USDC is."""
+    listed = [(source.source_id, id_) for source in POOL_SOURCES[:3] for id_ in range(3)]
+    rows = [(source_id, id_, SYMBOLS[id_]) for source_id, id_ in listed]
+    rows = [(STABLE, 3, "USDCUSDT"), *rows]
+    return Tables(
+        generation=1,
+        created_wall_ns=clock.wall_ns(),
+        symbols=tuple(SymbolRow(id_, name, *name.split("-")) for id_, name in enumerate(SYMBOLS)),
+        instruments=tuple(
+            InstrumentRow(*row, 1.0, 1.0, None, None, None, None, False, False) for row in rows
+        ),
+        directions=(DirectionRow(12, ()),),
+        funding=(),
+        quarantine=(),
+    )
+
+
+class World:
+    """The chain, feed-solana, and the test as the feed that tells what a USDC is."""
+
+    def __init__(self, bed: FeedBed, chain: SolanaThread, store: PriceStore, usdc: Writer) -> None:
+        self.bed, self.chain, self.store, self._usdc = bed, chain, store, usdc
+
+    def tell(self) -> None:
+        """What a USDC brings and costs."""
+        self._usdc.write(3, RATE[0], 1.0, RATE[1], 1.0, TS_ABSENT, self.store.clock.now_ns(), 1)
+        self._usdc.heartbeat(clock.mono_ns())
+
+    def pools(self, source_id: int, symbol: str) -> list[SimPool]:
+        base, _, quote = symbol.partition("-")
+        return [
+            pool
+            for pool in self.chain.side.chain.pools.values()
+            if PROGRAM_SOURCES[pool.kind].source_id == source_id
+            and {coin.name for coin in pool.coins} == {base, quote}
+        ]
+
+    def expected(self, source_id: int, symbol: str) -> tuple[float, float] | None:
+        """Bid and ask as the simulator's fractions have them."""
+        found = [sides(pool) for pool in self.pools(source_id, symbol)]
+        if symbol.endswith("-USDT"):
+            usdc = symbol.replace("-USDT", "-USDC")
+            through = [sides(pool) for pool in self.pools(source_id, usdc)]
+            found += [(bid * RATE[0], ask * RATE[1]) for bid, ask in through]
+        if not found:
+            return None
+        ask = min(ask for _, ask in found)
+        return min(max(bid for bid, _ in found), ask), ask
+
+    def right(self) -> bool:
+        """Every quote is, to the last digits of a float; others are not to be had."""
+        self.tell()
+        for source in POOL_SOURCES[:3]:
+            for symbol_id, symbol in enumerate(SYMBOLS[:3]):
+                quote = self.store.read(source.source_id, symbol_id)
+                wanted = self.expected(source.source_id, symbol)
+                if wanted is None:
+                    assert quote is None or quote.flags & QuoteFlag.STALE
+                elif (
+                    quote is None
+                    or quote.flags & int(UNUSABLE)
+                    or (quote.bid_px, quote.ask_px) != pytest.approx(wanted, rel=1e-9)
+                ):
+                    return False
+        return True
+
+    def through_the_rate(self) -> str:
+        """A source that has SOL in USDC alone."""
+        return next(
+            source.label
+            for source in POOL_SOURCES
+            if self.pools(source.source_id, "SOL-USDC")
+            and not self.pools(source.source_id, "SOL-USDT")
+        )
+
+    def flags(self, source: str, symbol_id: int) -> int:
+        quote = self.store.read(SOURCE_BY_LABEL[source].source_id, symbol_id)
+        return int(QuoteFlag.STALE) if quote is None else int(quote.flags)
+
+
+def sides(pool: SimPool) -> tuple[float, float]:
+    """What selling and buying for the reference size cost in whole coins: the least that brings it
+    is looked for."""
+    base = next(side for side in (0, 1) if pool.coins[side].name not in ("USDC", "USDT"))
+    unit = 10 ** pool.coins[base].decimals
+    bought = pool.quote(1 - base, SIZE)
+    low, high = 0, 4 * bought
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if pool.quote(base, middle) >= SIZE else (middle, high)
+    quote = Fraction(SIZE, 10**6)
+    return float(quote * unit / high), float(quote * unit / bought)
+
+
+@pytest.fixture
+def world(tmp_path: Path, namespace: str) -> Iterator[World]:
+    with (
+        solana(1, COUNT, slot_s=0.05) as chain,
+        feeding(tmp_path, namespace, chain.side.pools_toml(), 12) as bed,
+    ):
+        publish(bed.settings.generated_dir, made(), {})
+        with PriceStore.attach(namespace) as store, store.writer(STABLE) as usdc:
+            yield World(bed, chain, store, usdc)
+
+
+@pytest.mark.slow
+def test_sources_quote_what_their_pools_are_worth(world: World, namespace: str) -> None:
+    bed, chain = world.bed, world.chain
+    world.tell()
+    bed.start()
+    bed.wait("all pools are fresh", bed.all_fresh)
+    chain.act(do="swaps", per_slot=0)
+    bed.wait("every quote is right", world.right)
+    assert world.store.heartbeat_mono_ns(8) > 0
+
+    with Wants.attach(namespace) as wants, BookStore.attach(namespace) as books:
+        wants.ask(8, 1, 30.0)
+        bed.wait("the ladder comes", lambda: world.right() and books.read(8, 1) is not None)
+        bed.wait("it is whole", lambda: not books.read(8, 1).flags & BookFlag.STALE)  # type: ignore[union-attr]
+        found = books.read(8, 1)
+        assert found is not None
+        bought = np.cumsum(found.asks[:, 0] * found.asks[:, 1])
+        assert bought[-1] == pytest.approx(bed.settings.pools.ladder_quote[-1], rel=1e-6)
+        assert books.read(8, 0) is None, "nobody asked for it"
+
+    through = world.through_the_rate()
+
+    def stale_in_usdt() -> bool:
+        return bool(world.flags(through, 0) & QuoteFlag.STALE)
+
+    world._usdc.mark_stale()
+    bed.wait("in USDT it is stale with the rate", stale_in_usdt)
+    assert not world.flags(through, 1) & int(UNUSABLE), "in USDC it stands"
+    bed.wait("it comes back with it", world.right)
+
+    bed.order(lambda operator: operator.pause(FEED_SOLANA))
+    bed.wait("nothing is stood behind", lambda: bool(world.flags("orca", 1) & QuoteFlag.STALE))
+    bed.order(lambda operator: operator.pause(FEED_SOLANA, paused=False))
+    bed.wait("it goes on", world.right)
+
+    for provider in "ab":
+        chain.act(do="silent", provider=provider)
+    bed.wait("no slot is told", lambda: bool(world.flags("orca", 1) & QuoteFlag.STALE))
+    for provider in "ab":
+        chain.act(do="heard", provider=provider)
+    bed.wait("slots are told again", world.right)
+
+    assert bed.end() == 0
+    assert world.flags("raydium", 1) & QuoteFlag.STALE
