@@ -11,15 +11,15 @@ CPU of one call. What comes out is checked: amounts, roots, and quotes to the bi
 """
 
 import importlib.util
+import sys
 import time
 import timeit
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
 from measure import Figure, figure
-from quote_walks import walk
-from solana_transactions import CLMM, Held, Ran, key, key_bytes, told, transfer
 from solders.rpc.responses import GetTransactionResp
 
 from spread_scanner.config.pools import FeeSettings
@@ -28,6 +28,10 @@ from spread_scanner.solana import keys, merkle, parse_transaction
 from spread_scanner.solana.base58 import decode58
 from spread_scanner.solana.priority_fees import RecentFee, estimate
 from spread_scanner.wal.quote_codec import BATCH, QuoteDecoder, QuoteEncoder
+
+sys.path.append(str(Path(__file__).parents[1] / "bed"))  # whose transactions and quotes these are
+from quote_walks import walk
+from solana_transactions import CLMM, Held, Ran, key, key_bytes, told, transfer
 
 NS_PER_US = 1_000
 
