@@ -44,7 +44,7 @@ class FrameEnd(StrEnum):
     UNTOLD = "untold"
 
 
-class Frame:
+class CallFrame:
     """One instruction while it ran."""
 
     def __init__(
@@ -52,8 +52,8 @@ class Frame:
     ) -> None:
         self.at, self.program, self.accounts, self.data = at, program, accounts, data
         self.height = height
-        self.parent: Frame | None = None
-        self.children: list[Frame] = []
+        self.parent: CallFrame | None = None
+        self.children: list[CallFrame] = []
         self.logs: list[str] = []
         self.told: list[bytes] = []  # what it said as data: events
         self.end = FrameEnd.UNTOLD
@@ -66,14 +66,14 @@ class Frame:
             )
         return self.accounts[place]
 
-    def walk(self) -> Iterator["Frame"]:
+    def walk(self) -> Iterator["CallFrame"]:
         """It and all that it called, in the order in which they began."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
-def frames_of(found: WireTransaction, keys: Sequence[str]) -> tuple[list[Frame], LogState]:
+def frames_of(found: WireTransaction, keys: Sequence[str]) -> tuple[list[CallFrame], LogState]:
     """The instructions of the message, with all that they called, and how much of the log there is.
     Raises BadMessage."""
     outer, flat = [], []
@@ -93,19 +93,21 @@ def frames_of(found: WireTransaction, keys: Sequence[str]) -> tuple[list[Frame],
     return outer, state
 
 
-def _frame(at: str, instruction: WireInstruction, keys: Sequence[str], height: int | None) -> Frame:
+def _frame(
+    at: str, instruction: WireInstruction, keys: Sequence[str], height: int | None
+) -> CallFrame:
     places = (instruction.programIdIndex, *instruction.accounts)
     if not all(0 <= place < len(keys) for place in places):
         raise BadMessage("an account that is not in the list", at=at, keys=len(keys))
     program, *accounts = (keys[place] for place in places)
-    return Frame(at, program, tuple(accounts), decode58(instruction.data), height)
+    return CallFrame(at, program, tuple(accounts), decode58(instruction.data), height)
 
 
-def _hear(flat: list[Frame], lines: list[str] | None) -> LogState:
+def _hear(flat: list[CallFrame], lines: list[str] | None) -> LogState:
     """Give each frame what it said, and its height where the node did not tell."""
     if lines is None:
         return LogState.ABSENT
-    waiting, stack = iter(flat), list[Frame | None]()
+    waiting, stack = iter(flat), list[CallFrame | None]()
     next_one = next(waiting, None)
     for line in lines:
         if begins := _BEGINS.fullmatch(line):
@@ -130,7 +132,7 @@ def _hear(flat: list[Frame], lines: list[str] | None) -> LogState:
     return LogState.WHOLE
 
 
-def _is_it(frame: Frame, program: str, height: int) -> bool:
+def _is_it(frame: CallFrame, program: str, height: int) -> bool:
     return frame.program == program and frame.height in (None, height)
 
 
@@ -142,9 +144,9 @@ def _decoded(words: str) -> Iterator[bytes]:
             return
 
 
-def _nest(flat: list[Frame]) -> None:
+def _nest(flat: list[CallFrame]) -> None:
     """Who called whom; what nobody told the height of is the message's instruction's."""
-    above: list[Frame] = []
+    above: list[CallFrame] = []
     for frame in flat:
         height = 2 if frame.height is None else frame.height
         if height > len(above) + 1 or height < 1:

@@ -21,7 +21,7 @@ from spread_scanner.solana.events import (
     phoenix_log_of,
     ray_log_of,
 )
-from spread_scanner.solana.frames import Frame, FrameEnd
+from spread_scanner.solana.frames import CallFrame, FrameEnd
 from spread_scanner.solana.transfers import TokenTransfer, TransferBook
 
 
@@ -90,7 +90,7 @@ class _Places(NamedTuple):
     in_order: bool = True
 
 
-def _two(frame: Frame, places: _Places) -> _Legs:
+def _two(frame: CallFrame, places: _Places) -> _Legs:
     one, other = (frame.account(place) for place in places.vaults)
     return _Legs(frame.account(places.pool), (one, other), places.in_order)
 
@@ -99,7 +99,7 @@ _V4_IN_OLD, _V4_OUT_OLD, _V4_IN, _V4_OUT = 9, 11, 16, 17
 _V4_SHORT = 17  # accounts of the old instruction without target orders
 
 
-def _legs_v4(frame: Frame) -> list[_Legs]:
+def _legs_v4(frame: CallFrame) -> list[_Legs]:
     tag = frame.data[0] if frame.data else -1
     if tag in (_V4_IN, _V4_OUT):
         return [_two(frame, _Places(1, (3, 4)))]
@@ -129,20 +129,20 @@ _WHIRLPOOL_PLACES: _ByKind = {
 }
 
 
-def _by_places(places: _ByKind) -> Callable[[Frame], list[_Legs]]:
+def _by_places(places: _ByKind) -> Callable[[CallFrame], list[_Legs]]:
     return lambda frame: [_two(frame, one) for one in places.get(frame.data[:8].hex(), ())]
 
 
 _PHOENIX_SWAP = 0
 
 
-def _legs_phoenix(frame: Frame) -> list[_Legs]:
+def _legs_phoenix(frame: CallFrame) -> list[_Legs]:
     return [_two(frame, _Places(2, (6, 7)))] if frame.data[:1] == bytes([_PHOENIX_SWAP]) else []
 
 
 class _Program(NamedTuple):
     name: str
-    legs: Callable[[Frame], list[_Legs]]
+    legs: Callable[[CallFrame], list[_Legs]]
 
 
 PROGRAMS = {
@@ -155,7 +155,7 @@ PROGRAMS = {
 }
 
 
-def events_in(frame: Frame) -> Iterator[ProgramEvent]:
+def events_in(frame: CallFrame) -> Iterator[ProgramEvent]:
     """What an instruction said itself, and by calls to itself, in order."""
     for child in frame.children:
         if child.program == frame.program and child.data.startswith(SELF_CALL):
@@ -164,7 +164,7 @@ def events_in(frame: Frame) -> Iterator[ProgramEvent]:
         yield event_of(frame.at, frame.program, data)
 
 
-def swaps_in(frame: Frame, book: TransferBook, failed: bool) -> list[SwapSeen]:
+def swaps_in(frame: CallFrame, book: TransferBook, failed: bool) -> list[SwapSeen]:
     """The swaps that an instruction is, not those of what it called. Raises BadMessage where it has
     too few accounts."""
     program = PROGRAMS.get(frame.program)
@@ -173,7 +173,7 @@ def swaps_in(frame: Frame, book: TransferBook, failed: bool) -> list[SwapSeen]:
     return [_seen(frame, program.name, legs, book, failed) for legs in program.legs(frame)]
 
 
-def _seen(frame: Frame, name: str, legs: _Legs, book: TransferBook, failed: bool) -> SwapSeen:
+def _seen(frame: CallFrame, name: str, legs: _Legs, book: TransferBook, failed: bool) -> SwapSeen:
     moved = [one for child in frame.walk() for one in book.by_frame.get(child.at, ())]
     into = [one for one in moved if one.destination in legs.vaults]
     out_of = [one for one in moved if one.source in legs.vaults]
@@ -205,7 +205,7 @@ def _seen(frame: Frame, name: str, legs: _Legs, book: TransferBook, failed: bool
     )
 
 
-def _state(frame: Frame, failed: bool, told: bool) -> SwapState:
+def _state(frame: CallFrame, failed: bool, told: bool) -> SwapState:
     if frame.end is FrameEnd.FAILED:
         return SwapState.FAILED
     if not told:
@@ -252,7 +252,7 @@ def _down(legs: _Legs, vault_in: str | None, mints: _Mints, said: _Said) -> bool
     return keys.raw(mints[0]) < keys.raw(mints[1])  # the pool's order
 
 
-def _said(frame: Frame, legs: _Legs, mints: _Mints, moved: list[TokenTransfer]) -> _Said:
+def _said(frame: CallFrame, legs: _Legs, mints: _Mints, moved: list[TokenTransfer]) -> _Said:
     if frame.program == keys.RAYDIUM_V4:
         log = ray_log_of(frame.logs)
         return _Said() if log is None else _of_ray_log(log, mints)

@@ -15,7 +15,7 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.solana import keys, tokens, wire_transaction
 from spread_scanner.solana.base58 import decode58
 from spread_scanner.solana.events import JUPITER_V6, ProgramEvent
-from spread_scanner.solana.frames import Frame, LogState, frames_of
+from spread_scanner.solana.frames import CallFrame, LogState, frames_of
 from spread_scanner.solana.layout import u32, u64
 from spread_scanner.solana.swaps import PROGRAMS, SwapSeen, SwapState, events_in, swaps_in
 from spread_scanner.solana.transfers import TokenTransfer, TransferBook
@@ -148,7 +148,7 @@ def parse_transaction(rpc_json: bytes | str | dict[str, Any] | list[Any]) -> Tra
     )
 
 
-def _budget(frames: list[Frame]) -> tuple[int | None, int | None]:
+def _budget(frames: list[CallFrame]) -> tuple[int | None, int | None]:
     limit = price = None
     for frame in frames:
         if frame.program == COMPUTE_BUDGET and len(frame.data) >= 5:
@@ -160,13 +160,13 @@ def _budget(frames: list[Frame]) -> tuple[int | None, int | None]:
 
 
 def _swaps_and_routes(
-    frames: list[Frame], book: TransferBook, failed: bool
+    frames: list[CallFrame], book: TransferBook, failed: bool
 ) -> tuple[tuple[SwapSeen, ...], tuple[JupiterRoute, ...]]:
     """In the order in which they ran."""
     swaps: list[SwapSeen] = []
     routes: list[JupiterRoute] = []
 
-    def visit(frame: Frame) -> None:
+    def visit(frame: CallFrame) -> None:
         first = len(swaps)
         swaps.extend(swaps_in(frame, book, failed))
         told = {one.at: one for one in events_in(frame) if one.name == "SwapEvent"}
@@ -185,7 +185,7 @@ def _swaps_and_routes(
     return tuple(swaps), tuple(routes)
 
 
-def _told_by_jupiter(event: ProgramEvent, frame: Frame, failed: bool) -> SwapSeen:
+def _told_by_jupiter(event: ProgramEvent, frame: CallFrame, failed: bool) -> SwapSeen:
     """A hop of a program that is not read here: its pool and fees are not told."""
     values = event.values
     state = SwapState.REVERTED if failed else SwapState.FILLED

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from spread_scanner.errors import BadMessage
 from spread_scanner.solana import keys, tokens
-from spread_scanner.solana.frames import Frame
+from spread_scanner.solana.frames import CallFrame
 from spread_scanner.solana.layout import u64
 from spread_scanner.solana.wire_transaction import WireTokenBalance
 
@@ -35,7 +35,7 @@ class TransferBook:
 
     def __init__(
         self,
-        frames: Sequence[Frame],
+        frames: Sequence[CallFrame],
         told: Iterable[WireTokenBalance],
         account_keys: Sequence[str],
     ) -> None:
@@ -60,7 +60,7 @@ class TransferBook:
         """In the order in which they ran."""
         return tuple(one for found in self.by_frame.values() for one in found)
 
-    def _opened(self, frame: Frame) -> None:
+    def _opened(self, frame: CallFrame) -> None:
         kind = frame.data[0] if frame.data else -1
         if kind in _OPENS_BY_ACCOUNT and len(frame.accounts) > 2:
             owner = frame.accounts[2]
@@ -71,7 +71,7 @@ class TransferBook:
         self.mints.setdefault(frame.account(0), frame.account(1))
         self.owners.setdefault(frame.account(0), owner)
 
-    def _transfer(self, frame: Frame) -> TokenTransfer | None:
+    def _transfer(self, frame: CallFrame) -> TokenTransfer | None:
         data, classic = frame.data, frame.program == keys.TOKEN
         if data[:1] == bytes([_TRANSFER]) and len(data) >= 9:
             source, destination = frame.account(0), frame.account(1)
