@@ -203,9 +203,9 @@ def test_a_segment_whose_head_is_ruined_is_of_the_hour_of_the_nearest_one(
     files = kept.read(folder).of(HistoryKind.TICKS)
     assert {file.path.split("/")[1] for file in files} <= {"day=2023-11-14", "day=2023-11-15"}
     assert sum(file.rows for file in files) == 300, "all but what is written"
-    for file in files:
-        marks = pq.read_table(folder / file.path, partitioning=None)["ts_mark"].drop_null()
-        assert all(one.value > START_NS for one in marks)
+    for one in files:
+        marks = pq.read_table(folder / one.path, partitioning=None)["ts_mark"].drop_null()
+        assert all(mark.value > START_NS for mark in marks)
 
 
 def test_a_log_of_which_no_head_is_whole_stays_as_it_is(
