@@ -35,7 +35,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
 from spread_scanner.pools import asking
-from spread_scanner.pools.asking import NotAnswered
+from spread_scanner.pools.asking import ProviderRefusal
 from spread_scanner.pools.hearing import PoolHearing
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.process import Process
@@ -210,12 +210,12 @@ class PoolDay:
         provider = self.side.providers[name]
         await asyncio.sleep(LATENCY_NS / NS_PER_S)
         if provider.away:
-            raise NotAnswered("HTTP 503")
+            raise ProviderRefusal("HTTP 503")
         limited = provider.limits > 0
         answer = provider.answer(request)
         await asyncio.sleep(LATENCY_NS / NS_PER_S)
         if limited:
-            raise NotAnswered("HTTP 429")
+            raise ProviderRefusal("HTTP 429")
         return answer
 
     # --- what has to hold

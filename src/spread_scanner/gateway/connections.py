@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from spread_scanner.gateway import problems
 from spread_scanner.gateway.counting import Counting
-from spread_scanner.gateway.front import Answer
+from spread_scanner.gateway.front import HttpAnswer
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.schema.figures import plain
 
@@ -38,7 +38,7 @@ _UNCOMMON = frozenset(
         *(b"x-forwarded-for", b"x-forwarded-proto"),
     )
 )
-AtOnce = Callable[[str, str, str, dict[bytes, bytes]], Answer | None]
+AtOnce = Callable[[str, str, str, dict[bytes, bytes]], HttpAnswer | None]
 _FULL = "as many connections as connections_max are open"
 
 

@@ -64,7 +64,7 @@ class Ready(NamedTuple):
     status: HTTPStatus = HTTPStatus.OK
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """What is said to a request."""
 
     status: int
@@ -88,7 +88,7 @@ class Front:
 
     def at_once(
         self, method: str, path: str, address: str, headers: dict[bytes, bytes]
-    ) -> Answer | None:
+    ) -> HttpAnswer | None:
         """The answer to a request without a query, refusals included, where it is one of the hot;
         None: it is none of them, and nothing was done."""
         path = as_read(path)
@@ -105,7 +105,7 @@ class Front:
             answer = self._failed(fault, path)
         told = (*answer.headers, *_OF_ALL, *self._readable(headers, path))
         self._count.answered(clock.mono_ns() - began_ns)
-        return Answer(answer.status, told, b"" if method == "HEAD" else answer.body)
+        return HttpAnswer(answer.status, told, b"" if method == "HEAD" else answer.body)
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         began_ns = clock.mono_ns()
@@ -151,11 +151,11 @@ class Front:
         finally:
             self._count.answered(clock.mono_ns() - began_ns)
 
-    def _refused(self, error: SpreadError, path: str) -> Answer:
+    def _refused(self, error: SpreadError, path: str) -> HttpAnswer:
         self._count.refused(error)
         return refusal_of(problems.of_error(error, path), getattr(error, "headers", ()))
 
-    def _failed(self, fault: Exception, path: str) -> Answer:
+    def _failed(self, fault: Exception, path: str) -> HttpAnswer:
         """A fault of ours: the request has it, the process goes on."""
         self._count.failed(path, fault)
         return refusal_of(problems.fault(path))
@@ -242,12 +242,12 @@ def _is_health(path: str) -> bool:
     return path.removeprefix(VERSIONED) == "/health"
 
 
-def answer_of(status: int, body: bytes, headers: Iterable[Header]) -> Answer:
+def answer_of(status: int, body: bytes, headers: Iterable[Header]) -> HttpAnswer:
     """With its length."""
-    return Answer(int(status), (*headers, (b"content-length", b"%d" % len(body))), body)
+    return HttpAnswer(int(status), (*headers, (b"content-length", b"%d" % len(body))), body)
 
 
-def refusal_of(said: Problem, extra: Iterable[tuple[str, str]] = ()) -> Answer:
+def refusal_of(said: Problem, extra: Iterable[tuple[str, str]] = ()) -> HttpAnswer:
     """A problem, and headers that go with it."""
     headers = [(name.encode(), value.encode()) for name, value in extra]
     headers.append((b"content-type", problems.MEDIA_TYPE.encode()))
@@ -256,7 +256,7 @@ def refusal_of(said: Problem, extra: Iterable[tuple[str, str]] = ()) -> Answer:
 
 def _handed_out(
     ready: Ready, headers: Mapping[bytes, bytes], more: tuple[Header, ...] = ()
-) -> Answer:
+) -> HttpAnswer:
     tagged = ((b"etag", ready.tag),) if ready.tag else ()
     known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
     if ready.tag and ready.tag in known:
@@ -274,7 +274,7 @@ async def _body(receive: Receive) -> bytes:
     return body.strip()
 
 
-async def _say(send: Send, answer: Answer) -> None:
+async def _say(send: Send, answer: HttpAnswer) -> None:
     start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
     await send(start)
     await send({"type": "http.response.body", "body": answer.body})

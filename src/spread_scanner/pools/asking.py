@@ -3,7 +3,7 @@ for whoever wants one quote and listens to nobody.
 
 Such a one asks the providers in the order of the settings, each until it has told everything that
 the pool's price needs, of one slot, with the chain's clock; the first that does is believed. What a
-provider does not answer is NotAnswered, without its key.
+provider does not answer is ProviderRefusal, without its key.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ AGAIN_S = 0.4  # a node that has not reached the slot of the read before
 T = TypeVar("T")
 
 
-class NotAnswered(Exception):
+class ProviderRefusal(Exception):
     """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own
     word."""
 
@@ -75,18 +75,18 @@ def client(tls: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
 async def accounts(
     asked: httpx.AsyncClient, url: str, number: int, keys: Sequence[str], slot_min: int
 ) -> AccountsRead | RpcRefusal:
-    """getMultipleAccounts. Raises NotAnswered, BadMessage."""
+    """getMultipleAccounts. Raises ProviderRefusal, BadMessage."""
     request = rpc.read_accounts(number, keys, COMMITMENT, slot_min)
     return rpc.answered(await posted(asked, url, request), number, keys)
 
 
 async def posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
-    """What a request was answered. Raises NotAnswered."""
+    """What a request was answered. Raises ProviderRefusal."""
     try:
         return await _posted(asked, url, request)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
         # A UnicodeError: a name that cannot be encoded.
-        raise NotAnswered(f"{type(error).__name__}: {error}") from None
+        raise ProviderRefusal(f"{type(error).__name__}: {error}") from None
 
 
 async def _posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
@@ -97,12 +97,12 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
         if answer.status_code != httpx.codes.OK:
             said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
             wait_s = told_to_wait_s(answer.status_code, said)
-            raise NotAnswered(f"HTTP {answer.status_code}", wait_s)
+            raise ProviderRefusal(f"HTTP {answer.status_code}", wait_s)
         body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk
             if len(body) > ANSWER_BYTES_MAX:
-                raise NotAnswered("an answer that is too long")
+                raise ProviderRefusal("an answer that is too long")
     return bytes(body)
 
 
@@ -123,7 +123,7 @@ async def of_pool(
             try:
                 async with asyncio.timeout(ANSWER_S_MAX):
                     return await _of_provider(asked, endpoint, pool, entry, arrays, use)
-            except (NotAnswered, BadMessage, TimeoutError) as error:
+            except (ProviderRefusal, BadMessage, TimeoutError) as error:
                 what = error.message if isinstance(error, BadMessage) else str(error)
                 said.append(endpoint.masked(f"{endpoint.name}: {what or type(error).__name__}"))
     raise NoProvider("no provider has answered", said="; ".join(said))
@@ -147,7 +147,7 @@ async def _of_provider(
         )
         if isinstance(found, RpcRefusal):
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise NotAnswered(f"{found.code}: {found.said}")
+                raise ProviderRefusal(f"{found.code}: {found.said}")
             await asyncio.sleep(AGAIN_S)
             continue
         slot = found.slot
@@ -160,7 +160,7 @@ async def _of_provider(
                 if not more:
                     raise
         keys += sorted(more)
-    raise NotAnswered("what it told named more accounts each time")
+    raise ProviderRefusal("what it told named more accounts each time")
 
 
 def _missing(refusal: PoolRefusal, keys: Sequence[str]) -> set[str]:

@@ -20,7 +20,7 @@ from spread_scanner import clock
 from spread_scanner.config import Settings, files
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import asking, rpc
-from spread_scanner.pools.asking import NoProvider, NotAnswered
+from spread_scanner.pools.asking import NoProvider, ProviderRefusal
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.runtime import trust
@@ -43,7 +43,7 @@ class _Called:
         await self._client.aclose()
 
     async def said(self, request: bytes) -> bytes:
-        """Raises NotAnswered."""
+        """Raises ProviderRefusal."""
         await asyncio.sleep(self._allowance.wait_s(clock.mono_ns()))
         self._allowance.use(clock.mono_ns())
         return await asking.posted(self._client, self.endpoint.http_url, request)
@@ -88,7 +88,7 @@ class ProviderCalls:
                 if not null_is_away or bytes(found) != _NONE:
                     return found
                 why = "knows none"
-            except (NotAnswered, BadMessage) as error:
+            except (ProviderRefusal, BadMessage) as error:
                 why = error.message if isinstance(error, BadMessage) else str(error)
             said.append(provider.endpoint.masked(f"{provider.endpoint.name}: {why}"))
         if not said:
@@ -105,4 +105,4 @@ class ProviderCalls:
         if found.trouble is RpcTrouble.OUR_FAULT:
             name = provider.endpoint.name
             raise NoProvider(f"{method} was not understood", provider=name, said=refused)
-        raise NotAnswered(refused)
+        raise ProviderRefusal(refused)

@@ -21,7 +21,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import asking, rpc
-from spread_scanner.pools.asking import NotAnswered, told_to_wait_s
+from spread_scanner.pools.asking import ProviderRefusal, told_to_wait_s
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
@@ -169,7 +169,7 @@ class ProviderLine:
                 try:
                     if await self._one(socket, client, now_ns):
                         continue
-                except NotAnswered as limited:
+                except ProviderRefusal as limited:
                     self._count.add("limited")
                     self._rest(limited)
             await self._idle(min(max(wait_s, 0.01), IDLE_S) if wait_s > 0 else IDLE_S)
@@ -186,7 +186,7 @@ class ProviderLine:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.woken.wait(), seconds)
 
-    def _rest(self, limited: NotAnswered) -> None:
+    def _rest(self, limited: ProviderRefusal) -> None:
         """Ask nothing for a while; what is told meanwhile is heard. Of several requests that were
         under way together and are refused, the first counts."""
         if clock.mono_ns() < self._rest_until_ns and limited.wait_s is None:
@@ -243,23 +243,23 @@ class ProviderLine:
                 yield keys
 
     async def _seed(self, client: httpx.AsyncClient, keys: Sequence[str]) -> None:
-        """Ask what stands, and tell. Raises NotAnswered."""
+        """Ask what stands, and tell. Raises ProviderRefusal."""
         slot_min = self._feed.units.held.seed_slot_min(keys)
         number = next(self._numbers)
         try:
             found = await asking.accounts(client, self._endpoint.http_url, number, keys, slot_min)
-        except NotAnswered:
+        except ProviderRefusal:
             self._count.add("seeds_failed")
             raise
         except BadMessage as error:
             self._count.add("skip_bad_message")
             self._count.add("seeds_failed")
-            raise NotAnswered(error.message) from None
+            raise ProviderRefusal(error.message) from None
         if isinstance(found, RpcRefusal):
             self._count.add("seeds_failed")
             self._count.add("refusals")
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise NotAnswered(f"{found.code}: {found.said}")
+                raise ProviderRefusal(f"{found.code}: {found.said}")
             return
         self._count.add("seeds")
         self._rests.stood()
@@ -308,7 +308,7 @@ class ProviderLine:
         said = self._endpoint.masked(f"{refusal.code}: {refusal.said}")
         if refusal.trouble in PASSING:  # asked again after a rest
             self._count.add("limited")
-            self._rest(NotAnswered(said))
+            self._rest(ProviderRefusal(said))
         elif key is not None:
             self._refused.add(key)
             self._log.warning("a subscription was refused", key=key, said=said)

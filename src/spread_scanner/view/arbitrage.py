@@ -104,7 +104,7 @@ class PoolLeg(NamedTuple):
         return net * (self.bid_px if self.of_bins else self.quote / (self.base + net))
 
 
-Leg = ListingLeg | PoolLeg
+ArbitrageSide = ListingLeg | PoolLeg
 
 
 def scan(
@@ -158,7 +158,9 @@ def _with_pools(
                 yield _arbitrage(pair, bought, sold)
 
 
-def _ways(pools: list[PoolLeg], listed: list[ListingLeg]) -> Iterator[tuple[Leg, Leg]]:
+def _ways(
+    pools: list[PoolLeg], listed: list[ListingLeg]
+) -> Iterator[tuple[ArbitrageSide, ArbitrageSide]]:
     """From each pool to each other place and back."""
     yield from permutations(pools, 2)
     for pool in pools:
@@ -201,7 +203,7 @@ def _pooled(one: PricedPool, reference_quote: float) -> PoolLeg:
     )
 
 
-def _arbitrage(pair: str, bought: Leg, sold: Leg) -> Arbitrage:
+def _arbitrage(pair: str, bought: ArbitrageSide, sold: ArbitrageSide) -> Arbitrage:
     size = min(bought.top(buys=True), sold.top(buys=False))
     profit = sold.got(size) - bought.paid(size)
     ask_px, bid_px = bought.ask_px, sold.bid_px
