@@ -17,9 +17,9 @@ from spread_scanner.schema.names import DATABASE_FILE, FEED_SOLANA
 from spread_scanner.view import costs, sources
 from spread_scanner.view.spreads import SpreadBoard
 
-POOLS = 15  # SOL in USDT is among them
+POOLS = 5  # SOL in USDT is one of Raydium's
 WAYS = """
-[direction.orca-binance]
+[direction.raydium-binance]
 enabled = true
 enter_bps = -1500.0
 exit_bps = -1600.0
@@ -40,27 +40,27 @@ def test_a_pool_against_a_perpetual_is_signalled_and_kept(tmp_path: Path, namesp
         settings = config.load(system.config, {"SPREAD_SYSTEM__NAMESPACE": namespace})
 
         found = {cost.direction: cost for cost in costs.read(settings, "SOL-USDT")}
-        assert {way for way in found if way.startswith("orca-")} == {
-            way for way in DIRECTION_BY_LABEL if way.startswith("orca-")
+        assert {way for way in found if way.startswith("raydium-")} == {
+            way for way in DIRECTION_BY_LABEL if way.startswith("raydium-")
         }
-        assert 0 < found["orca-binance"].spot_fee_bps < 1, "what the network takes of 1,000 USDT"
+        assert 0 < found["raydium-binance"].spot_fee_bps < 1, "what the network takes of 1,000 USDT"
 
         database = system.folder / "data" / DATABASE_FILE
         query = "SELECT direction, symbol FROM opportunities"
         until(
-            lambda: any(row["direction"] == "orca-binance" for row in rows_of(database, query)),
+            lambda: any(row["direction"] == "raydium-binance" for row in rows_of(database, query)),
             lambda: [tuple(row) for row in rows_of(database, query)],
         )
         kept = {row["direction"] for row in rows_of(database, query)}
         pools = {one.exchange.label for one in POOL_SOURCES}
-        assert {way for way in kept if way.partition("-")[0] in pools} == {"orca-binance"}
+        assert {way for way in kept if way.partition("-")[0] in pools} == {"raydium-binance"}
 
         shown = {one.source: one for one in sources.read(settings)}
-        assert shown["orca"].enabled
-        assert shown["orca"].usable > 0
+        assert shown["raydium"].enabled
+        assert shown["raydium"].usable > 0
         assert not shown["phoenix"].enabled
         rows = SpreadBoard(settings, system.tables, system.store).rows()
-        okx = rows[rows["direction_id"] == DIRECTION_BY_LABEL["orca-okx"].direction_id]
+        okx = rows[rows["direction_id"] == DIRECTION_BY_LABEL["raydium-okx"].direction_id]
         assert len(okx) == 1, "it is looked at, and not signalled"
         system.end(FEED_SOLANA)
         system.end_all()
