@@ -94,6 +94,44 @@ export interface Cost {
   exit_below_bps: number;
 }
 
+export interface CycleHop {
+  pool: string;
+  program: string;
+  mint_in: string;
+  amount_in: string;
+  amount_out: string;
+}
+
+export interface CycleLook {
+  after_slots: number;
+  slot: number;
+  paid_net_sol: number | null;
+  best_net_sol: number | null;
+  stands: boolean;
+  why: string;
+}
+
+export interface CycleView {
+  id: number;
+  found_ns: number;
+  slot: number;
+  oldest_slot: number;
+  hops: CycleHop[];
+  profit_sol: number;
+  cost_lamports: number;
+  net_sol: number;
+  score: number;
+  oldest_leg_ms: number;
+  depth_used: number;
+  landing_model: number;
+  best_net_sol: number;
+  last_slot: number;
+  ended_ns: number | null;
+  ended_slot: number | null;
+  why_ended: string | null;
+  looks: CycleLook[];
+}
+
 export interface Depth {
   size_base: number | null;
   size_quote: number | null;

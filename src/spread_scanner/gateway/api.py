@@ -48,6 +48,7 @@ from spread_scanner.view.books import BooksView, SymbolBooks, Wish
 from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
+from spread_scanner.view.cycles import CycleView, StoredCycles
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
@@ -247,6 +248,22 @@ def opportunities(
     return found
 
 
+@get(f"{VERSIONED}/cycles", sync_to_thread=True)
+def cycles(
+    system: Living,
+    pool: FromQuery[str] = "",
+    open: Annotated[bool, QueryParameter(description="Only those that still pay.")] = False,
+    count: Count = 100,
+) -> list[CycleView]:
+    """Cycles over Solana's pools as spread-paths stored them, newest first, and what became of
+    each; those through a pool whose key contains `pool`."""
+    stored = StoredCycles(system.shown.settings.data_dir)
+    try:
+        return stored.last(count, pool=pool, standing=open)
+    finally:
+        stored.close()
+
+
 @get(f"{VERSIONED}/candles/{{symbol:path}}", sync_to_thread=True)
 def candles(
     system: Living,
@@ -402,6 +419,7 @@ READING = [
     books,
     analysis_of,
     opportunities,
+    cycles,
     candles,
     spread_history,
     report,

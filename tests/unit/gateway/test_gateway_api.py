@@ -25,6 +25,7 @@ from spread_scanner.shm import Health, PriceStore
 from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
+from spread_scanner.view.cycles import CycleView
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import OpportunityRow
@@ -54,6 +55,8 @@ BY_PATH: dict[str, Any] = {
     "/v1/funding": list[FundingView],
     "/v1/funding?symbol=AAA": list[FundingView],
     "/v1/why/AAA-USDT": Explanation,
+    "/v1/cycles": list[CycleView],
+    "/v1/cycles?pool=AAA&open=true&count=2": list[CycleView],
     "/v1/opportunities": list[OpportunityRow],
     "/v1/opportunities?symbol=AAA-USDT&before_id=7&count=2": list[OpportunityRow],
     "/v1/costs": list[Cost],
@@ -72,6 +75,8 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/spreads?direction=okx-okx", {}, 404, "unknown_direction", "okx-okx"),
     ("GET", "/v1/spreads?count=many", {}, 400, "bad_request", "count"),
     ("GET", "/v1/spreads?usable=perhaps", {}, 400, "bad_request", "usable"),
+    ("GET", "/v1/cycles?count=0", {}, 400, "bad_request", "count"),
+    ("GET", "/v1/cycles?open=perhaps", {}, 400, "bad_request", "open"),
     ("GET", "/v1/opportunities?before_id=-1", {}, 400, "bad_request", "before_id"),
     ("GET", "/v1/connections?source=x", {}, 404, "unknown_source", "x"),
     ("GET", "/v1/books/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
@@ -443,6 +448,7 @@ def test_a_parameter_that_a_path_does_not_have_is_named_with_those_it_has(
     asking = gateway_of(Tokens(b"", CONTROL))
     paths = {
         "/v1/spreads": "count, direction, symbol, usable",
+        "/v1/cycles": "count, open, pool",
         "/v1/opportunities": "before_id, count, open, symbol",
         "/v1/prices": "source",
         "/v1/prices/AAA/USDT": "source",
