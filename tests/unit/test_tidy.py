@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import tokenize
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -334,6 +335,12 @@ def test_bins_hold_no_logic() -> None:
         lines = path.read_text().splitlines()
         assert len(lines) < 10, f"{path.name} has {len(lines)} lines"
         assert lines[0] == "#!/usr/bin/env python3"
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by it, and stops at the second."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_room_without_a_concept() -> None:

@@ -192,8 +192,10 @@ def test_what_stands_is_the_same_to_status_doctor_and_alerts(
     assert kinds >= {"disk", "clock", "old", "quarantine", "limited", "funding"}, kinds
     assert code == 1
     status.pop("version")  # alerts give a restart half a minute
-    assert {key: status[key] for key in alerts} == alerts
     assert sorted(status) == sorted(alerts), "and nothing else"
+    # Of the disk each says what it saw: others write to it meanwhile.
+    assert status.pop("disk").startswith(alerts["disk"].partition(":")[0])
+    assert {key: text for key, text in alerts.items() if key != "disk"} == status
     assert "In quarantine: CCC-USDT; spread-ctl tables says why." in said
     shown = {key for key in alerts if f"({key})" in " ".join(said.split())}
     assert shown == set(alerts) - {"quarantine:CCC-USDT"}

@@ -81,7 +81,8 @@ static inline size_t ss_spelled_text(const ss_spelled_side sides[2], char out[SS
         for (int side = 0; side < 2; side++) {
             if (place >= sides[side].count) continue;
             const char *text = sides[side].at[place]->text;
-            size_t size = strnlen(text, SS_SPELLED_MAX);
+            const char *end = memchr(text, 0, SS_SPELLED_MAX);
+            size_t size = end ? (size_t)(end - text) : SS_SPELLED_MAX;
             if (p != out) *p++ = ':';
             memcpy(p, text, size);
             p += size;
