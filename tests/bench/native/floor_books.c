@@ -123,8 +123,9 @@ int main(int count, char **words) {
     double all = least_ns(snapshot, rounds) / 1e3;
     double ten = ladder_ns(rounds, 10), twenty = ladder_ns(rounds, SS_LEVELS_SHOWN);
     if (!(sink != 0.0)) abort();
-    printf("{\"books.apply\": %.2f, \"books.message\": %.2f, \"books.snapshot\": %.2f, "
-           "\"books.ladder\": %.2f, \"books.ladder.whole\": %.2f}\n",
-           apply, said, all, ten, twenty);
+    printf(
+        "{\"books.apply\": %.2f, \"books.message\": %.2f, \"books.snapshot\": %.2f, "
+        "\"books.ladder\": %.2f, \"books.ladder.whole\": %.2f}\n",
+        apply, said, all, ten, twenty);
     return 0;
 }

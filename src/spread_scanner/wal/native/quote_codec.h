@@ -24,8 +24,8 @@ enum {
     SS_CODEC_LOW_MAX = 40,
 };
 
-static const double ss_codec_tens[SS_CODEC_DECIMALS] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                                        1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+static const double ss_codec_tens[SS_CODEC_DECIMALS] = {
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
 /* How large a kind of difference usually is, times 2^SS_CODEC_MEAN_SHIFT. */
 typedef uint64_t ss_codec_mean;
@@ -207,7 +207,8 @@ static inline void ss_codec_rescale(ss_codec_cell *cell, int prices, int sizes) 
 enum { SS_STAMP_MS, SS_STAMP_NS, SS_STAMP_ABSENT };
 #define SS_TS_ABSENT INT64_MIN
 
-static inline void ss_codec_put_prices(ss_bits_out *out, ss_codec_cell *cell, const ss_quote *quote) {
+static inline void ss_codec_put_prices(ss_bits_out *out, ss_codec_cell *cell,
+                                       const ss_quote *quote) {
     int64_t prices[2], sizes[2];
     uint8_t of_prices = cell->price_decimals, of_sizes = cell->size_decimals;
     if (!ss_codec_both_whole(quote->bid_px, quote->ask_px, &of_prices, prices) ||
@@ -279,7 +280,9 @@ static inline int ss_codec_get_prices(ss_bits_in *in, ss_codec_cell *cell, ss_qu
     return 1;
 }
 
-static inline int64_t ss_codec_ms(int64_t ns) { return ns / 1000000 - (ns % 1000000 < 0); }
+static inline int64_t ss_codec_ms(int64_t ns) {
+    return ns / 1000000 - (ns % 1000000 < 0);
+}
 
 static inline void ss_codec_put_times(ss_bits_out *out, ss_codec *of, ss_codec_source *source,
                                       const ss_quote *quote) {
@@ -310,15 +313,13 @@ static inline int ss_codec_get_times(ss_bits_in *in, ss_codec *of, ss_codec_sour
         ss_codec_plus(of->received, ss_codec_unfold(ss_bits_get_rice(in, &of->of_received)));
     quote->ts_recv = of->received;
     switch (ss_bits_get(in, 2)) {
-    case SS_STAMP_ABSENT:
-        quote->ts_event = SS_TS_ABSENT;
-        return 1;
+    case SS_STAMP_ABSENT: quote->ts_event = SS_TS_ABSENT; return 1;
     case SS_STAMP_MS:
         source->delay_ms = ss_codec_plus(source->delay_ms,
                                          ss_codec_unfold(ss_bits_get_rice(in, &of->of_delay_ms)));
-        quote->ts_event = (int64_t)((uint64_t)ss_codec_minus(ss_codec_ms(quote->ts_recv),
-                                                             source->delay_ms) *
-                                    UINT64_C(1000000));
+        quote->ts_event =
+            (int64_t)((uint64_t)ss_codec_minus(ss_codec_ms(quote->ts_recv), source->delay_ms) *
+                      UINT64_C(1000000));
         return 1;
     case SS_STAMP_NS:
         source->delay_ns = ss_codec_plus(source->delay_ns,
