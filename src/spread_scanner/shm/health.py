@@ -93,10 +93,10 @@ class HealthRow(_rows.Row, Holder):
 
     def beat(self, state: ProcessState | None = None, message: str | None = None) -> None:
         """Say that the process lives, and what it is doing."""
+        if message is not None:  # before the state: who sees that reads what is said of it
+            self._head["message"] = message.encode()[:128]
         if state is not None:
             self._head["state"] = state
-        if message is not None:
-            self._head["message"] = message.encode()[:128]
         self._head["heartbeat_mono_ns"] = clock.mono_ns()
 
     def cycle(self, duration_ns: int) -> None:
