@@ -175,7 +175,10 @@ class PoolDay:
         return PoolSettings(**found)
 
     def process(self, row: Any) -> Process:
-        settings = SimpleNamespace(pools=self.settings(), folder=Path("/"))
+        # No source of the store: what pools are worth there has its own tests.
+        settings = SimpleNamespace(
+            pools=self.settings(), folder=Path("/"), runs=lambda source: False
+        )
         made = SimpleNamespace(
             settings=settings,
             row=row,
