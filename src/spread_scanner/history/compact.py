@@ -163,8 +163,7 @@ class Compaction:
     def _merged(self, files: list[KeptFile]) -> KeptFile:
         path = self._folder / merging.path_of(files)
         made = path.with_suffix(".parquet.made")
-        schema = pq.read_schema(self._folder / files[0].path)
-        with _writer(made, schema.remove_metadata()) as writer:
+        with _writer(made, merging.schema_of(self._folder, files)) as writer:
             for table in merging.rows_of(self._folder, files):
                 writer.write_table(table, ROWS_AT_ONCE)
             writer.add_key_value_metadata(merging.about(self._folder, files))

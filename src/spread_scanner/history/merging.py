@@ -57,10 +57,18 @@ def path_of(files: Sequence[KeptFile]) -> Path:
     return first.with_name(first.stem + _WHOLE)
 
 
-def rows_of(folder: Path, files: Sequence[KeptFile]) -> Iterator[pa.Table]:
-    """All rows in the order of the one file, ROWS_AT_ONCE at a time. Raises OSError,
+def schema_of(folder: Path, files: Sequence[KeptFile]) -> pa.Schema:
+    """The columns of all of them: hours of an older version have fewer. Raises OSError,
     pa.ArrowException."""
-    hours = [_HourRows(folder / file.path) for file in files]
+    found = [pq.read_schema(folder / file.path).remove_metadata() for file in files]
+    return pa.unify_schemas(found)
+
+
+def rows_of(folder: Path, files: Sequence[KeptFile]) -> Iterator[pa.Table]:
+    """All rows in the order of the one file, ROWS_AT_ONCE at a time; null where an hour does not
+    have a column. Raises OSError, pa.ArrowException."""
+    schema = schema_of(folder, files)
+    hours = [_HourRows(folder / file.path, schema) for file in files]
     parts = _by_symbol(hours) if files[0].kind in SORTED else _end_to_end(hours)
     held: list[pa.Table] = []
     many = 0
@@ -116,9 +124,10 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 
 class _HourRows:
-    """One hour's file, some rows at a time."""
+    """One hour's file, some rows at a time, with the columns of all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
         self._batches = pq.ParquetFile(path).iter_batches(AT_ONCE)
         self._rest: pa.Table | None = None
 
@@ -129,7 +138,7 @@ class _HourRows:
             batch = next(self._batches, None)
             if batch is None:
                 return None
-            self._rest = pa.Table.from_batches([batch])
+            self._rest = _filled(pa.Table.from_batches([batch]), self._schema)
         return self._rest
 
     @property
@@ -161,6 +170,14 @@ def _end_to_end(hours: list[_HourRows]) -> Iterator[pa.Table]:
         while (rest := one.rest) is not None:
             one._rest = None
             yield rest
+
+
+def _filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """With null in what it does not have."""
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names)
 
 
 def _joined(table: pa.Table) -> pa.Table:

@@ -125,6 +125,41 @@ def test_a_day_that_is_not_as_its_hours_were_is_refused_and_they_stay(
     assert all((folder / file.path).exists() for file in standing.files)
 
 
+@pytest.mark.parametrize(
+    ("kind", "column", "older"),
+    [("ticks", "bid_px", 0), ("ticks", "source", -1), ("follow_ups", "rungs_too_thin", 0)],
+)
+def test_hours_of_an_older_version_have_null_in_columns_that_they_lack(
+    tmp_path: Path,
+    virtual_clock: VirtualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    column: str,
+    older: int,
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=4, ticks=120)
+    with monkeypatch.context() as patch:
+        patch.setattr(compact.Compaction, "merge", lambda _: [])
+        compact.compact(log, folder)
+    hours = next(one for one in merging.due(kept.read(folder)) if one[0].kind == kind)
+    path = folder / hours[older].path
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.drop_columns([column]), path)
+    expected = [{column: None, **row} for row in rows(folder, hours)]
+    compact.compact(log, folder)
+    standing = kept.read(folder)
+    assert merging.due(standing) == []
+    (whole,) = [file for file in standing.files if file.path == str(merging.path_of(hours))]
+    found = rows(folder, [whole])
+    assert [row[column] for row in found].count(None) == len(table)
+
+    def text(row: dict[str, Any]) -> str:
+        return repr(sorted(row.items()))
+
+    assert sorted(map(text, found)) == sorted(map(text, expected))
+
+
 def test_without_room_for_both_hours_stay_as_they_are(
     tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
