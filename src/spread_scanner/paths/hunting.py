@@ -258,7 +258,7 @@ class PathHunt:
             self._kept.left_out(out)
         if not self._kept.flush():
             self._add("write_errors")
-        if now_ns >= self._forget_due_ns and not self._kept.trouble:
+        if now_ns >= self._forget_due_ns:
             self._forget_due_ns = now_ns + FORGET_NS
             keep_ns = int(self._settings.keep_days * 86_400 * NS_PER_S)
             bytes_max = int(self._settings.database_mb_max * 1_000_000)

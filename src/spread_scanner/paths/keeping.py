@@ -78,7 +78,7 @@ class KeptCycles:
         self._lock = _locked(path)
         self._waiting: deque[tuple[str, tuple[object, ...]]] = deque()
         self.lost = 0  # statements that there was no room for
-        self.trouble = ""  # why the last writing failed
+        self.trouble = ""  # why the last writing or forgetting failed
         try:
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             self._set_up()
@@ -174,18 +174,13 @@ class KeptCycles:
         return True
 
     def forget(self, keep_ns: int, bytes_max: int, now_ns: int) -> int:
-        """Some of what is too old, or too much: how many cycles went. Those that stand stay."""
+        """Some of what is too old, or too much: how many cycles went. Those that stand stay. What
+        could not be done is tried again by the next call, whatever the last writing came to."""
         connection = self._connection
-        too_much = bool(bytes_max) and used_bytes(connection) > bytes_max
-        before_ns = now_ns if too_much else now_ns - keep_ns
-        if not keep_ns and not too_much:
-            return 0
-        bound = (before_ns, FORGOTTEN_AT_ONCE)
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(f"DELETE FROM looks WHERE cycle_id IN ({_OLDEST})", bound)
-            gone = connection.execute(f"DELETE FROM cycles WHERE id IN ({_OLDEST})", bound).rowcount
-            connection.execute("COMMIT")
+            too_much = bool(bytes_max) and used_bytes(connection) > bytes_max
+            before_ns = now_ns if too_much else now_ns - keep_ns
+            gone = self._delete(before_ns) if keep_ns or too_much else 0
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -193,6 +188,17 @@ class KeptCycles:
                 raise
             self.trouble = str(error)
             return 0
+        if not self._waiting:  # else it is what keeps that from being written
+            self.trouble = ""
+        return gone
+
+    def _delete(self, before_ns: int) -> int:
+        bound = (before_ns, FORGOTTEN_AT_ONCE)
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        execute(f"DELETE FROM looks WHERE cycle_id IN ({_OLDEST})", bound)
+        gone = execute(f"DELETE FROM cycles WHERE id IN ({_OLDEST})", bound).rowcount
+        execute("COMMIT")
         return gone
 
     def close(self) -> None:

@@ -90,6 +90,30 @@ def test_a_database_that_is_locked_costs_nothing(path: Path) -> None:
         assert other.execute("SELECT count(*) FROM cycles, looks").fetchone() == (1,)
 
 
+def test_forgetting_goes_on_when_a_lock_is_over(path: Path) -> None:
+    with (
+        contextlib.closing(KeptCycles(path, 0)) as kept,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        kept.found(cycle_row(1))
+        kept.ended(1, 9, DAY_NS, "it pays no more")
+        kept.flush()
+        other.execute("BEGIN IMMEDIATE")
+        assert kept.forget(DAY_NS, 0, 9 * DAY_NS) == 0
+        assert "locked" in kept.trouble
+        kept.found(cycle_row(2))
+        other.execute("ROLLBACK")
+        assert kept.forget(DAY_NS, 0, 9 * DAY_NS) == 1
+        assert "locked" in kept.trouble, "nothing says that it can be written"
+        assert kept.flush()
+        other.execute("BEGIN IMMEDIATE")
+        assert kept.forget(DAY_NS, 0, 9 * DAY_NS) == 0
+        other.execute("ROLLBACK")
+        assert kept.flush(), "nothing waits"
+        assert kept.forget(DAY_NS, 0, 9 * DAY_NS) == 0
+        assert kept.trouble == ""
+
+
 def test_what_is_old_goes_and_what_stands_stays(path: Path) -> None:
     with (
         contextlib.closing(KeptCycles(path, 0)) as kept,
