@@ -44,6 +44,10 @@ class NotAsWritten(SpreadError):
     """A file does not hold what it was made of."""
 
 
+class NotMerged(SpreadError):
+    """Hours of a day stay as they are: they cannot be read, or not written once more."""
+
+
 class Compaction:
     """Of one log into one folder, which is held meanwhile."""
 
@@ -153,12 +157,21 @@ class Compaction:
 
     def merge(self) -> list[KeptFile]:
         """Days that are over, a file each; what was written. Where the disk has no room for both,
-        hours stay as they are. Raises NotAsWritten, OSError."""
-        return [
-            self._merged(files)
-            for files in merging.due(self._kept)
-            if shutil.disk_usage(self._folder).free > 2 * sum(file.bytes for file in files)
-        ]
+        hours stay as they are; also where it cannot be done, which keeps no other from it. Raises
+        NotMerged when all others are done, OSError."""
+        made: list[KeptFile] = []
+        failed: NotMerged | None = None
+        for files in merging.due(self._kept):
+            if shutil.disk_usage(self._folder).free <= 2 * sum(file.bytes for file in files):
+                continue
+            try:
+                made.append(self._merged(files))
+            except (NotAsWritten, OSError, pa.ArrowException, msgspec.DecodeError) as error:
+                first = self._folder / files[0].path
+                failed = failed or NotMerged(f"hours stay as they are: {error}", first=first)
+        if failed is not None:
+            raise failed
+        return made
 
     def _merged(self, files: list[KeptFile]) -> KeptFile:
         path = self._folder / merging.path_of(files)
@@ -207,7 +220,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 def compact(log: Path, folder: Path) -> list[KeptFile]:
     """Whatever can be compacted now, and days that are over; the hours that were written. Raises
-    HistoryTaken, NoLog, OSError."""
+    HistoryTaken, NoLog, NotAsWritten, NotMerged, OSError."""
     with kept.alone(folder):
         compaction = Compaction(log, folder)
         made = compaction.run(units.due(log, kept.read(folder)))

@@ -22,7 +22,7 @@ CHILD = (sys.executable, "-m", "spread_scanner.history.compact")
 
 
 class Compacting:
-    """The child, and what became of it. `trouble`: why nothing becomes Parquet."""
+    """The child, and what became of it. `trouble`: what the last one could not do."""
 
     def __init__(self, log: Path, history: Path) -> None:
         self._log, self._history = log, history
@@ -74,4 +74,4 @@ class Compacting:
         self.failed += 1
         self._again_ns = clock.mono_ns() + AGAIN_NS
         reason = said.strip().rpartition("\n")[2] or f"exit code {child.returncode}"
-        self.trouble = f"hours of the log do not become Parquet: {reason}"
+        self.trouble = f"the last compaction failed: {reason}"

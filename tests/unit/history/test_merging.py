@@ -118,7 +118,7 @@ def test_a_day_that_is_not_as_its_hours_were_is_refused_and_they_stay(
         return found if len(calls) % 2 else [one.slice(1) for one in found]
 
     monkeypatch.setattr(merging, "rows_of", other)
-    with pytest.raises(compact.NotAsWritten):
+    with pytest.raises(compact.NotMerged, match="not what was written"):
         compact.compact(log, folder)
     standing = kept.read(folder)
     assert merging.due(standing)
@@ -158,6 +158,23 @@ def test_hours_of_an_older_version_have_null_in_columns_that_they_lack(
         return repr(sorted(row.items()))
 
     assert sorted(map(text, found)) == sorted(map(text, expected))
+
+
+def test_an_hour_that_cannot_be_read_keeps_no_other_from_being_merged(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=4, ticks=120)
+    with monkeypatch.context() as patch:
+        patch.setattr(compact.Compaction, "merge", lambda _: [])
+        compact.compact(log, folder)
+    groups = merging.due(kept.read(folder))
+    ruined, *others = groups
+    (folder / ruined[0].path).write_bytes(b"PAR1 no more")
+    with pytest.raises(compact.NotMerged, match=ruined[0].path):
+        compact.compact(log, folder)
+    assert others
+    assert merging.due(kept.read(folder)) == [ruined]
 
 
 def test_without_room_for_both_hours_stay_as_they_are(
