@@ -222,7 +222,7 @@ def _way(
     if into:
         vault_in = into[0].destination
     elif out_of:
-        vault_in = next(vault for vault in legs.vaults if vault != out_of[0].source)
+        vault_in = legs.vaults[out_of[0].source == legs.vaults[0]]
     else:
         return None, None
     return vault_in, legs.vaults[vault_in == legs.vaults[0]]

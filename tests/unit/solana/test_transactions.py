@@ -218,6 +218,14 @@ def test_an_amm_swap(old: bool, heights: bool) -> None:
     assert owner.tokens == {WSOL: -1_000_000, MINT: OUT}
 
 
+def test_a_swap_that_names_one_vault_twice() -> None:
+    ran = amm()
+    ran.accounts[3] = VAULT_1
+    ran.called = [transfer(VAULT_1, USER_OUT, OUT)]
+    (swap,) = parse_transaction(told([ran], held(0, OUT))).swaps
+    assert (swap.amount_in, swap.amount_out) == (1_000_000, OUT)  # as the log says
+
+
 def test_a_log_that_is_no_pool_of_the_usual_rate() -> None:
     ran = amm()
     ran.logs = [ray_log(3, 1_000_000, 1, 2, 10**12, 10**9, 10**9, OUT - 1)]
