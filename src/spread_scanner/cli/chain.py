@@ -17,6 +17,7 @@ from spread_scanner.config import Settings, files
 from spread_scanner.errors import Unusable
 
 if TYPE_CHECKING:
+    from spread_scanner.solana.transaction import Transaction
     from spread_scanner.solana.wallets import Wallet
 
 
@@ -44,10 +45,9 @@ def tx(
     from spread_scanner.solana import is_signature, parse_transaction
 
     if is_signature(named) and not Path(named).exists():
-        said = asyncio.run(_told(settings, named))
+        found = asyncio.run(_told(settings, named))
     else:
-        said = recorded(Path(named))
-    found = parse_transaction(said)
+        found = parse_transaction(recorded(Path(named)))
     if as_json:
         print_json(found)
     else:
@@ -86,10 +86,16 @@ async def _held(settings: Settings, address: str, dust: float) -> "Wallet":
         return await scan(calls, address, dust)
 
 
-async def _told(settings: Settings, signature: str) -> bytes:
-    """What the first provider that knows the transaction says of it. Raises NoProvider."""
+async def _told(settings: Settings, signature: str) -> "Transaction":
+    """By the first provider that knows it. Raises NoProvider."""
     from spread_scanner.pools.calls import ProviderCalls
+    from spread_scanner.solana import parse_transaction
 
     how = {"encoding": "json", "commitment": "confirmed", "maxSupportedTransactionVersion": 0}
     async with ProviderCalls(settings) as calls:
-        return bytes(await calls.ask("getTransaction", [signature, how], null_is_away=True))
+        return await calls.ask(
+            "getTransaction",
+            [signature, how],
+            lambda said: parse_transaction(bytes(said)),
+            null_is_away=True,
+        )

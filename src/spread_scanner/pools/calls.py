@@ -9,9 +9,9 @@ masked. A pool is read by asking.py, which has all of it from one provider.
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import httpx
 from msgspec import Raw
@@ -25,6 +25,8 @@ from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.runtime import trust
 from spread_scanner.runtime.backoff import Allowance
+
+T = TypeVar("T")
 
 _NONE = b"null"
 
@@ -77,16 +79,22 @@ class ProviderCalls:
             await one.close()
 
     async def ask(
-        self, method: str, params: Sequence[object], *, null_is_away: bool = False
-    ) -> Raw:
-        """The result's JSON, of the first provider that has one. `null_is_away`: one that answers
-        null may not know what another one does. Raises NoProvider."""
+        self,
+        method: str,
+        params: Sequence[object],
+        read: Callable[[Raw], T],
+        *,
+        null_is_away: bool = False,
+    ) -> T:
+        """What `read` makes of the result's JSON, of the first provider whose it can be made of: it
+        raises BadMessage. `null_is_away`: one that answers null may not know what another one does.
+        Raises NoProvider."""
         said: list[str] = []
         for provider in self._providers:
             try:
                 found = await self._answered(provider, method, params)
                 if not null_is_away or bytes(found) != _NONE:
-                    return found
+                    return read(found)
                 why = "knows none"
             except (ProviderRefusal, BadMessage) as error:
                 why = error.message if isinstance(error, BadMessage) else str(error)

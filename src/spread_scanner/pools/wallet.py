@@ -6,7 +6,8 @@ What two providers tell may be of two slots: the earliest is said.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -18,6 +19,8 @@ from spread_scanner.solana import keys, tokens, wallets
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 from spread_scanner.solana.wallets import TokenHolding, Wallet
+
+T = TypeVar("T")
 
 COMMITMENT = "confirmed"
 _Number = Annotated[int, Meta(ge=0)]
@@ -59,12 +62,12 @@ async def scan(calls: ProviderCalls, address: str, dust: float) -> Wallet:
     that is none."""
     keys.raw(address)
     how = {"encoding": "base64", "commitment": COMMITMENT}
-    said = await calls.ask("getBalance", [address, {"commitment": COMMITMENT}])
-    balance: _Balance = _read(said, _Balance)
+    of_account = [address, {"commitment": COMMITMENT}]
+    balance = await calls.ask("getBalance", of_account, partial(_read, _Balance))
     slots, owned = [balance.context.slot], list[_Owned]()
     for program in tokens.PROGRAMS:
-        said = await calls.ask("getTokenAccountsByOwner", [address, {"programId": program}, how])
-        found: _AllOwned = _read(said, _AllOwned)
+        asked = [address, {"programId": program}, how]
+        found = await calls.ask("getTokenAccountsByOwner", asked, partial(_read, _AllOwned))
         slots.append(found.context.slot)
         owned += found.value
     mints = await _mints(calls, {_mint_of(one) for one in owned}, slots)
@@ -79,10 +82,7 @@ async def _mints(calls: ProviderCalls, wanted: Iterable[str], slots: list[int]) 
     found: _Mints = {}
     for at in range(0, len(asked), rpc.KEYS_MAX):
         batch = asked[at : at + rpc.KEYS_MAX]
-        said = await calls.ask("getMultipleAccounts", [batch, how])
-        told: _Accounts = _read(said, _Accounts)
-        if len(told.value) != len(batch):
-            raise BadMessage("as many accounts as keys are wanted", wanted=len(batch), raw=said)
+        told = await calls.ask("getMultipleAccounts", [batch, how], partial(_as_many, len(batch)))
         slots.append(told.context.slot)
         for key, one in zip(batch, told.value, strict=True):
             if one is None:
@@ -117,8 +117,15 @@ def _bytes(account: _Held) -> bytes:
     return data
 
 
-def _read(said: Raw, kind: Any) -> Any:
+def _read(kind: type[T], said: Raw) -> T:
     try:
         return msgspec.json.decode(said, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadMessage(f"not what a provider says: {error}", raw=bytes(said)) from None
+        raise BadMessage(f"not what a provider says: {error}") from None
+
+
+def _as_many(wanted: int, said: Raw) -> _Accounts:
+    told = _read(_Accounts, said)
+    if len(told.value) != wanted:
+        raise BadMessage("another number of accounts than of keys")
+    return told

@@ -13,7 +13,7 @@ from solana_bed import SolanaThread, solana
 from solana_transactions import told
 
 from spread_scanner import config
-from spread_scanner.pools import calls
+from spread_scanner.pools import asking, calls
 from spread_scanner.schema.names import EXIT_FAILED
 from spread_scanner.sim.chain_wallets import FROZEN, RENT_LAMPORTS
 from spread_scanner.sim.solana_keys import named, text
@@ -62,6 +62,43 @@ def test_another_provider_stands_in(chain: ChainBed, spread_ctl: Run, fault: str
     assert code == 0, err
     assert "Fee 0.000005000 SOL" in out
     assert chain.count("b") == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b'"http://{where}"', b"[1]", b'{"context": {"slot": -1}, "value": -5}', b"1" + b"0" * 999],
+)
+@pytest.mark.parametrize(("command", "whom"), [("tx", SIGNATURE), ("wallet", text(bytes(32)))])
+def test_an_answer_that_means_nothing_is_passed_over_and_tells_no_key(
+    chain: ChainBed,
+    spread_ctl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    whom: str,
+    said: bytes,
+) -> None:
+    put(chain)
+    urls = [one.http_url for _, one in config.load().pools.asked()]
+    real = asking.posted
+    garbage = urls[:1]
+
+    async def posted(client: Any, url: str, request: bytes) -> bytes:
+        if url not in garbage:
+            answer: bytes = await real(client, url, request)
+            return answer
+        number = msgspec.json.decode(request)["id"]
+        result = said.replace(b"{where}", url.encode())
+        return b'{"jsonrpc": "2.0", "id": %d, "result": %b}' % (number, result)
+
+    monkeypatch.setattr(asking, "posted", posted)
+    assert spread_ctl(command, whom)[0] == 0, "the other one has it"
+    garbage += urls
+    code, _, err = spread_ctl(command, whom)
+    assert code == EXIT_FAILED
+    assert "a: not what" in err
+    assert "b: not what" in err
+    assert not any(url in err for url in urls)
+    assert "000000" not in err
 
 
 def test_what_no_provider_answers(chain: ChainBed, spread_ctl: Run) -> None:
@@ -204,7 +241,7 @@ def test_providers_are_asked_no_faster_than_they_let_themselves(
     async def five() -> None:
         async with calls.ProviderCalls(config.load(chain.folder)) as asked:
             for _ in range(5):
-                await asked.ask("getSlot", [])
+                await asked.ask("getSlot", [], bytes)
 
     asyncio.run(five())
     assert sum(slept) == pytest.approx(2.0)  # two at once, and two more each second
