@@ -279,10 +279,11 @@ def cycles(
 
     settings = config.load()
     stored = StoredCycles(settings.data_dir)
-    found, out = stored.last(count, pool=pool, standing=standing), stored.left_out()
+    found, trouble = stored.last(count, pool=pool, standing=standing), stored.trouble
+    out = stored.left_out()
     stored.close()
-    if stored.trouble:
-        raise CannotRead(f"the database cannot be read: {stored.trouble}", file=stored.path)
+    if trouble := trouble or stored.trouble:
+        raise CannotRead(f"the database cannot be read: {trouble}", file=stored.path)
     if as_json:
         print_json(found)
         return

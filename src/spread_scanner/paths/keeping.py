@@ -73,7 +73,7 @@ class KeptCycles:
     """The one connection that writes."""
 
     def __init__(self, path: Path, now_ns: int) -> None:
-        """Open or make it. Raises CyclesError, sqlite3.Error where it cannot be used."""
+        """Open or make it. Raises CyclesError where it cannot be used."""
         self.path = path
         self._lock = _locked(path)
         self._waiting: deque[tuple[str, tuple[object, ...]]] = deque()
@@ -83,10 +83,12 @@ class KeptCycles:
             self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
             self._set_up()
             self._connection.execute(_CLOSE_ALL, (now_ns,))
-        except BaseException:
+            newest = self._connection.execute("SELECT max(id) FROM cycles").fetchone()[0]
+        except BaseException as error:
             os.close(self._lock)
+            if isinstance(error, sqlite3.Error) and is_world_fault(error):
+                raise CyclesError(f"it cannot be used: {error}", file=path) from None
             raise
-        newest = self._connection.execute("SELECT max(id) FROM cycles").fetchone()[0]
         self.next_id = (newest or 0) + 1
 
     def _set_up(self) -> None:

@@ -2,13 +2,15 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cycles_bed import FOUND_NS, cycle_row, store_cycles
 
+from spread_scanner.config import Settings
 from spread_scanner.paths.keeping import DAY_NS, CyclesError, KeptCycles, LookRow
-from spread_scanner.schema.names import CYCLES_FILE
+from spread_scanner.schema.names import CYCLES_FILE, EXIT_FAILED
 from spread_scanner.view.cycles import CycleLook, StoredCycles
 
 
@@ -72,6 +74,26 @@ def test_a_file_that_is_not_ours_is_refused(path: Path, script: str | None, answ
         KeptCycles(path, 0)
     path.unlink()
     KeptCycles(path, 0).close()  # the lock was given back
+
+
+def test_a_damaged_table_is_said(
+    path: Path, spread_ctl: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_cycles(path.parent, cycle_row(1))
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = other.execute("PRAGMA page_size").fetchone()
+        asked = "SELECT rootpage FROM sqlite_master WHERE name = 'cycles'"
+        (page,) = other.execute(asked).fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+    with pytest.raises(CyclesError, match="it cannot be used: database disk image is malformed"):
+        KeptCycles(path, 0)
+    monkeypatch.setattr(Settings, "data_dir", path.parent)
+    code, _, err = spread_ctl("cycles")
+    assert code == EXIT_FAILED
+    assert "malformed" in err
 
 
 def test_a_database_that_is_locked_costs_nothing(path: Path) -> None:
