@@ -118,6 +118,24 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             "okx-spot": [Fault(40, "refuse", 60, 0.27, 0.9), Fault(70, "suspend", 0, 0.5, 0.017)],
         },
     ),
+    "a backlog of most of what a life has heard that began while its exchange was away": (
+        "bybit-spot", 0.065,
+        {
+            "bybit-spot": [
+                Fault(60, "maintenance", 100, 0, 0), Fault(130, "killed", 5, 0.1, 0.1),
+                Fault(188, "behind", 60, 0.9, 0.2),
+            ],
+        },
+    ),
+    "the same with no update ids": (
+        "mexc-futures", 0.065,
+        {
+            "mexc-futures": [
+                Fault(60, "maintenance", 100, 0, 0), Fault(130, "killed", 5, 0.1, 0.1),
+                Fault(196, "behind", 60, 0.9, 0.2),
+            ],
+        },
+    ),
 }  # fmt: skip
 
 

@@ -219,17 +219,43 @@ def test_a_new_connection_does_not_begin_with_its_backlog_as_the_best(
     assert not any(exchange.lags(well) for _ in range(20))
 
 
+@pytest.mark.parametrize("late", [30, 1_200])
 @pytest.mark.parametrize("known_s", [5.0, 8.0, 12.0])
 def test_a_backlog_is_nobodys_best_while_little_is_known(
-    exchange: Exchange, known_s: float
+    exchange: Exchange, known_s: float, late: int
 ) -> None:
-    """A line that came back within the first seconds brings what is 5 s old, for 15 s."""
+    """A line that came back within the first seconds brings what is 5 s old, for 15 s or for ten
+    minutes, which is most of what is known by then."""
     assert exchange.lagging_within(known_s) == 0
-    late, well = exchange.bench.listener(2), exchange.bench.listener(3)
+    again, well = exchange.bench.listener(2), exchange.bench.listener(3)
 
-    assert all(exchange.lags(late, lag_s=5.0) for _ in range(30))
+    assert all(exchange.lags(again, lag_s=5.0) for _ in range(late))
     assert not any(exchange.lags(well) for _ in range(200))
     assert exchange.lags(well, lag_s=3.0)
+
+
+def test_what_came_in_time_between_two_backlogs_is_the_best(exchange: Exchange) -> None:
+    """Of the first nobody can tell; the second is late by what came between them."""
+    exchange.lag_s = 5.0
+    exchange.lagging_within(12.0)
+    exchange.lag_s = USUAL_S
+    assert exchange.lagging_within(10.0) == 0
+    exchange.lag_s = 5.0
+    assert all(exchange.lags() for _ in range(1_200))
+
+
+def test_a_clock_that_no_time_shows_to_be_set_back_early_is_learned_after_a_while(
+    exchange: Exchange,
+) -> None:
+    """By less than the pause of each symbol: like a backlog, but that it does not end."""
+    assert exchange.lagging_within(12.0) == 0
+    exchange.off_s -= 5.0
+    found = [exchange.lags() for _ in range(2_400)]
+
+    learned = found.index(False)
+    assert 900 < learned * EVERY_MS / 1_000 < 1_000
+    assert found == [True] * learned + [False] * (2_400 - learned)
+    assert exchange.lags(lag_s=3.0)
 
 
 @pytest.mark.parametrize("off_s", [-40.0, 0.0, 30.0])

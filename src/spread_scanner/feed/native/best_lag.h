@@ -5,8 +5,10 @@
  * last three windows agree on: a clock that jumps for seconds, or a message dated in the future, is
  * in none of them for long. Once known it rises by the clocks' drift only, so that a backlog that
  * grows slowly is seen. Until three windows have passed it is the middle of what was seen, of two
- * windows the lower: a line that comes back with a backlog is no best; and not below zero: a
- * machine's clock is rather right than wrong. All times are ns, on the session's clock.
+ * windows the lower, and not below zero: a machine's clock is rather right than wrong. A window that
+ * is late by one before it is none of the three: a backlog is, and a clock that is set back shows in
+ * times that go back. If that lasts it counts after all: not every clock shows. All times are ns, on
+ * the session's clock.
  */
 #ifndef SS_BEST_LAG_H
 #define SS_BEST_LAG_H
@@ -17,10 +19,12 @@ enum {
     SS_LAG_KEPT = 8,         /* of a window's least lags: seven outliers are nobody's best */
     SS_LAG_SAMPLES_MIN = 15, /* of a window: its eighth least is then no more than the median */
     SS_LAG_WINDOWS = 3,
-    SS_LAG_CONFIRMS = 15, /* late quotes in a row that make one time that went back the clock's */
+    SS_LAG_CONFIRMS = 15,   /* late quotes in a row that make one time that went back the clock's */
+    SS_LAG_DOUBTS_MAX = 90, /* late windows not counted, a quarter of an hour or more */
 };
 #define SS_LAG_WINDOW_NS (INT64_C(10) * 1000000000)
 #define SS_LAG_BACK_NS (INT64_C(500) * 1000000)
+#define SS_LAG_APART_NS SS_LAG_BACK_NS /* windows that differ by less agree */
 
 typedef struct ss_best_lag {
     int64_t now_ns;   /* what lag counts from, in this read */
@@ -28,7 +32,8 @@ typedef struct ss_best_lag {
     uint64_t taken;   /* quotes of this window */
     uint32_t behind;  /* late quotes in a row since a time went back; 0: none has */
     uint32_t windows_passed;
-    double drift; /* how much it may rise, per unit of time */
+    uint32_t doubts; /* late windows that were not counted */
+    double drift;    /* how much it may rise, per unit of time */
     int32_t kept_max, windows_min, kept, gone_backs;
     int64_t window_start_ns, best_ns, best_at_ns;
     int64_t windows[SS_LAG_WINDOWS];
@@ -62,6 +67,14 @@ static inline int64_t ss_lag_middle(const int64_t *from, int count) {
     return sorted[(count - 1) / 2];
 }
 
+/* Whether a window is late by one of the few that have passed, and not yet to be counted. */
+static inline int ss_lag_doubted(const ss_best_lag *best, int64_t lag_ns) {
+    if (best->doubts >= SS_LAG_DOUBTS_MAX) return 0;
+    for (int i = 0; i < (int)best->windows_passed && i < best->windows_min; i++)
+        if (lag_ns - best->windows[i] > SS_LAG_APART_NS) return 1;
+    return 0;
+}
+
 /* What is believed while too little was seen. */
 static inline void ss_lag_guess(ss_best_lag *best) {
     int64_t said[SS_LAG_WINDOWS + 1];
@@ -70,7 +83,8 @@ static inline void ss_lag_guess(ss_best_lag *best) {
         said[count] = best->windows[count];
     if (count == 0 || enough) {
         int place = enough ? SS_LAG_KEPT - 1 : (int)(best->taken - 1) / 2;
-        said[count++] = best->least[place < best->kept ? place : best->kept - 1];
+        int64_t lag_ns = best->least[place < best->kept ? place : best->kept - 1];
+        if (!ss_lag_doubted(best, lag_ns)) said[count++] = lag_ns;
     }
     int64_t middle_ns = ss_lag_middle(said, count);
     best->now_ns = middle_ns > 0 ? middle_ns : 0;
@@ -87,14 +101,19 @@ static inline void ss_lag_take(ss_best_lag *best, int64_t lag_ns) {
     if (best->windows_passed < (uint32_t)best->windows_min) ss_lag_guess(best);
 }
 
-/* A window is over. The first best is the middle of its windows: one that held a backlog, or a clock
- * that jumped, is outvoted. Later ones must all agree to let it fall. */
+/* A window is over. The first best is the middle of those that count: one that began with a backlog
+ * is outvoted. Later ones must all agree to let it fall. */
 static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
     uint32_t enough = (uint32_t)best->windows_min;
-    int64_t agreed = INT64_MIN;
+    int64_t agreed = INT64_MIN, lag_ns = best->least[best->kept_max - 1];
+    if (best->windows_passed < enough && ss_lag_doubted(best, lag_ns)) {
+        best->doubts++;
+        ss_lag_begin(best, mono_ns);
+        return;
+    }
     for (int i = best->windows_min - 1; i > 0; i--)
         best->windows[i] = best->windows[i - 1];
-    best->windows[0] = best->least[best->kept_max - 1];
+    best->windows[0] = lag_ns;
     best->windows_passed++;
     if (best->windows_passed == enough) {
         best->best_ns = ss_lag_middle(best->windows, best->windows_min);
@@ -124,7 +143,7 @@ static inline void ss_lag_at(ss_best_lag *best, int64_t mono_ns) {
 
 /* The exchange's clock was set: what was learned by it is worth nothing. */
 static inline void ss_lag_forget(ss_best_lag *best) {
-    best->windows_passed = best->behind = 0;
+    best->windows_passed = best->behind = best->doubts = 0;
     ss_lag_begin(best, 0);
 }
 
