@@ -199,6 +199,7 @@ class Day:
             return
         self._waken()
         self.system.cut(self._cuts)  # in time, if settings were wrong until now
+        self.invariants.revived(exchange)
         self.system.revive(label)
         self._attend(exchange)
         self.dead.discard(label)

@@ -39,6 +39,11 @@ TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at a quarte
 RESET_NS = 3_500 * NS_PER_MS  # ids that began anew are believed within this
 LAG_NS_MAX = 2 * NS_PER_S
 LAG_SLACK_NS = 600 * NS_PER_MS
+RECENT_NS = 60 * NS_PER_S  # what was stored longer ago says nothing of lag
+LAGS_MIN = 3  # of so many cells one that is dated wrongly is not the middle
+TIMELY_MIN = 8  # of a life's first, for it to know what is late: seven may be dated wrongly
+FOOLED_MIN = 300  # where something late came before them: more than four windows hold
+ILL_DATED = int(QuoteFlag.LAGGING | QuoteFlag.SILENT | QuoteFlag.NO_TS_EVENT)
 SAID_NS = 60 * NS_PER_S  # until a feed says that everything is refused
 GIVEN_NS = 240 * NS_PER_S  # until it says that nothing comes of what is acknowledged
 FOUND_MAX = 20
@@ -81,6 +86,7 @@ class Invariants:
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
         self._died_ns: dict[str, int] = {}  # of whose feed is dead, when it died
+        self._untaught: dict[str, int] = {}  # timely quotes until a feed knows lag; 0: it does
         self._unsaid: dict[str, int] = defaultdict(int)
         self._fault_ns: dict[str, int] = defaultdict(int)  # when one began last
         self._next_ns = 0  # when it is to be looked again, if anything happens then
@@ -130,6 +136,19 @@ class Invariants:
             row.taught = 0
             row.unknown |= cell is not None and bool(cell.flags & QuoteFlag.JUMPED)
 
+    def revived(self, exchange: Exchange) -> None:
+        """Its feed is about to start again. What stands in its cells is all that it will know."""
+        store, source_id = self.world.store, SOURCE_BY_LABEL[exchange.label].source_id
+        since_ns = store.clock.now_ns() - RECENT_NS
+        cells = (
+            store.read(source_id, row.symbol_id) for row in exchange.rows.values() if row.wanted
+        )
+        telling = sum(
+            cell is not None and cell.ts_recv >= since_ns and not cell.flags & ILL_DATED
+            for cell in cells
+        )
+        self._untaught[exchange.label] = TIMELY_MIN if telling < LAGS_MIN else 0
+
     # --- (1), (6): quotes
 
     def arrived(self, session: Session, row: Row, said: Said) -> None:
@@ -171,8 +190,9 @@ class Invariants:
         usable, late_ns = not cell.flags & UNUSABLE, now_ns - said.said_ns
         skewed = now_ns < self.skewed_until_ns[exchange.label]
         dated = exchange.dated and not said.untimed
+        taught = not dated or self._taught(exchange, late_ns)
         if late_ns > LAG_NS_MAX + LAG_SLACK_NS and dated and not skewed:
-            if usable and not self._first_told(session, row, said):
+            if usable and taught and not self._first_told(session, row, said):
                 self.broken(
                     1, exchange.label,
                     f"{row.name}: news {late_ns / NS_PER_S:.1f} s old stand as good",
@@ -196,6 +216,19 @@ class Invariants:
         awake = now_ns - self.dialling.woke_ns >= SUSPEND_NS
         dated = exchange.dated and not said.untimed
         return dated or (awake and now_ns >= exchange.slow_until_ns)
+
+    def _taught(self, exchange: Exchange, late_ns: int) -> bool:
+        """Whether the feed can know that a quote is late.
+
+        Clocks are off by an unknown constant. A life that began while its exchange was away, of
+        which nothing recent stands, knows what is late by what it has heard in time: a backlog that
+        comes before that looks like a clock that was set meanwhile, until windows have agreed.
+        """
+        left = self._untaught.get(exchange.label, 0)
+        if left:
+            left = FOOLED_MIN if late_ns > LAG_SLACK_NS else left - 1
+            self._untaught[exchange.label] = left
+        return left == 0
 
     def _first_told(self, session: Session, row: Row, said: Said) -> bool:
         """In a fresh envelope only the engine's time is old. That of what comes first is none of

@@ -136,6 +136,15 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a backlog of all that such a life has heard, of which it cannot know": (
+        "okx-spot", 0.075,
+        {
+            "okx-spot": [
+                Fault(60, "maintenance", 100, 0, 0), Fault(130, "killed", 5, 0.1, 0.1),
+                Fault(150, "behind", 60, 0.9, 0.2),
+            ],
+        },
+    ),
 }  # fmt: skip
 
 
