@@ -321,6 +321,15 @@ def test_native_code_works_out_basis_points_in_one_place() -> None:
         assert not found or path in allowed, path
 
 
+def test_the_table_of_rooms_is_the_floors() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = re.findall(r"^\| (porch|garden|\d) \| (`[a-z` ]+`) \|", text, re.MULTILINE)
+    told = [(floor, room) for floor, rooms in rows for room in re.findall(r"`(\w+)`", rooms)]
+    floors = [(str(number), room) for number, floor in enumerate(FLOORS) for room in floor]
+    outside = [("porch", room) for room in PORCH] + [("garden", room) for room in GARDEN]
+    assert sorted(told) == sorted(floors + outside)
+
+
 def test_no_leftovers() -> None:
     leftovers = re.compile(r"\b(FIXME|XXX|HACK)\b")
     code = {".py", ".pyx", ".pxd", ".h", ".c", ".toml", ".md", ".service", ".sh"}
