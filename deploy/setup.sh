@@ -14,6 +14,7 @@
 #   --wheel FILE      install this wheel instead of building one, with the versions that it names
 #   --history         with what spread-ctl history and Parquet need (some 240 MB); once asked for, an
 #                     upgrade brings it along
+#   --solana          with what pools of Solana and cycles over them need; likewise
 #   --no-package      leave the venv as it is: you have installed the package there yourself
 #   --pin CPUS        pin: the first CPU to the engine alone, the others to the rest ("2-5", "1,3");
 #                     "none" takes it back
@@ -23,7 +24,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
-root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 history=0 pin="" wheel="" python=${PYTHON:-python3}
+root="" dry=0 uninstall=0 purge=0 units_only=0 package=1 history=0 solana=0 pin="" wheel="" python=${PYTHON:-python3}
 changed=0 upgraded=0 cpus=""
 
 usage() { sed -n '2,/^set -euo/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
@@ -36,6 +37,7 @@ while [ $# -gt 0 ]; do
         --purge) purge=1 ;;
         --units-only) units_only=1 ;;
         --history) history=1 ;;
+        --solana) solana=1 ;;
         --no-package) package=0 ;;
         --pin) pin=${2:?--pin needs CPUs}; shift ;;
         --root) root=${2:?--root needs a folder}; package=0; shift ;;
@@ -230,7 +232,7 @@ PY
 }
 
 install_package() {
-    local stamp=$opt/venv/installed wanted lock extra=""
+    local stamp=$opt/venv/installed wanted lock extra="" extras=()
     check_python
     if [ -z "$wheel" ]; then
         if [ "$dry" = 1 ]; then
@@ -246,7 +248,13 @@ install_package() {
     lock=$(mktemp)
     wanted=$(fingerprint "$lock") || fail "not a wheel of this package: $wheel"
     if [ "$history" = 1 ] || compgen -G "$opt/venv/lib/*/site-packages/duckdb" >/dev/null; then
-        extra="[history]" wanted="$wanted history"
+        extras+=(history)
+    fi
+    if [ "$solana" = 1 ] || compgen -G "$opt/venv/lib/*/site-packages/solders" >/dev/null; then
+        extras+=(solana)
+    fi
+    if [ "${#extras[@]}" -gt 0 ]; then
+        extra="[$(IFS=,; echo "${extras[*]}")]" wanted="$wanted ${extras[*]}"
     fi
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then rm -f "$lock"; return; fi
     if [ ! -x "$opt/venv/bin/python" ]; then

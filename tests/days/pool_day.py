@@ -33,6 +33,7 @@ from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusa
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.config.settings import Config
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
 from spread_scanner.pools import asking
 from spread_scanner.pools.asking import ProviderRefusal
@@ -177,7 +178,7 @@ class PoolDay:
     def process(self, row: Any) -> Process:
         # No source of the store: what pools are worth there has its own tests.
         settings = SimpleNamespace(
-            pools=self.settings(), folder=Path("/"), runs=lambda source: False
+            config=Config(), pools=self.settings(), folder=Path("/"), runs=lambda source: False
         )
         made = SimpleNamespace(
             settings=settings,

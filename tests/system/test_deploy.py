@@ -242,10 +242,18 @@ def test_a_wheel_brings_the_versions_of_what_it_needs(tmp_path: Path, named: boo
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "extra"), [(1, False, "[history]"), (0, True, "[history]"), (0, False, "")]
+    ("asked", "there", "extra"),
+    [
+        ("history=1 solana=0", [], "[history]"),
+        ("history=0 solana=0", ["duckdb"], "[history]"),
+        ("history=0 solana=1", [], "[solana]"),
+        ("history=0 solana=0", ["solders"], "[solana]"),
+        ("history=1 solana=0", ["solders"], "[history,solana]"),
+        ("history=0 solana=0", [], ""),
+    ],
 )
-def test_the_history_comes_where_it_was_asked_for(
-    tmp_path: Path, asked: int, there: bool, extra: str
+def test_what_was_asked_for_beside_the_package_comes_with_it(
+    tmp_path: Path, asked: str, there: list[str], extra: str
 ) -> None:
     """Once asked for, an upgrade brings it along; a second run installs nothing."""
     wheel, python = tmp_path / "kept.whl", tmp_path / "venv" / "bin" / "python"
@@ -253,13 +261,13 @@ def test_the_history_comes_where_it_was_asked_for(
     python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
     python.chmod(0o755)
     wheel.touch()
-    if there:
-        (tmp_path / "venv/lib/python3.12/site-packages/duckdb").mkdir(parents=True)
+    for package in there:
+        (tmp_path / "venv/lib/python3.12/site-packages" / package).mkdir(parents=True)
     stubs = (
         'check_python() { :; }; fingerprint() { echo "version digest"; }; say() { :; }\n'
         'run() { "$@"; }; put_text() { printf "%s\\n" "$1" > "$2"; }; fail() { exit 9; }\n'
     )
-    variables = f"opt={tmp_path} wheel={wheel} dry=0 history={asked}\n"
+    variables = f"opt={tmp_path} wheel={wheel} dry=0 {asked}\n"
     function = re.search(r"^install_package\(\) \{.*?^\}", setup_text(), re.DOTALL | re.MULTILINE)
     assert function is not None
     for _ in range(2):
