@@ -33,8 +33,8 @@ from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusa
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
-from spread_scanner.config.settings import Config
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
+from spread_scanner.config.settings import Config
 from spread_scanner.pools import asking
 from spread_scanner.pools.asking import ProviderRefusal
 from spread_scanner.pools.hearing import PoolHearing
