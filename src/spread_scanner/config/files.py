@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from spread_scanner.config.pools import ProviderSettings
 from spread_scanner.config.settings import Alerts, Gateway, Settings
 from spread_scanner.errors import ConfigError
-from spread_scanner.schema.names import ALERTS, GATEWAY
+from spread_scanner.schema.names import ALERTS, GATEWAY, PATHS
 
 POOLS_NEED = "solders"  # an extra: who reads no pools does without
 PATHS_NEED = "rustworkx"
@@ -84,8 +84,9 @@ def wrong_files(settings: Settings) -> Iterator[ConfigError]:
 
 
 def _wrong_of_pools(settings: Settings) -> Iterator[ConfigError]:
+    wants_paths = settings.config.spread_paths.wanted
     try:
-        check_extra(settings)
+        (check_paths_extra if wants_paths else check_extra)(settings)
     except ConfigError as error:
         yield error
     for name, provider in settings.pools.asked():
@@ -97,16 +98,25 @@ def _wrong_of_pools(settings: Settings) -> Iterator[ConfigError]:
 
 
 def check_extra(settings: Settings) -> None:
-    """Whether what reads pools, and finds cycles over them, is installed. Raises ConfigError."""
-    needed = (POOLS_NEED, PATHS_NEED) if settings.config.spread_paths.wanted else (POOLS_NEED,)
-    for package in needed:
-        if importlib.util.find_spec(package) is None:
-            raise ConfigError(
-                f"pools need {package}, which is not installed",
-                file=settings.folder / "pools.toml",
-                key="enabled",
-                allowed="pip install 'spread-scanner[solana]'",
-            )
+    """Whether what reads pools is installed. Raises ConfigError."""
+    _check_installed(POOLS_NEED, "pools need", settings.folder / "pools.toml", "enabled")
+
+
+def check_paths_extra(settings: Settings) -> None:
+    """Whether what finds cycles over pools is installed. Raises ConfigError."""
+    check_extra(settings)
+    path = settings.folder / "config.toml"
+    _check_installed(PATHS_NEED, f"{PATHS} needs", path, f"{PATHS}.enabled")
+
+
+def _check_installed(package: str, who_needs: str, path: Path, key: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ConfigError(
+            f"{who_needs} {package}, which is not installed",
+            file=path,
+            key=key,
+            allowed="pip install 'spread-scanner[solana]'",
+        )
 
 
 def add_authorities(made: ssl.SSLContext, ca_file: str, path: Path, label: str) -> None:

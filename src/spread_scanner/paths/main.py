@@ -24,7 +24,7 @@ def _body(process: Process) -> None:
     if not _wanted(process.settings):
         process.unwanted(NOT_ENABLED)
         return
-    files.check_extra(process.settings)
+    files.check_paths_extra(process.settings)
     from spread_scanner.paths.hunting import PathHunt  # which needs the extra
     from spread_scanner.paths.keeping import KeptCycles
 

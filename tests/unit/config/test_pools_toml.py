@@ -212,3 +212,22 @@ def test_that_pools_are_enabled_without_what_reads_them_is_known_to_doctor(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (error,) = files.wrong_files(settings)
     assert "spread-scanner[solana]" in str(error)
+
+
+def test_who_reads_pools_does_without_what_finds_cycles(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """feed-solana goes on where rustworkx alone is missing; who is told that is told the setting
+    that wants it."""
+    shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
+    (folder / "pools.toml").write_text("enabled = true\n" + PROVIDER + MINTS + ENTRY)
+    settings = config.load(folder, {"SPREAD_SPREAD_PATHS__ENABLED": "true"})
+    found_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "rustworkx" else found_spec(name)
+    )
+    files.check_extra(settings)
+    with pytest.raises(ConfigError, match="spread-paths needs rustworkx") as raised:
+        files.check_paths_extra(settings)
+    assert raised.value.evidence["key"] == "spread-paths.enabled"
+    assert [str(error) for error in files.wrong_files(settings)] == [str(raised.value)]
