@@ -83,10 +83,6 @@ class Wallet(Struct, frozen=True):
     reclaimable_lamports: int  # of that, in those that are empty and may be closed
     holdings: tuple[TokenHolding, ...]
 
-    @property
-    def total_lamports(self) -> int:
-        return self.lamports + self.wrapped_lamports + self.rent_lamports
-
 
 def rent_lamports(account_bytes: int) -> int:
     """What an account of this length has to hold to be kept for ever."""
