@@ -136,6 +136,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "times that cannot be, of several symbols in a backlog": (
+        "bybit-futures", 0.05,
+        {
+            "bybit-futures": [
+                Fault(100, "behind", 60, 0.1, 0.2), Fault(115, "bad time", 0, 0.154, 0.798),
+            ],
+        },
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {

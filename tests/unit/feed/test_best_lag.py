@@ -18,6 +18,7 @@ from spread_scanner.feed import levels
 from spread_scanner.feed._board import Board
 from spread_scanner.feed._listener import Listener
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
 
 SHIPPED = Path(__file__).parents[3] / "config"
 SYMBOLS = 20
@@ -153,6 +154,17 @@ def test_a_symbol_that_is_dated_back_by_itself_sets_no_clock(exchange: Exchange)
     exchange.lagging_within(KNOWN_S)
     found = [(exchange.lags(), exchange.lags(lag_s=20.0)) for _ in range(600)]
     assert found == [(False, True)] * 600
+
+
+def test_quotes_whose_time_is_none_set_no_clock(exchange: Exchange) -> None:
+    """What comes after one is of no earlier time, however many symbols have some."""
+    exchange.lagging_within(KNOWN_S)
+    exchange.lag_s = 5.0
+    assert all(exchange.lags() for _ in range(SYMBOLS))
+    for symbol_id in range(SYMBOLS):
+        exchange.update_id += 1
+        exchange.listener.quote(symbol_id, 1.0, 1.0, 2.0, 1.0, TS_ABSENT, exchange.update_id)
+    assert all(exchange.lags() for _ in range(600))
 
 
 def test_one_quote_from_the_future_sets_no_clock_where_one_symbol_quotes(

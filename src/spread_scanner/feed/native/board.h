@@ -45,10 +45,11 @@ static inline int ss_board_many(const ss_board *board) {
     return heard / 2 > SS_MANY_MIN ? heard / 2 : SS_MANY_MIN;
 }
 
-/* Whether a quote that is to be stored is dated before the one that stands, as no path makes it. */
+/* Whether a quote that is to be stored is dated before the one that stands, as no path makes it. Of
+ * one without a time nothing is before. */
 static inline int ss_goes_back(const ss_quote *old, const ss_quote *quote) {
-    return quote->ts_event != SS_TS_ABSENT && quote->ts_event < old->ts_event - SS_LAG_BACK_NS &&
-           !(old->flags & SS_FLAG_STALE) &&
+    return quote->ts_event != SS_TS_ABSENT && old->ts_event != SS_TS_ABSENT &&
+           quote->ts_event < old->ts_event - SS_LAG_BACK_NS && !(old->flags & SS_FLAG_STALE) &&
            (quote->update_id > old->update_id || quote->update_id == 0);
 }
 
