@@ -182,11 +182,11 @@ class BoundedHttp(HttpToolsProtocol):
         )
         if answer is None:
             return False
+        keeps_on = self.parser.should_keep_alive()
         head = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % each for each in answer.headers)]
-        if not self.parser.should_keep_alive():
-            head.append(b"connection: close\r\n")
-        self.transport.writelines((b"".join((*head, b"\r\n")), answer.body))
-        if not self.parser.should_keep_alive():
+        head.append(b"\r\n" if keeps_on else b"connection: close\r\n\r\n")
+        self.transport.writelines((b"".join(head), answer.body))
+        if not keeps_on:
             self.transport.close()
         self._is_answered = True
         self.on_response_complete()

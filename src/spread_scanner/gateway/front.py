@@ -115,9 +115,8 @@ class Front:
         if not scope["query_string"]:
             hot = self.at_once(method, path, address, headers)
             if hot is not None:
-                with contextlib.suppress(
-                    asyncio.CancelledError
-                ):  # the server's time to end is over
+                # Of the server, whose time to end is over while a slow reader is waited for.
+                with contextlib.suppress(asyncio.CancelledError):
                     await _say(send, hot)
                 return
         readable = self._readable(headers, path)
