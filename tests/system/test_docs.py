@@ -6,6 +6,7 @@ block with the word `norun` is not: it needs root, a server, a person or the rea
 prose beside it says so.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -70,15 +71,38 @@ def blocks_of(path: Path) -> list[Block]:
 
 BLOCKS = [block for path in PAGES for block in blocks_of(path)]
 RUN = [block for block in BLOCKS if block.runs and block.kind in PROGRAMS]
-# `down` ends the system that the others need.
-RUN.sort(key=lambda block: "spread-ctl down" in block.text)
+DOWN = "spread-ctl down"
+# It ends the system that the others need.
+RUN.sort(key=lambda block: DOWN in block.text)
+
+
+class UpAgain:
+    """A simulated system that is up whenever it is asked for. It is last that it is ended, but a
+    worker that has done so may be given blocks of another one."""
+
+    def __init__(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self._tmp_path_factory = tmp_path_factory
+        self._up = contextlib.ExitStack()
+        self._environ: dict[str, str] | None = None
+
+    def environ(self) -> dict[str, str]:
+        """Of a command on it."""
+        if self._environ is None:
+            folder, namespace = self._tmp_path_factory.mktemp("docs"), f"docs-{os.getpid()}"
+            made = self._up.enter_context(up_with_gateway(folder, namespace))
+            self._environ = {**made.environ, "RUST_CACHE_URL": made.address}
+        return dict(self._environ)
+
+    def close(self) -> None:
+        """What is left of it goes, too."""
+        self._up.close()
+        self._environ = None
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a command on a simulated system that is up."""
-    with up_with_gateway(tmp_path_factory.mktemp("docs"), f"docs-{os.getpid()}") as made:
-        yield {**made.environ, "RUST_CACHE_URL": made.address}
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpAgain]:
+    with contextlib.closing(UpAgain(tmp_path_factory)) as made:
+        yield made
 
 
 def commands(block: Block) -> str:
@@ -88,11 +112,11 @@ def commands(block: Block) -> str:
 
 
 @pytest.mark.parametrize("block", RUN, ids=lambda block: f"{block.page}:{block.line}")
-def test_a_block_runs(system: dict[str, str], block: Block) -> None:
+def test_a_block_runs(system: UpAgain, block: Block) -> None:
     script = commands(block)
     if not script.strip():
         return
-    environ = dict(system)
+    environ = system.environ()
     if re.search(r"spread-ctl (up|demo)", script):  # a system of its own beside ours
         environ["SPREAD_SYSTEM__NAMESPACE"] += "-own"
         for name in ("SPREAD_CONFIG_DIR", *GATEWAY):
@@ -108,6 +132,8 @@ def test_a_block_runs(system: dict[str, str], block: Block) -> None:
         timeout=COMMAND_S_MAX,
         check=False,
     )
+    if DOWN in script:
+        system.close()
     assert done.returncode == 0, f"{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     if block.kind in SAYS:
         assert done.stdout.strip()
