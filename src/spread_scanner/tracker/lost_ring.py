@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.records import SIGNAL_DTYPE
+from spread_scanner.view.logged import signals_in
 from spread_scanner.wal import reader
 from spread_scanner.wal.reader import Link
 
@@ -60,17 +60,8 @@ def _behind(links: list[Link], last_seq: int) -> Iterator[np.ndarray]:
     """Signals behind that one by segment, the newest first, back to where it stands itself."""
     room = BYTES_MAX
     for link in reversed(links):
-        found = _signals(link)
+        found = signals_in(link)
         yield found[found["seq"] > last_seq]
         room -= int(link.head["segment_bytes"])
         if room <= 0 or (len(found) and found["seq"][0] <= last_seq):
             return
-
-
-def _signals(link: Link) -> np.ndarray:
-    """What stands in a segment, up to where it can be read."""
-    data = reader.mapped_still(link)
-    blocks = [] if data is None else reader.walk(link, data).blocks
-    pieces = reader.pieces_of(link, data, blocks) if data is not None else iter(())
-    found = [piece.array() for piece in pieces if piece.kind is RecordKind.SIGNAL]
-    return np.concatenate([np.zeros(0, SIGNAL_DTYPE), *found])

@@ -41,12 +41,16 @@ def _newest_first(folder: Path, instance_id: int) -> list[Link]:
 
 
 def _of_link(link: Link) -> np.ndarray:
-    """Of one segment."""
     try:
-        data = reader.mapped_still(link)
+        return signals_in(link)
     except OSError:
-        data = None
+        return np.zeros(0, SIGNAL_DTYPE)
+
+
+def signals_in(link: Link) -> np.ndarray:
+    """SIGNAL_DTYPE of one segment, up to where it can be read. Raises OSError."""
     found = [np.zeros(0, SIGNAL_DTYPE)]
+    data = reader.mapped_still(link)
     if data is not None:
         pieces = reader.pieces_of(link, data, reader.walk(link, data).blocks)
         found += [one.array() for one in pieces if one.kind is RecordKind.SIGNAL]
