@@ -152,17 +152,22 @@ def _over_vectors(definition: Callable[..., Any], arguments: int) -> Callable[..
 
 def add_functions(connection: Any, settings: Settings) -> None:
     """The definition of a spread, for SQL; fees by the settings, those of a network by the tables
-    in force."""
+    in force, which are read where a question is about fees."""
     for name, (definition, arguments) in FUNCTIONS.items():
         vectors = _over_vectors(definition, arguments)
         connection.create_function(name, vectors, ["DOUBLE"] * arguments, "DOUBLE", type="arrow")
 
-    loaded = _tables_in_force(settings)
-    charged = FillFees(settings, loaded.instruments if loaded is not None else ())
-    ids = loaded.symbol_ids() if loaded is not None else {}
+    @functools.cache
+    def in_force() -> tuple[FillFees, dict[str, int]]:
+        try:
+            loaded = tables.load(settings.generated_dir)
+        except TableError:
+            return FillFees(settings, ()), {}
+        return FillFees(settings, loaded.instruments), loaded.symbol_ids()
 
     @functools.cache
     def of_pair(direction: str, symbol: str) -> float:
+        charged, ids = in_force()
         way, symbol_id = DIRECTION_BY_LABEL[direction], ids.get(symbol, -1)
         return costs.fees_bps(
             *(charged.bps(leg, symbol_id, symbol) for leg in (way.spot, way.futures))
@@ -173,13 +178,6 @@ def add_functions(connection: Any, settings: Settings) -> None:
         return pa.array([of_pair(*pair) for pair in pairs], pa.float64())
 
     connection.create_function("fees_bps", fees, ["VARCHAR"] * 2, "DOUBLE", type="arrow")
-
-
-def _tables_in_force(settings: Settings) -> tables.Tables | None:
-    try:
-        return tables.load(settings.generated_dir)
-    except TableError:
-        return None
 
 
 def direction_legs() -> pa.Table:
