@@ -89,8 +89,8 @@ def brief(conditions: Sequence[StandingCondition]) -> list[str]:
     lines = []
     for kind, of_kind in kinds.items():
         lines += [f"{one.text} ({one.key})" for one in of_kind[:NAMED_MAX]]
-        if more := len(of_kind) - NAMED_MAX:
-            lines += [f"and {more:,} more ({kind})"] if more > 0 else []
+        if (more := len(of_kind) - NAMED_MAX) > 0:
+            lines.append(f"and {more:,} more ({kind})")
     return lines
 
 
@@ -121,7 +121,7 @@ class Status(Reading, frozen=True):
 
 
 def read(settings: Settings, interval_s: float) -> Status:
-    """SystemLook twice, so long apart. Raises NoSegment and its kind where the system is not up."""
+    """Look twice, so long apart. Raises NoSegment and its kind where the system is not up."""
     with attached(settings.config.system.namespace) as segments:
         reader = StatusReader(settings, segments)
         clock.sleep(interval_s)
@@ -153,12 +153,12 @@ class StatusReader:
         self._looks.look()
         self.tables.look()
         views = self._looks.views()
-        having = in_force.look(control, health)
+        switched = switches(control)
         now = SystemLook(
             processes=views,
             counters={view.process: self._looks.counters(view.process) for view in views},
-            in_force=having,
-            switched=standing_now(control.standing),
+            in_force=in_force.look(control, health),
+            switched=switched.standing,
             blocked=blocked.look(settings),
             disk=disk.look(settings.data_dir, self._readers.look()),
             funding=funding.states(settings),
@@ -168,7 +168,7 @@ class StatusReader:
             session_ns=store.clock.now_ns(),
         )
         self.conditions = list(self._weighing.conditions(now, self.tables))
-        return self._status(now, switches(control))
+        return self._status(now, switched)
 
     def _status(self, now: SystemLook, switched: Switches) -> Status:
         stay = staying(self._settings)

@@ -119,5 +119,5 @@ def of_switches(standing: Sequence[Switched], hours_max: float) -> Iterator[Cond
         if one.age_s is not None and one.age_s > hours_max * 3_600:
             what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
             text = f"{what} for {one.age_s / 86_400:.1f} days, by {one.user or 'somebody'}"
-            told = Condition(f"switched:{one.kind}:{one.name}", text)
-            yield told._replace(patient=True, deliberate=True)
+            key = f"switched:{one.kind}:{one.name}"
+            yield Condition(key, text, patient=True, deliberate=True)
