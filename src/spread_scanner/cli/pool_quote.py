@@ -121,8 +121,8 @@ def _units(whole: str, parts: str, decimals: int) -> int:
     units = int(whole + parts.ljust(decimals, "0"))
     if len(parts) > decimals or units > U64_MAX:
         amount = f"{whole}.{parts}" if parts else whole
-        said = "no amount of this token", f"at most {decimals} decimals, {U64_MAX} smallest units"
-        raise Unusable(said[0], amount=amount, allowed=said[1])
+        allowed = f"at most {decimals} decimals, {U64_MAX} smallest units"
+        raise Unusable("no amount of this token", amount=amount, allowed=allowed)
     return units
 
 
