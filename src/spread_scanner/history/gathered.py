@@ -109,8 +109,7 @@ class Gathered:
         }
         self.gaps: list[np.ndarray] = []
         self._segments: list[Bytes] = []
-        links = list(links)
-        for link, data, piece in _pieces(links, self.gaps):
+        for anchor_ns, data, piece in _pieces(list(links), self.gaps):
             if not self._segments or self._segments[-1] is not data:
                 self._segments.append(data)
             if piece.kind is RecordKind.TABLES:
@@ -119,8 +118,7 @@ class Gathered:
                 self.gaps.append(piece.array())
             elif (to := of_kind.get(piece.kind)) is not None:
                 codes = self.named.codes(_origins(piece)["symbol_id"])
-                segment = len(self._segments) - 1
-                to.append(NamedPiece(piece, codes, anchor_of(link, links), segment))
+                to.append(NamedPiece(piece, codes, anchor_ns, len(self._segments) - 1))
 
     def source_ids(self, pieces: list[NamedPiece]) -> list[int]:
         """The sources of these."""
@@ -207,21 +205,22 @@ def _origins(piece: Piece) -> np.ndarray:
     return records["book"] if piece.kind is RecordKind.BOOK_SNAPSHOT else records
 
 
-def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[Link, Bytes, Piece]]:
-    """Every record that can be read, in order; what is damaged becomes a gap."""
+def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[int, Bytes, Piece]]:
+    """Every record that can be read, in order, with `anchor_of` its segment and the bytes of that;
+    what is damaged becomes a gap."""
     expected = links[0].first_seq if links else 0
     known_ns = TS_ABSENT
     for link in links:
-        data = reader.mapped(link.path)
+        data, anchor_ns = reader.mapped(link.path), anchor_of(link, links)
         walked = reader.walk(link, data)
         for piece in salvage.good_of(link, data, walked, expected):
             if piece.seq > expected:
                 gap = salvage.gap_of_records(expected, piece.seq)
-                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + anchor_of(link, links)
+                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + anchor_ns
                 gaps.append(gap)
-            yield link, data, piece
+            yield anchor_ns, data, piece
             expected = piece.seq + piece.records
-            known_ns = piece.at_ns + anchor_of(link, links)
+            known_ns = piece.at_ns + anchor_ns
 
 
 def _mark(rows: np.ndarray) -> None:

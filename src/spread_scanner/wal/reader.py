@@ -74,8 +74,10 @@ class Link(NamedTuple):
 
 
 def nearest_whole(links: Sequence[Link], link: Link) -> Link:
-    """Whose times and store a segment has: one whose head is ruined is taken for what the nearest
-    whole one was; itself, where none is."""
+    """Whose times and store a segment has: its own, where it is whole; one whose head is ruined is
+    taken for what the nearest whole one was, or for itself where none is."""
+    if link.whole:
+        return link
     whole = [one for one in links if one.whole] or [link]
     return min(whole, key=lambda one: (abs(one.number - link.number), one.number))
 
