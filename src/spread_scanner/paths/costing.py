@@ -10,11 +10,8 @@ import math
 from collections.abc import Mapping
 
 from spread_scanner.config.settings import Paths
+from spread_scanner.solana.network_fees import MICRO, SIGNATURE_LAMPORTS, priority_lamports
 from spread_scanner.solana.pool import Pool
-
-LAMPORTS_PER_SIGNATURE = 5_000
-LAMPORTS_PER_SOL = 1_000_000_000
-MICRO = 1_000_000
 
 
 def compute_units(settings: Paths, hops: int) -> int:
@@ -23,8 +20,9 @@ def compute_units(settings: Paths, hops: int) -> int:
 
 def lamports(settings: Paths, hops: int) -> int:
     """All that sending a cycle of so many hops costs, whether it lands or fails."""
-    priority = -(-compute_units(settings, hops) * settings.priority_micro_lamports // MICRO)
-    return LAMPORTS_PER_SIGNATURE + priority + settings.tip_lamports
+    units = compute_units(settings, hops)
+    priority = priority_lamports(settings.priority_micro_lamports, units)
+    return SIGNATURE_LAMPORTS + priority + settings.tip_lamports
 
 
 def landing_model(settings: Paths, hops: int) -> float:

@@ -25,6 +25,7 @@ from spread_scanner.paths.keeping import CycleRow, KeptCycles, LookRow
 from spread_scanner.paths.market import OutReason, PoolMarket
 from spread_scanner.paths.standing import CycleKey, StandingCycle, StandingCycles
 from spread_scanner.runtime.process import Process
+from spread_scanner.schema.costs import LAMPORTS
 from spread_scanner.schema.counters import PATH_COUNTERS, PATH_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm.pools import PoolTable
@@ -189,7 +190,7 @@ class PathHunt:
     def _net_sol(self, key: CycleKey, found: ConfirmedCycle) -> float:
         """What is left once the network was paid, whole units of the first token taken for it."""
         left = found.profit - self._cost(key)
-        return left * self._market.worths[key.mint] / costing.LAMPORTS_PER_SOL
+        return left * self._market.worths[key.mint] / LAMPORTS
 
     def _cost(self, key: CycleKey) -> int:
         """Of sending it, in units of the first token, rounded up."""
@@ -202,7 +203,7 @@ class PathHunt:
         age_ms = (clock.mono_ns() - min(pool.renewed_ns for pool in pools)) / NS_PER_MS
         used = found.depth_used()
         made = self._cycles.found(key, found.amounts[0], slot, net_sol, now_ns)
-        worth = self._market.worths[key.mint] / costing.LAMPORTS_PER_SOL
+        worth = self._market.worths[key.mint] / LAMPORTS
         row = CycleRow(
             id=made.id,
             found_ns=now_ns,
@@ -296,4 +297,4 @@ class PathHunt:
 
 
 def _depth_min(settings: Paths) -> float:
-    return settings.depth_min_sol * costing.LAMPORTS_PER_SOL
+    return settings.depth_min_sol * LAMPORTS

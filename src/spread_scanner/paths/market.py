@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from spread_scanner.paths import costing
+from spread_scanner.schema.costs import LAMPORTS
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
@@ -161,6 +162,6 @@ class PoolMarket:
             for amount, mint in zip(pool.depth(), pool.mints, strict=True)
         ]
         if min(held) < self.depth_min_lamports:
-            sol = min(held) / costing.LAMPORTS_PER_SOL
+            sol = min(held) / LAMPORTS
             return OutOfMarket(OutReason.DUST, f"it holds {sol:.3f} SOL's worth on one side")
         return None

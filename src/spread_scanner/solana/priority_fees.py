@@ -20,13 +20,12 @@ from msgspec import Struct
 
 from spread_scanner.config.pools import FeeSettings
 from spread_scanner.errors import BadMessage
+from spread_scanner.schema.costs import LAMPORTS
 from spread_scanner.solana import keys
+from spread_scanner.solana.network_fees import SIGNATURE_LAMPORTS, priority_lamports
 
-MICRO = 1_000_000
 ACCOUNTS_MAX = 128  # of one request
 UNITS_MAX = 1_400_000  # of a transaction
-SIGNATURE_LAMPORTS = 5_000
-LAMPORTS_PER_SOL = 10**9
 # What a swap took at the most in recorded transactions, rounded up; Whirlpool's is CLMM's, whose
 # maths it shares. Beside these, a transaction's own two instructions of the compute budget, and
 # accounts that are opened on the way.
@@ -63,7 +62,7 @@ class PriorityFee(Struct, frozen=True):
 
     def in_quote(self, sol_price: float) -> float:
         """All of it in the coin that SOL's price is in."""
-        return self.lamports * sol_price / LAMPORTS_PER_SOL
+        return self.lamports * sol_price / LAMPORTS
 
 
 def units_of(programs: Iterable[str]) -> int:
@@ -89,7 +88,7 @@ def estimate(
     share, usual = _weighed(recent, settings)
     wanted = usual * (1 + settings.congestion_gain * share) if of_provider is None else of_provider
     price = min(max(round(wanted), settings.micro_lamports_min), settings.micro_lamports_max)
-    priority = -(-price * units // MICRO)
+    priority = priority_lamports(price, units)
     tipped = settings.tip_lamports if tip else 0
     return PriorityFee(
         price=price,

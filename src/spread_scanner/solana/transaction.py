@@ -17,13 +17,14 @@ from spread_scanner.solana.base58 import decode58
 from spread_scanner.solana.events import JUPITER_V6, ProgramEvent
 from spread_scanner.solana.frames import CallFrame, LogState, frames_of
 from spread_scanner.solana.layout import u32, u64
+from spread_scanner.solana.network_fees import SIGNATURE_LAMPORTS
 from spread_scanner.solana.swaps import PROGRAMS, SwapSeen, SwapState, events_in, swaps_in
 from spread_scanner.solana.transfers import TokenTransfer, TransferBook
 from spread_scanner.solana.wire_transaction import WireMeta, WireTokenBalance
 
 COMPUTE_BUDGET = "ComputeBudget111111111111111111111111111111"
 ASSOCIATED_TOKEN = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL"
-SIGNATURE_LAMPORTS, SIGNATURE_BYTES = 5_000, 64
+SIGNATURE_BYTES = 64
 _UNITS_LIMIT, _UNITS_PRICE = 2, 3
 _KNOWN = {*PROGRAMS, *tokens.PROGRAMS, JUPITER_V6, keys.SYSTEM, COMPUTE_BUDGET, ASSOCIATED_TOKEN}
 _ROUTES = {

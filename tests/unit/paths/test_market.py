@@ -7,8 +7,8 @@ import pytest
 from pool_rows import pool_row
 
 from spread_scanner.clock import NS_PER_S, mono_ns
-from spread_scanner.paths import costing
 from spread_scanner.paths.market import OutReason, PoolMarket
+from spread_scanner.schema.costs import LAMPORTS
 from spread_scanner.schema.pools import PACKED_BYTES, PoolFlag
 from spread_scanner.shm.pools import PoolTable, PoolWriter
 from spread_scanner.sim.chain_kinds import KINDS
@@ -16,7 +16,7 @@ from spread_scanner.sim.chain_pools import BASES, USDC, SimAmm, SimPool
 from spread_scanner.solana.packed import pack
 
 UNIX_TS, USD = 1_800_000_000, 1_000_000
-SOL = costing.LAMPORTS_PER_SOL
+SOL = int(LAMPORTS)
 
 
 class Written:
