@@ -11,12 +11,12 @@ import re
 from collections.abc import Sequence
 
 from spread_scanner.cli.answers import PoolSwap
-from spread_scanner.config import Settings, files
+from spread_scanner.config import Settings
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.errors import ConfigError, Unusable
 from spread_scanner.pools import asking
 from spread_scanner.pools.asking import PoolRead
-from spread_scanner.pools.endpoints import ProviderEndpoint
+from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.runtime import trust
 from spread_scanner.schema.figures import plain
 from spread_scanner.solana import assemble
@@ -128,12 +128,9 @@ def _units(whole: str, parts: str, decimals: int) -> int:
 
 def _endpoints(settings: Settings) -> list[ProviderEndpoint]:
     """Those who may be asked. Raises ConfigError."""
-    path = settings.folder / "pools.toml"
-    found = [
-        ProviderEndpoint(name, one, files.provider_key(name, one, path))
-        for name, one in settings.pools.asked()
-    ]
+    found = endpoints_of(settings)
     if not found:
+        path = settings.folder / "pools.toml"
         raise ConfigError("nobody can be asked", file=path, key="providers", allowed="one or more")
     return found
 

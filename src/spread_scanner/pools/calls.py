@@ -17,11 +17,11 @@ import httpx
 from msgspec import Raw
 
 from spread_scanner import clock
-from spread_scanner.config import Settings, files
+from spread_scanner.config import Settings
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import asking, rpc
 from spread_scanner.pools.asking import NoProvider, ProviderRefusal
-from spread_scanner.pools.endpoints import ProviderEndpoint
+from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.runtime import trust
 from spread_scanner.runtime.backoff import Allowance
@@ -55,15 +55,15 @@ class ProviderCalls:
     """All providers that are enabled. Raises ConfigError where a key cannot be read."""
 
     def __init__(self, settings: Settings) -> None:
-        path, tls = settings.folder / "pools.toml", trust.context()
+        tls, providers = trust.context(), settings.pools.providers
         self._numbers = itertools.count(1)
         self._providers = [
             _Called(
-                ProviderEndpoint(name, one, files.provider_key(name, one, path)),
-                one.requests_per_s,
+                one,
+                providers[one.name].requests_per_s,
                 asking.client(tls, next(iter(one.proxies), "")),
             )
-            for name, one in settings.pools.asked()
+            for one in endpoints_of(settings)
         ]
 
     async def __aenter__(self) -> Self:

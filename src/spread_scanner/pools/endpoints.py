@@ -1,7 +1,8 @@
-"""Where a provider is reached, with its key in place, and how that is said without it. Pure."""
+"""Where a provider is reached, with its key in place, and how that is said without it."""
 
 from urllib.parse import parse_qsl, urlsplit
 
+from spread_scanner.config import Settings, files
 from spread_scanner.config.pools import KEY_PLACE, ProviderSettings
 from spread_scanner.runtime.logs import MASK, without_secrets
 
@@ -35,6 +36,16 @@ class ProviderEndpoint:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return without_secrets(text)
+
+
+def endpoints_of(settings: Settings) -> list[ProviderEndpoint]:
+    """Where all providers are reached that may be asked, in the order of pools.toml. Raises
+    ConfigError on a key that cannot be read."""
+    path = settings.folder / "pools.toml"
+    return [
+        ProviderEndpoint(name, one, files.provider_key(name, one, path))
+        for name, one in settings.pools.asked()
+    ]
 
 
 def _secret_parts(url: str) -> list[str]:

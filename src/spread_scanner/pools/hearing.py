@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.config import Settings, files
+from spread_scanner.config import Settings
 from spread_scanner.pools.counting import PoolCounting
-from spread_scanner.pools.endpoints import ProviderEndpoint
+from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.line import ProviderLine
 from spread_scanner.pools.sources import PoolSources
@@ -33,16 +33,8 @@ class PoolHearing:
         self._said_ns = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._sources = PoolSources(process.settings, self._call_soon)
-        self._begin(process.settings, self._endpoints(process.settings))
+        self._begin(process.settings, endpoints_of(process.settings))
         process.on_wake = self._slept
-
-    def _endpoints(self, settings: Settings) -> list[ProviderEndpoint]:
-        """Where all providers are reached. Raises ConfigError on a key that cannot be read."""
-        path = settings.folder / "pools.toml"
-        return [
-            ProviderEndpoint(name, one, files.provider_key(name, one, path))
-            for name, one in settings.pools.asked()
-        ]
 
     def _begin(self, settings: Settings, endpoints: list[ProviderEndpoint]) -> None:
         """Everything as these settings have it, with nothing heard yet."""
@@ -132,7 +124,7 @@ class PoolHearing:
 
     def _prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings, read and checked; the call puts them in force."""
-        endpoints = self._endpoints(settings)
+        endpoints = endpoints_of(settings)
         loaded = self._sources.tables_of(settings)
         same = settings.pools == self._process.settings.pools and endpoints == self._endpoints_heard
 
