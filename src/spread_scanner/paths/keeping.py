@@ -20,7 +20,12 @@ from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import Category, SpreadError
-from spread_scanner.runtime.databases import is_world_fault, used_bytes
+from spread_scanner.runtime.databases import (
+    checked_version,
+    is_world_fault,
+    migrate,
+    used_bytes,
+)
 from spread_scanner.schema.cycles import APPLICATION_ID, MIGRATIONS, VERSION
 
 BUSY_S = 0.05
@@ -93,36 +98,11 @@ class KeptCycles:
 
     def _set_up(self) -> None:
         execute = self._connection.execute
-        try:
-            version, application, tables = (
-                int(execute(asked).fetchone()[0])
-                for asked in (
-                    "PRAGMA user_version",
-                    "PRAGMA application_id",
-                    "SELECT count(*) FROM sqlite_master",
-                )
-            )
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                raise
-            raise CyclesError(f"{error}: move it away to begin anew", file=self.path) from None
-        if tables and application != APPLICATION_ID:
-            raise CyclesError("the file is another program's database", file=self.path)
-        if version > VERSION:
-            raise CyclesError(
-                "the database was written by a newer version",
-                file=self.path,
-                found=version,
-                known=VERSION,
-            )
+        version = checked_version(self._connection, self.path, APPLICATION_ID, VERSION, CyclesError)
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-        for number in range(version, VERSION):
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {number + 1}; COMMIT;"
-            )
+        migrate(self._connection, MIGRATIONS, APPLICATION_ID, version, VERSION)
 
     # --- what is to be written; `flush` does it
 

@@ -1,7 +1,11 @@
-"""What all who write a SQLite database have in common: which of its errors pass by themselves, and
-how large it is."""
+"""What all who write a SQLite database have in common: whether it is theirs, how it comes to be of
+today's version, which of its errors pass by themselves, and how large it is."""
 
 import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from spread_scanner.errors import SpreadError
 
 _WORLD_CODES = {
     sqlite3.SQLITE_BUSY,
@@ -31,3 +35,53 @@ def used_bytes(connection: sqlite3.Connection) -> int:
         for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
+
+
+def checked_version(
+    connection: sqlite3.Connection,
+    path: Path,
+    application_id: int,
+    known: int,
+    refusal: type[SpreadError],
+) -> int:
+    """The version of the schema; 0: there is none yet. Raises `refusal` when the file is another
+    program's, of a version beyond `known`, or damaged."""
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise
+        raise refusal(f"{error}: move it away to begin anew", file=path) from None
+    if tables and application != application_id:
+        raise refusal("the file is another program's database", file=path)
+    if version > known:
+        raise refusal(
+            "the database was written by a newer version", file=path, found=version, known=known
+        )
+    return version
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    scripts: Sequence[str],
+    application_id: int,
+    version: int,
+    to_version: int,
+) -> None:
+    """Bring the schema from one version to another, each step in a transaction of its own.
+    `scripts`: what each version adds, from the first on."""
+    for number in range(version, to_version):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in scripts[number].split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {application_id}")
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner.errors import Category, SpreadError
+from spread_scanner.runtime import databases
 from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
 from spread_scanner.tracker import retention
 from spread_scanner.tracker.backup import backup, backup_path, remove_unfinished
@@ -230,22 +231,7 @@ def _totals_text(totals: Mapping[str, int]) -> str:
 
 
 def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The version of the schema; DatabaseError when the file is not ours to write."""
-    try:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-        tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise
-        raise DatabaseError(f"{error}: move it away to begin anew", file=path) from None
-    if tables and application != APPLICATION_ID:
-        raise DatabaseError("the file is another program's database", file=path)
-    if version > VERSION:
-        raise DatabaseError(
-            "the database was written by a newer version", file=path, found=version, known=VERSION
-        )
-    return version
+    return databases.checked_version(connection, path, APPLICATION_ID, VERSION, DatabaseError)
 
 
 def have_temporary_files_in(connection: sqlite3.Connection, folder: Path) -> None:
@@ -258,19 +244,7 @@ def have_temporary_files_in(connection: sqlite3.Connection, folder: Path) -> Non
 
 def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERSION) -> None:
     """Bring the schema from one version to another, each step in a transaction of its own."""
-    for number in range(version, to_version):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in MIGRATIONS[number].split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number + 1}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    databases.migrate(connection, MIGRATIONS, APPLICATION_ID, version, to_version)
 
 
 def read_only(path: Path) -> sqlite3.Connection:
