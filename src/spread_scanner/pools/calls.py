@@ -38,8 +38,7 @@ class _Called:
         self, endpoint: ProviderEndpoint, requests_per_s: float, client: httpx.AsyncClient
     ) -> None:
         self.endpoint, self._client = endpoint, client
-        burst = max(1, int(requests_per_s))
-        self._allowance = Allowance(burst, burst / requests_per_s)
+        self._allowance = Allowance.of_rate(requests_per_s)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -84,8 +84,7 @@ class ProviderLine:
         self._ended = ""  # why we end this connection; empty: we do not
         self._numbers = itertools.count(1)
         self._proxies = itertools.cycle(endpoint.proxies or ("",))
-        burst = max(1, int(provider.requests_per_s))
-        self._allowance = Allowance(burst, burst / provider.requests_per_s)
+        self._allowance = Allowance.of_rate(provider.requests_per_s)
         self._backoff = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)  # of dials
         self._rests = Backoff(PAUSE_S_MIN, PAUSE_S_MAX)
         self._socket: _Socket | None = None
