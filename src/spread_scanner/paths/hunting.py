@@ -5,6 +5,7 @@ gains is ranked by what it would pay were all pools constant products, and the b
 with integers. Those that stand are confirmed anew when one of their pools has changed.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable
 
 from spread_scanner import clock
@@ -137,10 +138,8 @@ class PathHunt:
             if mint is None:
                 self._add("no_start")
                 continue
-            for number, route in enumerate(self._graph.routes(cycle)):
-                if number >= self._settings.routes_max:
-                    break
-                at = cycle.tokens.index(self._graph.mints.index(mint))
+            at = cycle.tokens.index(self._graph.mints.index(mint))
+            for route in itertools.islice(self._graph.routes(cycle), self._settings.routes_max):
                 key = CycleKey(mint, (*route.pools[at:], *route.pools[:at]))
                 if self._cycles.get(key) is None:
                     legs = legs_of(key.route, self._traded, mint)
