@@ -119,5 +119,4 @@ def of_switches(standing: Sequence[Switched], hours_max: float) -> Iterator[Cond
         if one.age_s is not None and one.age_s > hours_max * 3_600:
             what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
             text = f"{what} for {one.age_s / 86_400:.1f} days, by {one.user or 'somebody'}"
-            key = f"switched:{one.kind}:{one.name}"
-            yield Condition(key, text, patient=True, deliberate=True)
+            yield Condition(f"switched:{one.kind}:{one.name}", text, patient=True, deliberate=True)
