@@ -196,7 +196,7 @@ class DepthInvariants:
         late_ns = now_ns - newer[0].said_ns
         carrying = [one for one in depth.live() if one.carries_book(row)]
         if carrying and sent is not None and not row.mute:
-            slower_ns = max(one.wire.slower_ns for one in carrying)
+            slower_ns = max(one.wire.slowest_ns for one in carrying)
             slower_ns += depth.exchange.switch.held_ns
             return now_ns - sent.said_ns, max(LOST_NS, slower_ns + LAG_NS_MAX + LAG_SLACK_NS)
         if carrying:

@@ -198,7 +198,7 @@ class Exchange:
         self.switch.creep = 0.0
         while self.held:
             self._send(*self.held.popleft()[1:])
-        slowest_ns = max((one.wire.slower_ns for one in self.sessions), default=0)
+        slowest_ns = max((one.wire.slowest_ns for one in self.sessions), default=0)
         self.loop.call_ns(slowest_ns + 3 * LATENCY_NS, self._caught_up)
 
     def _caught_up(self) -> None:

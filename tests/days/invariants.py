@@ -310,7 +310,7 @@ class Invariants:
                 return late_ns, self._silence_ns(exchange, row)
             late_ns = now_ns - since
         if carrying:
-            slower_ns = max(one.wire.slower_ns for one in carrying) + exchange.switch.held_ns
+            slower_ns = max(one.wire.slowest_ns for one in carrying) + exchange.switch.held_ns
             return late_ns, max(LOST_NS, slower_ns + LAG_NS_MAX + LAG_SLACK_NS)
         if any(one.subscribed(row.name) for one in live):
             return late_ns, self._silence_ns(exchange, row)

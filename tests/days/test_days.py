@@ -144,6 +144,9 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a path that is well again while something is on its way": (
+        "bybit-spot", 0.04, {"bybit-spot": [Fault(101.9, "slow", 10, 0.5, 0.45)]},
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {

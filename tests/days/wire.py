@@ -133,6 +133,8 @@ class Wire:
         self.disturbed = disturbed
         self.latency_ns = latency_ns
         self._slower_ns = 0
+        self._was_slower_ns = 0
+        self._was_until_ns = 0
         self._dead = False
         self.goodbye = False
         self.far: FarEnd | None = None
@@ -158,7 +160,15 @@ class Wire:
     @slower_ns.setter
     def slower_ns(self, now: int) -> None:
         self.disturbed()
+        self._was_slower_ns, self._was_until_ns = self.slowest_ns, self._near_free_ns
         self._slower_ns = now
+
+    @property
+    def slowest_ns(self) -> int:
+        """By how much what is on its way may be slower: a path that is well again makes nothing
+        faster that it has taken."""
+        before = self.loop.awake_ns() <= self._was_until_ns
+        return max(self._slower_ns, self._was_slower_ns if before else 0)
 
     @property
     def answers(self) -> bool:
