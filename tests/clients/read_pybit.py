@@ -1,6 +1,7 @@
 """pybit reads one source: lists, quotes, funding by REST, orderbook.1 by one websocket."""
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -42,9 +43,17 @@ def take(message: dict[str, Any]) -> None:
     last[data["s"]] = [float(n) for n in (*bid, *ask)]
 
 
-stream = unified_trading.WebSocket(testnet=False, channel_type=CATEGORY)
-for first in range(0, len(listed), ARGS_MAX):
-    stream.orderbook_stream(1, listed[first : first + ARGS_MAX], take)
+def listen(stream: Any) -> None:
+    for first in range(0, len(listed), ARGS_MAX):
+        stream.orderbook_stream(1, listed[first : first + ARGS_MAX], take)
+
+
 answer_looks(lambda: dict(last), lambda: os._exit(0))
+# pybit asks first and notes after that who listens: of an exchange this near the first book may
+# come between the two, upon which pybit ends its own stream, and an asking under way waits for
+# ever. A user opens another one then.
 while True:
-    time.sleep(1)
+    opened = unified_trading.WebSocket(testnet=False, channel_type=CATEGORY)
+    threading.Thread(target=listen, args=(opened,), daemon=True).start()
+    while not opened.exited:
+        time.sleep(0.2)
