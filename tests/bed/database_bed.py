@@ -32,6 +32,18 @@ def store(folder: Path, **values: object) -> None:
         database.commit()
 
 
+def damage(path: Path, table: str) -> None:
+    """Overwrite the first page of a table, as a disk that fails does."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        asked = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (page,) = database.execute(asked, (table,)).fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(data)
+
+
 READER = """
 import sqlite3, sys
 connection = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, isolation_level=None)

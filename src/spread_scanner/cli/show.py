@@ -25,7 +25,7 @@ from spread_scanner.cli.console import (
 )
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings, files
-from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.errors import Unusable
 from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
@@ -52,10 +52,6 @@ class ExactSide(StrEnum):
 
     IN = "in"
     OUT = "out"
-
-
-class CannotRead(SpreadError):
-    """What stands on the disk cannot be read; the reason is the world's."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -279,11 +275,11 @@ def cycles(
 
     settings = config.load()
     stored = StoredCycles(settings.data_dir)
-    found, trouble = stored.last(count, pool=pool, standing=standing), stored.trouble
-    out = stored.left_out()
-    stored.close()
-    if trouble := trouble or stored.trouble:
-        raise CannotRead(f"the database cannot be read: {trouble}", file=stored.path)
+    with contextlib.closing(stored):
+        found = stored.last(count, pool=pool, standing=standing)
+        stored.check()
+        out = stored.left_out()
+        stored.check()
     if as_json:
         print_json(found)
         return
@@ -311,8 +307,7 @@ def opportunities(
     stored = Opportunities(config.load().data_dir)
     found = stored.last(count, symbol=symbol.upper() if symbol else None)
     stored.close()
-    if stored.trouble:
-        raise CannotRead(f"the database cannot be read: {stored.trouble}", file=stored.path)
+    stored.check()
     if as_json:
         print_json(found)
         return

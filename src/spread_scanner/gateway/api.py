@@ -241,6 +241,7 @@ def opportunities(
     stored = Opportunities(system.shown.settings.data_dir)
     try:
         found = stored.last(count, symbol=wanted, before_id=before_id, standing=open)
+        stored.check()
     finally:
         stored.close()
     if wanted and not found:  # of a coin that has left the tables there may be some
@@ -259,7 +260,9 @@ def cycles(
     each; those through a pool whose key contains `pool`."""
     stored = StoredCycles(system.shown.settings.data_dir)
     try:
-        return stored.last(count, pool=pool, standing=open)
+        found = stored.last(count, pool=pool, standing=open)
+        stored.check()
+        return found
     finally:
         stored.close()
 

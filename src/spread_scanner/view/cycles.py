@@ -78,32 +78,38 @@ class StoredCycles(StoredRows):
         where = f"WHERE {' AND '.join(rules)}" if rules else ""
         asked = f"SELECT {_COLUMNS} FROM cycles {where} ORDER BY id DESC LIMIT ?"
         rows = self._asked(asked, (*([pool] if pool else []), count)) or []
-        return [self._view(row) for row in rows]
+        made = [_plain(row) for row in rows]
+        looks = self._looks([one["id"] for one in made]) if made else {}
+        return [CycleView(looks=looks.get(one["id"], []), **one) for one in made]
 
     def left_out(self) -> list[LeftOutPool]:
         rows = self._asked("SELECT pool, program, reason, why FROM left_out ORDER BY pool", ())
         return [LeftOutPool(*row) for row in rows or []]
 
-    def _view(self, row: tuple[Any, ...]) -> CycleView:
-        route, programs, mints, amounts = (json.loads(text) for text in row[:4])
-        hops = [
-            CycleHop(*hop)
-            for hop in zip(route, programs, mints, amounts[:-1], amounts[1:], strict=True)
-        ]
-        found = dict(zip(_PLAIN, row[4:], strict=True))
-        looks = self._asked(_LOOKS, (found["id"],)) or []
-        shown = [
-            CycleLook(after, slot, paid, best, bool(stands), why)
-            for after, slot, paid, best, stands, why in looks
-        ]
-        return CycleView(hops=hops, looks=shown, **found)
+    def _looks(self, ids: list[int]) -> dict[int, list[CycleLook]]:
+        """Those after each of these cycles, in their order."""
+        found: dict[int, list[CycleLook]] = {}
+        for cycle_id, after, slot, paid, best, stands, why in (
+            self._asked(_LOOKS, (json.dumps(ids),)) or []
+        ):
+            look = CycleLook(after, slot, paid, best, bool(stands), why)
+            found.setdefault(cycle_id, []).append(look)
+        return found
+
+
+def _plain(row: tuple[Any, ...]) -> dict[str, Any]:
+    """All of a cycle but its looks, by CycleView's names."""
+    route, programs, mints, amounts = (json.loads(text) for text in row[:4])
+    hops = zip(route, programs, mints, amounts[:-1], amounts[1:], strict=True)
+    named = dict(zip(_PLAIN, row[4:], strict=True))
+    return {"hops": [CycleHop(*hop) for hop in hops], **named}
 
 
 _PLAIN = tuple(name for name in CycleView.__struct_fields__ if name not in ("hops", "looks"))
 _COLUMNS = ", ".join(("route", "programs", "mints", "amounts", *_PLAIN))
 _LOOKS = """
-    SELECT after_slots, slot, paid_net_sol, best_net_sol, stands, why FROM looks
-    WHERE cycle_id = ? ORDER BY after_slots
+    SELECT cycle_id, after_slots, slot, paid_net_sol, best_net_sol, stands, why FROM looks
+    WHERE cycle_id IN (SELECT value FROM json_each(?)) ORDER BY cycle_id, after_slots
 """
 
 

@@ -2,17 +2,23 @@
 
 One that is not there yet is an empty one; one that cannot be read just now (its writer is migrating
 it, it is damaged, it is another user's) is asked again later, and so is one that took its place.
+Whoever answers somebody says what keeps it from being read (`check`): no rows are another thing.
 """
 
 import sqlite3
 from pathlib import Path
 from typing import Any
 
+from spread_scanner.errors import SpreadError
 from spread_scanner.schema.opportunities import read_only_uri
 
 BUSY_S = 0.2  # how long one try waits while its writer migrates the file
 
 FileId = tuple[int, int]  # device and inode
+
+
+class DatabaseUnreadable(SpreadError):
+    """A database that is damaged, or closed to us: what it holds cannot be said."""
 
 
 class StoredRows:
@@ -37,6 +43,11 @@ class StoredRows:
             self.trouble = error.strerror or str(error)
             return None
         return stands.st_dev, stands.st_ino
+
+    def check(self) -> None:
+        """Raises DatabaseUnreadable where the last look saw nothing and waiting does not help."""
+        if self.trouble:
+            raise DatabaseUnreadable(f"the database cannot be read: {self.trouble}", file=self.path)
 
     def _asked(self, query: str, asked: tuple[object, ...]) -> list[tuple[Any, ...]] | None:
         """The rows; None where it cannot be read."""

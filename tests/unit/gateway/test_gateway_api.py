@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from database_bed import store
+from cycles_bed import cycle_row, store_cycles
+from database_bed import damage, store
 
 from spread_scanner.config.files import Tokens
 from spread_scanner.gateway.api import CONTROLLING, READING, openapi
@@ -20,7 +21,7 @@ from spread_scanner.gateway.problems import MEDIA_TYPE, Problem
 from spread_scanner.orders import discovering
 from spread_scanner.orders.orders import Outcome, standing
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES
-from spread_scanner.schema.names import GATEWAY
+from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, GATEWAY
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.view.columns import SpreadColumns
 from spread_scanner.view.connections import ConnectionView
@@ -506,6 +507,26 @@ def test_a_pair_is_taken_as_bots_write_it_wherever_a_symbol_is(
             told.add(record["symbol"] if isinstance(record, dict) else len(record))
         assert len(told) == 1, (path, told)
         assert told != {0}, path
+
+
+@pytest.mark.parametrize(
+    ("path", "tables"),
+    [("/v1/opportunities", ["opportunities"]), ("/v1/cycles", ["looks", "cycles"])],
+)
+def test_a_damaged_database_is_no_empty_one(
+    path: str, tables: list[str], gateway_of: Callable[..., Any], listed_bed: Any
+) -> None:
+    asking, data = gateway_of(), listed_bed.settings.data_dir
+    assert asyncio.run(asking.get(path)).json() == []
+    for table in tables:
+        for file in (data / DATABASE_FILE, data / CYCLES_FILE):
+            file.unlink(missing_ok=True)
+        store(data, id=1, symbol="AAA-USDT")
+        store_cycles(data, cycle_row(1))
+        damage(data / (CYCLES_FILE if "cycles" in path else DATABASE_FILE), table)
+        answer = asyncio.run(asking.get(path))
+        assert (answer.status_code, answer.json()["code"]) == (409, "database_unreadable"), table
+        assert "malformed" in answer.json()["detail"]
 
 
 def test_open_opportunities_are_asked_for_by_themselves(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cycles_bed import FOUND_NS, cycle_row, store_cycles
+from database_bed import damage
 
 from spread_scanner.config import Settings
 from spread_scanner.paths.keeping import DAY_NS, CyclesError, KeptCycles, LookRow
@@ -79,21 +80,16 @@ def test_a_file_that_is_not_ours_is_refused(path: Path, script: str | None, answ
 def test_a_damaged_table_is_said(
     path: Path, spread_ctl: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_cycles(path.parent, cycle_row(1))
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = other.execute("PRAGMA page_size").fetchone()
-        asked = "SELECT rootpage FROM sqlite_master WHERE name = 'cycles'"
-        (page,) = other.execute(asked).fetchone()
-    data = bytearray(path.read_bytes())
-    data[(page - 1) * size : page * size] = b"\xff" * size
-    path.write_bytes(data)
+    monkeypatch.setattr(Settings, "data_dir", path.parent)
+    for table in ("left_out", "looks", "cycles"):  # one after the other: each by itself is enough
+        path.unlink(missing_ok=True)
+        store_cycles(path.parent, cycle_row(1), cycle_row(2))
+        damage(path, table)
+        code, out, err = spread_ctl("cycles")
+        assert (code, out) == (EXIT_FAILED, ""), table
+        assert "malformed" in err
     with pytest.raises(CyclesError, match="it cannot be used: database disk image is malformed"):
         KeptCycles(path, 0)
-    monkeypatch.setattr(Settings, "data_dir", path.parent)
-    code, _, err = spread_ctl("cycles")
-    assert code == EXIT_FAILED
-    assert "malformed" in err
 
 
 def test_a_database_that_is_locked_costs_nothing(path: Path) -> None:
