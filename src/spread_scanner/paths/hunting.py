@@ -22,7 +22,7 @@ from spread_scanner.paths.confirming import (
     legs_of,
 )
 from spread_scanner.paths.graph import PoolGraph, TokenCycle, gains_of
-from spread_scanner.paths.keeping import CycleRow, KeptCycles, LookRow
+from spread_scanner.paths.keeping import FORGOTTEN_AT_ONCE, CycleRow, KeptCycles, LookRow
 from spread_scanner.paths.market import OutReason, PoolMarket
 from spread_scanner.paths.standing import CycleKey, StandingCycle, StandingCycles
 from spread_scanner.runtime.process import Process
@@ -259,10 +259,11 @@ class PathHunt:
         if not self._kept.flush():
             self._add("write_errors")
         if now_ns >= self._forget_due_ns:
-            self._forget_due_ns = now_ns + FORGET_NS
             keep_ns = int(self._settings.keep_days * 86_400 * NS_PER_S)
             bytes_max = int(self._settings.database_mb_max * 1_000_000)
-            self._add("forgotten", self._kept.forget(keep_ns, bytes_max, clock.wall_ns()))
+            gone = self._kept.forget(keep_ns, bytes_max, clock.wall_ns())
+            self._forget_due_ns = now_ns + (0 if gone == FORGOTTEN_AT_ONCE else FORGET_NS)
+            self._add("forgotten", gone)
         self._add("rows_lost", self._kept.lost - self._lost)
         self._lost = self._kept.lost
         self._tell()

@@ -1,6 +1,7 @@
 """data/cycles.db: what is written is what is read; one writer; what goes, and what is refused."""
 
 import contextlib
+import resource
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -161,4 +162,61 @@ def test_what_waits_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert kept.flush()
     stored = StoredCycles(path.parent)
     assert [one.id for one in stored.last(9)] == [5, 4, 3]
+    stored.close()
+
+
+def test_what_waited_is_stored_whole_or_not_at_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks of a cycle that there was no room for are no rows of nothing; one that is stored is
+    closed, however much came after its end; one state of a cycle waits, the newest."""
+    monkeypatch.setattr("spread_scanner.paths.keeping.WAITING_MAX", 4)
+    with (
+        contextlib.closing(KeptCycles(path, 0)) as kept,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        kept.found(cycle_row(1))
+        kept.found(cycle_row(2))
+        assert kept.flush()
+        other.execute("BEGIN IMMEDIATE")
+        kept.ended(1, 9, DAY_NS, "it pays no more")
+        for number in range(3, 9):
+            kept.found(cycle_row(number))
+            kept.seen(number, 0.5, 7, 70)
+            kept.seen(number, 0.9, 8, 80)
+            kept.looked(LookRow(number, 1, 2, None, None, False, ""))
+        kept.ended(3, 9, DAY_NS, "of which nothing is stored")
+        kept.looked(LookRow(3, 2, 2, None, None, False, ""))
+        assert not kept.flush()
+        other.execute("ROLLBACK")
+        assert kept.flush()
+        assert kept.lost == 15
+        ended = other.execute("SELECT id, ended_ns, best_net_sol FROM cycles ORDER BY id")
+        assert ended.fetchall() == [(1, DAY_NS, 0.75), (2, None, 0.75), (8, None, 0.9)]
+        assert other.execute("SELECT cycle_id FROM looks").fetchall() == [(8,)]
+
+
+def test_a_disk_that_is_full_at_the_start_costs_no_more_than_later(path: Path) -> None:
+    store_cycles(path.parent, cycle_row(7))
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, room[1]))
+    try:
+        kept = KeptCycles(path, FOUND_NS + 5)
+        first = kept.next_id
+        kept.found(cycle_row(first))
+        kept.looked(LookRow(first, 1, 2, None, None, False, ""))
+        assert not kept.flush()
+        assert kept.forget(DAY_NS, 1, 9 * DAY_NS) == 0
+        assert "it cannot be opened" in kept.trouble
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+    with contextlib.closing(kept):
+        assert kept.flush()
+        assert kept.trouble == ""
+        kept.ended(first, 9, DAY_NS, "it pays no more")
+        assert kept.flush()
+    stored = StoredCycles(path.parent)
+    newest, other = stored.last(9)
+    assert (newest.id, newest.why_ended, len(newest.looks)) == (8, "it pays no more", 1)
+    assert (other.id, other.why_ended) == (7, "spread-paths ended meanwhile")
     stored.close()
