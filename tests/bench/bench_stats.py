@@ -10,12 +10,15 @@ stats.at_rest  CPU time of a whole spread-analyst over quotes that stand, a look
                (at_rest.py)
 
 All of it is CPU time of one thread. The results are compared with TA-Lib's in the run itself.
-Floors are the same arithmetic in C without the grid (floor_stats.c); peers are what one would call
-instead: of bars that close, a series of 500 points anew for each cell and bar (what one such series
-takes, times how many there are); of the medians, numpy's over all the minutes of these pairs.
+Floors are the same arithmetic in C without the grid (floor_stats.c; of the medians floor_medians.c,
+by partition of the very numbers of the last second, which has to find the same); peers are what one
+would call instead: of bars that close, a series of 500 points anew for each cell and bar (what one
+such series takes, times how many there are); of the medians, numpy's over all the minutes of these
+pairs.
 """
 
 import importlib.util
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 
@@ -33,7 +36,7 @@ from spread_scanner.schema.analysis import (
     QUANTILES,
 )
 from spread_scanner.stats._bars import BarIndicators, indicators
-from spread_scanner.stats.basis import BasisStatistics
+from spread_scanner.stats.basis import MINUTE_S, SIDES, BasisStatistics
 from spread_scanner.stats.periods import Periods
 
 Array = npt.NDArray[np.float64]
@@ -74,7 +77,13 @@ def figures(small: bool) -> Iterator[Figure]:
     )
     medians = [live.medians_ms() for _ in range(2 if small else 120)]
     peers = {"numpy": _numpy_medians_ms(pairs // 60, 2 if small else 20)}
-    yield figure("stats.medians", "ms", medians, peers=peers, pairs=pairs, at_once=pairs // 60)
+    yield figure(
+        *("stats.medians", "ms", medians),
+        floor=live.medians_floor_ms(2 if small else 200),
+        peers=peers,
+        pairs=pairs,
+        at_once=pairs // 60,
+    )
     yield _series(small, floor["stats.series"])
     yield _at_rest(small)
 
@@ -116,6 +125,26 @@ class _Live:
         self._move()
         self._step()
         return self._timed_ms(lambda: self._pairs.close(self._seconds))
+
+    def medians_floor_ms(self, rounds: int) -> float:
+        """The same in C, of the numbers of one more second; it has to find what we do."""
+        self._move()
+        self._step()
+        kept, phase = self._pairs, self._seconds % MINUTE_S
+        rows, oldest = kept._of_phase[phase], (kept._closed[phase] + 1) % MINUTES
+        samples = kept._minute[rows]  # a copy: they go with the minute
+        kept.close(self._seconds)
+        minutes = np.roll(kept._medians[rows], -oldest, axis=-1)
+        with tempfile.NamedTemporaryFile() as numbers:
+            np.concatenate([samples, minutes], axis=-1).tofile(numbers)
+            numbers.flush()
+            floor = run_floor("floor_medians.c", rounds, numbers.name)
+        ours = {"minute": minutes[:, :, -1].sum()}
+        for name in ("half_life_s", *QUANTILES):
+            ours[name] = sum(np.nansum(kept.records[side][name][rows]) for side in SIDES)
+        for name, found in ours.items():
+            np.testing.assert_allclose(floor[name], found, rtol=1e-9, err_msg=name)
+        return floor["stats.medians"]
 
     def _move(self) -> None:
         self._tick += 1
