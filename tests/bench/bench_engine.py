@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from measure import Figure, figure, run_floor
@@ -41,6 +42,7 @@ ENTER_BPS = 10.0
 SPOT = 0  # the source whose quotes get dirty
 DIRECTIONS_OF_SPOT = [row for row in EXCHANGE_DIRECTIONS if row.spot.source_id == SPOT]
 PLANTED = 7
+DIRTY_NS_MAX, STOP_US_MAX = 60.0, 1_000.0  # what is demanded
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -152,11 +154,11 @@ class Rig:
 
     def dirty_quote(self, batches: int, floor: float) -> Iterator[Figure]:
         quotes = self.calm()
-        for dirty, peer in ((SYMBOLS, False), (10, True)):
+        for dirty in (SYMBOLS, 10):
             ids = self.ids[:dirty]
             self.plant(ids)
             samples = [self.timed_step(ids, quotes) / dirty for _ in range(batches)]
-            peers = {"numpy": NumpyPeer(self).per_quote_ns(ids, batches)} if peer else {}
+            peers = {"numpy": NumpyPeer(self).per_quote_ns(ids, batches)}
             self.plant(ids)
             self.take_all()
             yield figure(
@@ -168,6 +170,7 @@ class Rig:
                 dirty=dirty,
                 directions=len(DIRECTIONS_OF_SPOT),
                 symbols=SYMBOLS,
+                demanded_max=DIRTY_NS_MAX,
             )
 
     def take_all(self) -> None:
@@ -239,8 +242,9 @@ class Stops:
             if ring.position != 0 or row.known_generation != 1:
                 raise RuntimeError("signals out of calm quotes, or other tables")
         shutil.rmtree(self.folder)
-        yield figure("engine.reload_stop", "us", stops, pairs=pairs, reloads=times)
-        yield figure("engine.adopt_stop", "us", adoptions, pairs=pairs, adoptions=times)
+        asked: dict[str, Any] = {"pairs": pairs, "demanded_max": STOP_US_MAX}
+        yield figure("engine.reload_stop", "us", stops, reloads=times, **asked)
+        yield figure("engine.adopt_stop", "us", adoptions, adoptions=times, **asked)
 
     def _adoption(self, engine: Engine, writer: Writer) -> float:
         """Microseconds: the worst of the turns that begin and end a round of what funding costs
