@@ -120,6 +120,13 @@ def carried_bps(
     return carry * (fut_bid_px / spot_ask_px)
 
 
+def carry_at_ask_bps(
+    carried: FloatOrArray, spot_ask_px: FloatOrArray, fut_bid_px: FloatOrArray
+) -> FloatOrArray:
+    """What carried_bps was made of: with the perpetual at the spot's ask, for other prices."""
+    return carried * (spot_ask_px / fut_bid_px)
+
+
 def net_bps(
     entry: FloatOrArray, close: FloatOrArray, fees: FloatOrArray, carried: FloatOrArray
 ) -> FloatOrArray:

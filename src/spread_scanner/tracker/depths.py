@@ -15,6 +15,7 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.schema.costs import carry_at_ask_bps
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.ladder import LEAST_DTYPE, TERMS_DTYPE, Terms
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, FOLLOW_UP_DTYPE, decimal
@@ -108,10 +109,11 @@ class DepthLooks:
 
 def _asked(one: Followed) -> tuple[float, ...]:
     row, pair = one.row, one.pair
+    entered_at = row.entry_spot_ask_px, row.entry_fut_bid_px
     terms = Terms(
         close_bps=row.close_bps or 0.0,
         fees_bps=row.fees_bps,
-        carry_bps=row.carry_bps or 0.0,
+        carry_bps=carry_at_ask_bps(row.carry_bps or 0.0, *entered_at),
         enter_bps=row.enter_bps,
         lot_base=pair.lot,
     )

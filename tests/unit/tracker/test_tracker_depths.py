@@ -145,7 +145,9 @@ def test_each_look_has_what_both_books_carry_then(up_bed: Any, books_max: int) -
         chosen = msgspec.structs.replace(given.config, books=Books(books_max=books_max))
         up_bed.settings = msgspec.structs.replace(given, config=chosen)
         with tracking_of(up_bed) as tracking, books.writer(SPOT_ID) as spot:
-            tracking.enter_signal(spot_ask_px=100.0, fut_bid_px=103.0, net_bps=300.0)
+            tracking.enter_signal(
+                spot_ask_px=100.0, fut_bid_px=103.0, carry_bps=103.0, net_bps=197.0
+            )
             row = row_of(tracking)
             look_until(up_bed, tracking, samples=2)
             bids, asks = put(spot, SPOT_ID, 99.0, 100.0)
@@ -156,7 +158,7 @@ def test_each_look_has_what_both_books_carry_then(up_bed: Any, books_max: int) -
     with contextlib.closing(sqlite3.connect(up_bed.settings.data_dir / DATABASE_FILE)) as database:
         asked = "SELECT depth_size_quote FROM samples ORDER BY ts_ns"
         first, *sizes, last = (size for (size,) in database.execute(asked))
-    terms = Terms(0.0, row.fees_bps, 0.0, row.enter_bps, 0.0)
+    terms = Terms(0.0, row.fees_bps, 100.0, row.enter_bps, 0.0)  # at the price of the spot
     assert first is None, "there was no book"
     assert last is None, "the quotes are further"
     known = {size for size in sizes if size is not None}
