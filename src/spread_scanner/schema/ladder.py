@@ -5,7 +5,7 @@ and buy the perpetual back from its asks. At a size, prices are averages over th
 takes. What leaving is assumed to earn is less by what the size moves the books of today on the way
 out: the average exit less that of the tops. A side whose levels end before the size does carries it
 not: it is too thin where it is known to its end; else what is beyond nobody knows. schema/costs.py
-has what a spread is; screens and tracker use the same lines in C (native/ladder.h), which
+has what a spread is; engine, screens and tracker use the same lines in C (native/ladder.h), which
 test_ladder holds to these, to the last bit.
 
 Levels are (n, 2), price and size, the best first. A book that cannot be stood behind is not asked:

@@ -1,8 +1,8 @@
 /* What the order books of a pair carry: the C twin of schema/ladder.py, line by line; the words are
  * said there.
  *
- * Used by screens, tracker and benchmarks through books/_ladder.pyx. test_ladder holds the two
- * together, to the last bit.
+ * Used by the engine (follow.h), and by screens, tracker and benchmarks through books/_ladder.pyx.
+ * test_ladder holds the two together, to the last bit.
  */
 #ifndef SS_LADDER_H
 #define SS_LADDER_H
