@@ -65,6 +65,16 @@ def test_every_process_that_fails_for_good_is_told_of() -> None:
         assert "\nOnFailure=spread-failed@%N.service\n" in text, process
 
 
+def test_one_that_is_stopped_in_the_midst_of_its_work_has_not_failed() -> None:
+    """systemd takes SIGTERM for a clean end of what stays, and for a failure of a one-shot."""
+    texts = {name: (UNITS / name).read_text() for name in SERVICES}
+    one_shots = [name for name, text in texts.items() if "\nType=oneshot\n" in text]
+    assert {f"{name}.service" for name in ONE_SHOT} <= set(one_shots)
+    for name in one_shots:
+        found = re.findall("^SuccessExitStatus=(.*)$", texts[name], re.MULTILINE)
+        assert "SIGTERM" in " ".join(found).split(), name
+
+
 def test_who_asks_for_discovery_leaves_the_file_that_systemd_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,7 +182,16 @@ def test_a_unit_that_fails_for_good_and_the_end_of_alerts_are_told(
     system.run("kill", "-KILL", main_pid(system, ALERTS))
     wait_until(lambda: told(f"unit:{ALERTS}"), lambda: system.journal(ALERTS)[-9:])
 
+    def active() -> bool:
+        return system.run("systemctl", "is-active", ALERTS, check=False).strip() == "active"
+
+    # Its end tells it; who is stopped before that end is over stays failed, as it was killed.
+    wait_until(active, lambda: system.journal(ALERTS)[-9:])
     system.run("systemctl", "stop", ALERTS)
+    assert system.show(ALERTS, "ActiveState", "Result") == {
+        "ActiveState": "inactive",
+        "Result": "success",
+    }
     unit = "feed-mexc-futures"
     drop_in = f"/etc/systemd/system/{unit}.service.d/90-test.conf"
     system.write(drop_in, "[Service]\nEnvironment=SPREAD_SYSTEM__HEARTBEAT_MS=never\n")
@@ -220,6 +229,20 @@ def test_every_process_logs_one_json_object_a_line(system: Machine) -> None:
             event = json.loads(line)
             assert list(event)[:4] == ["timestamp", "level", "process", "event"]
             assert event["process"] == process
+
+
+@pytest.mark.parametrize("unit", ["pair-discovery", "spread-discovery", "spread-funding"])
+def test_a_one_shot_that_is_stopped_in_the_midst_has_not_failed(system: Machine, unit: str) -> None:
+    system.run("systemctl", "start", "--no-block", unit)
+    wait_until(
+        lambda: system.show(unit, "ActiveState")["ActiveState"] == "activating",
+        lambda: system.journal(unit)[-9:],
+    )
+    system.run("systemctl", "stop", unit)
+    assert system.show(unit, "ActiveState", "Result") == {
+        "ActiveState": "inactive",
+        "Result": "success",
+    }
 
 
 def test_stopped_and_removed_it_leaves_nothing(system: Machine) -> None:

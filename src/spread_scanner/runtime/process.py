@@ -161,6 +161,7 @@ class Process:
 
     def unwanted(self, why: str, said: str = "") -> None:
         """The settings give it nothing to do: shown and logged; who calls this returns."""
+        self._wake = None  # what it parks on is about to be closed
         self.state(ProcessState.STOPPED, why)
         self.log.info(said or why)
 
@@ -220,10 +221,11 @@ class Process:
         self._notifier.close()
 
     def stop(self) -> None:
-        """Ask this process to end; safe from signal handlers and threads."""
-        self._stop_asked = True
-        if self._wake is not None:
-            self._wake()
+        """Ask this process to end; safe from signal handlers and threads, at any moment: of one
+        that leaves already, what it parked on may be closed and is not woken."""
+        leaving, self._stop_asked = self.stopping, True
+        if not leaving:
+            self._waken()
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` from a thread of its own whenever orders arrive or a stop is asked for.
@@ -231,19 +233,28 @@ class Process:
         For loops that park: `wake` must be safe from another thread and only interrupt the park.
         """
         self._wake = wake
+        if self.stopping:  # it was asked before there was anybody to wake
+            wake()
         self._watcher = threading.Thread(target=self._watch, name="orders", daemon=True)
         self._watcher.start()
 
     def _watch(self) -> None:
         answered = -1
         while not self.stopping:
-            if self.slot.wait_beyond(answered, WATCH_MS) and self._wake is not None:
+            arrived = self.slot.wait_beyond(answered, WATCH_MS)
+            if self.stopping:
+                return
+            if arrived:
                 answered = self.slot.generation()
-                self._wake()
+                self._waken()
             elif self.slot.retired:
                 self._retired = True
-                if self._wake is not None:
-                    self._wake()
+                self._waken()
+
+    def _waken(self) -> None:
+        wake = self._wake
+        if wake is not None:
+            wake()
 
 
 def run(name: str, body: Callable[[Process], None]) -> int:
@@ -280,24 +291,45 @@ def _attached(name: str, settings: config.Settings, log: Log) -> Iterator[Proces
     with contextlib.ExitStack() as stack:
         health = stack.enter_context(Health.attach(namespace))
         control = stack.enter_context(Control.attach(namespace))
+        asked = _Asked()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, asked)
         row = stack.enter_context(health.claim(name))
         slot = stack.enter_context(control.claim(name))
         process = Process(name, settings, log, row, slot)
         stack.callback(process.close)
+        asked.to_end(process)
         yield process
 
 
-def _live(process: Process, body: Callable[[Process], None]) -> int:
-    def asked(_number: int, _frame: object) -> None:
-        process.stop()
+class _Asked:
+    """Hears SIGTERM and SIGINT from before the process has a row: who ends by such a signal leaves
+    a row as of one that was killed. Until then there is nothing to leave, and the kernel ends it.
+    """
 
-    signal.signal(signal.SIGTERM, asked)
-    signal.signal(signal.SIGINT, asked)
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._early = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        self._early = True
+        if self._process is not None:
+            self._process.stop()
+
+    def to_end(self, process: Process) -> None:
+        """Whom the signals concern."""
+        self._process = process
+        if self._early:
+            process.stop()
+
+
+def _live(process: Process, body: Callable[[Process], None]) -> int:
     # The orders in force at start are obeyed from the start: acknowledge them.
     process.slot.ack(process.orders.generation)
     process.log.info("started", pid=os.getpid(), version=version())
     try:
-        body(process)
+        if not process.stopping:
+            body(process)
     except (NoSegment, NotReady, Retired):
         process.state(ProcessState.FAILED, "segments are missing or were replaced")
         raise
