@@ -514,6 +514,7 @@ export interface Status {
   ok: boolean;
   starting: string[];
   unwell: string[];
+  learning: boolean;
   mixed: string[];
   conditions: StandingCondition[];
   in_force: InForce[];

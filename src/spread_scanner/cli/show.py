@@ -44,6 +44,7 @@ STATUS_CODES = (
     "or usage, 3 well, and halted or paused by somebody, 4 the system is not up."
 )
 FOLLOW_EVERY_S = 0.1
+LEARNING = "Learning: what leaving usually earns is known of no pair yet; no signal until then."
 COUNT_MAX = 1_000_000
 
 
@@ -131,6 +132,8 @@ def _tell_status(now: Status, counters: bool) -> None:
         more = f" and {len(out) - NAMED_MAX:,} more" if len(out) > NAMED_MAX else ""
         said = f"In quarantine: {', '.join(out[:NAMED_MAX])}{more}; spread-ctl tables says why."
         console.print(said, style="yellow", markup=False)
+    if now.learning and all(one.key != "learning" for one in now.conditions):
+        console.print(LEARNING, style="cyan")
     if now.starting:
         console.print(f"Starting: {', '.join(now.starting)}", style="cyan")
     if now.unwell:

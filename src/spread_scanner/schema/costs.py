@@ -91,6 +91,13 @@ def full_weight(half_life_s: float) -> float:
     return float(1.0 / (1.0 - 2.0 ** (-1.0 / half_life_s)))
 
 
+def trusted_after_s(half_life_s: float, trust: float) -> float:
+    """How long a pair that is always fresh takes from nothing to a weight that is trusted; inf: its
+    weight never comes to so much."""
+    share = trust / full_weight(half_life_s)
+    return -half_life_s * math.log2(1.0 - share) if share < 1.0 else math.inf
+
+
 def fees_bps(spot_fee_bps: FloatOrArray, fut_fee_bps: FloatOrArray) -> FloatOrArray:
     """The taker fees of two entries and two exits."""
     return 2 * (spot_fee_bps + fut_fee_bps)

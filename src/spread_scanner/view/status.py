@@ -102,6 +102,7 @@ class Status(Reading, frozen=True):
     ok: bool  # all that shall run does, and no condition stands but what is deliberate
     starting: list[str]
     unwell: list[str]
+    learning: bool  # what leaving usually earns is known of no pair: no signal until then
     mixed: list[str]  # in sentences
     conditions: list[StandingCondition]  # what spread-alerts tells, as it stands now
     in_force: list[InForce]
@@ -180,6 +181,7 @@ class StatusReader:
             ok=not ill and all(one.deliberate for one in standing),
             starting=[view.process for view in ill if view.starting],
             unwell=[view.process for view in ill if not view.starting],
+            learning=any(one.key == "learning" for one in self.conditions),
             mixed=in_force.differences(now.in_force),
             conditions=standing,
             in_force=now.in_force,

@@ -39,6 +39,7 @@ from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import disk
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.conditions.disk import LOOKS, DiskWatch
+from spread_scanner.view.conditions.market import KEPT_S
 
 DAY_MS = 86_400_000
 SOURCE = SOURCE_BY_LABEL["okx-spot"]
@@ -341,7 +342,7 @@ def test_what_is_usual_and_was_not_kept_for_a_half_life_is_told(
         assert "1.0 h ahead" in text(watch, "usual"), "the clock was set back: it counts for nobody"
 
 
-def test_while_nothing_is_learned_it_is_told_that_nothing_is_signalled(
+def test_nothing_learned_when_it_should_be_is_told_as_nothing_is_signalled(
     watch: Conditions, up_bed: Any
 ) -> None:
     path, one = usual.path_of(up_bed.settings), np.ones(2)
@@ -356,11 +357,16 @@ def test_while_nothing_is_learned_it_is_told_that_nothing_is_signalled(
         row.beat(ProcessState.RUNNING)
         learning = found(watch, "learning")
         assert learning is not None
-        assert learning.stands_s == 60.0
+        assert learning.stands_s == pytest.approx(300 + KEPT_S, abs=1), "that it learns is well"
         watch.take(changed(up_bed.settings, "spread_engine", signal_basis_unknown=True))
         assert found(watch, "learning") is None
         watch.take(changed(up_bed.settings, "spread_engine", basis_trust_s=1.0))
         assert found(watch, "learning") is None
+        watch.take(changed(up_bed.settings, "spread_engine", basis_trust_s=5_300.0))
+        never = found(watch, "learning")
+        assert never is not None
+        assert never.stands_s == KEPT_S
+        assert "as no pair ever weighs basis_trust_s" in never.text
         watch.take(up_bed.settings)
         assert found(watch, "learning") is not None
         keep(1.0, 300.0)

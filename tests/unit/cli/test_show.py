@@ -47,9 +47,10 @@ from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.shm.health import HealthRow
-from spread_scanner.symbology import blocked, publish, tables
+from spread_scanner.symbology import blocked, publish, tables, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.tables import FundingRow
+from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import funding
 from spread_scanner.view.conditions.condition import STANDS_S
 from spread_scanner.view.evaluations import Explanation
@@ -224,6 +225,33 @@ def test_what_is_short_lived_at_a_start_is_no_condition_of_one_look(
         assert stands() == [f"stale:{source.label}" for source in EXCHANGE_SOURCES]
         virtual_clock.advance_ms(300_000)
         assert "usual" in stands()
+
+
+def test_a_first_start_that_learns_is_well_until_it_should_have_learned(
+    virtual_clock: VirtualClock, up_bed: Any, spread_ctl: Run
+) -> None:
+    calm(up_bed)
+    virtual_clock.advance_ms(1_000)
+    none = np.zeros(1)
+    with all_running(up_bed) as rows:
+
+        def learning() -> tuple[bool, bool, bool]:
+            for row in rows.values():
+                row.beat()
+            usual.write(
+                usual.path_of(up_bed.settings),
+                Usual(1, clock.wall_ns(), 3_600.0, ("a b",), none, none, none),
+            )
+            out = orjson.loads(spread_ctl("status", "--interval", "0.05", "--json")[1])
+            said = "Learning: " in spread_ctl("status", "--interval", "0.05")[1]
+            stands = "learning" in [one["key"] for one in out["conditions"]]
+            return out["learning"], said, stands
+
+        assert learning() == (True, True, False)
+        virtual_clock.advance_ms(400_000)
+        assert learning() == (True, True, False)
+        virtual_clock.advance_ms(120_000)
+        assert learning() == (True, False, True), "said as what is amiss"
 
 
 def test_status_exits_with_0_when_well_3_when_switched_and_1_whatever_else_is(

@@ -39,7 +39,7 @@ WHAT_TO_DO = {
     "blocked": "look at both listings; spread-ctl discover judges anew",
     "quarantine": "alias, multiplier, a wider band or deny: see validation_report.txt",
     "usual": "its log says what the disk refuses",
-    "learning": "wait some five minutes; if it stays: spread-ctl sources",
+    "learning": "are quotes fresh? spread-ctl sources; is basis_trust_s within reach?",
     "old": "does cron or the timer run? spread-ctl discover",
     "away": "spread-ctl discover; enabled = false where it is blocked for good",
     "room": "set the max_symbols that it names, restart",

@@ -2,9 +2,12 @@
 what is known of them: what leaving usually earns, too old to count on.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.config.settings import Engine
+from spread_scanner.schema import costs
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.view import evaluations
@@ -18,7 +21,7 @@ STALE_SHARE_MAX = 0.5
 FIRST_QUOTES_S = 30.0  # a feed that starts has none
 AGAIN_NS = 5 * NS_PER_S  # one price that is absurd for a moment is none's business
 NOT_KEPT_S = 300.0  # an engine keeps it once a minute
-NOT_LEARNED_S = 60.0
+KEPT_S = 180.0  # feeds that come up, and what is learned that is adopted and kept once a minute
 GONE_NS = 60 * NS_PER_S
 
 
@@ -57,15 +60,20 @@ def of_usual(
         yield Condition("usual", f"what leaving usually earns was last kept {when}")
 
 
-def of_learning(views: Sequence[ProcessView], known: int, pairs: int) -> Iterator[Condition]:
-    """While the engine runs and knows of no pair what leaving usually earns, which is so after a
-    first start and after one that found a table older than a half-life, it signals nothing."""
+def of_learning(
+    views: Sequence[ProcessView], known: int, pairs: int, settings: Engine
+) -> Iterator[Condition]:
+    """While the engine runs and knows of no pair what leaving usually earns, it signals nothing:
+    after a first start, and after one that found a table older than a half-life. That it learns is
+    as it should be; it is wrong when that takes longer than it does, or can have no end."""
     running = any(view.process == ENGINE and view.state == "running" for view in views)
-    if running and pairs and not known:
-        text = (
-            "what leaving usually earns is learned anew: until then, some five minutes, no signal"
-        )
-        yield Condition("learning", text, stands_s=NOT_LEARNED_S, process=ENGINE)
+    if not running or not pairs or known:
+        return
+    text = "what leaving usually earns is known of no pair: nothing is signalled"
+    learned_s = costs.trusted_after_s(settings.basis_half_life_s, settings.basis_trust_s)
+    if math.isinf(learned_s):
+        learned_s, text = 0.0, f"{text}, as no pair ever weighs basis_trust_s"
+    yield Condition("learning", text, stands_s=learned_s + KEPT_S, process=ENGINE)
 
 
 def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:

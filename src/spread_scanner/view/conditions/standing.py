@@ -94,4 +94,4 @@ class Weighing:
         engine = self._settings.config.spread_engine
         yield from of_usual(views, self._usual.age_s, engine.basis_half_life_s)
         if not engine.signal_basis_unknown:
-            yield from of_learning(views, *self._usual.learned)
+            yield from of_learning(views, *self._usual.learned, engine)
