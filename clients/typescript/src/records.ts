@@ -417,6 +417,7 @@ export interface SharedLevel {
 export interface ShownBook {
   source: string;
   usable: boolean;
+  why_not: string[];
   flags: string[];
   age_ms: number | null;
   update_id: number;

@@ -42,12 +42,12 @@ def tables_of(now: SymbolBooks) -> Iterator[Table | Text]:
     if now.consolidated is not None:
         for one in now.books:
             if not one.usable:
-                yield Text(f"{one.source}: left out, {_flags(one)}", style="yellow")
+                yield Text(f"{one.source}: left out, {_why_not(one)}", style="yellow")
 
 
 def _of_source(symbol: str, one: ShownBook) -> Table:
     age = "never heard" if one.age_ms is None else f"{one.age_ms:,.0f} ms old"
-    stands = "" if one.usable else f", cannot be stood behind: {_flags(one)}"
+    stands = "" if one.usable else f", cannot be stood behind: {_why_not(one)}"
     title = f"{symbol}  {one.source}, {age}{stands}"
     rows = []
     for number in range(max(len(one.bids), len(one.asks))):
@@ -80,5 +80,5 @@ def _shared(symbol: str, one: Consolidated) -> Table:
     return grid(f"{symbol}  all sources", heads, rows)
 
 
-def _flags(one: ShownBook) -> str:
-    return ", ".join(flag.replace("_", " ") for flag in one.flags) or "its feed is silent"
+def _why_not(one: ShownBook) -> str:
+    return ", ".join(why.replace("_", " ") for why in one.why_not)

@@ -555,7 +555,7 @@ def book(
         console = people()
         for shown in tables_of(now):
             console.print(shown)
-    if not now.books:
+    if all(one.age_ms is None for one in now.books):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.schema import costs
-from spread_scanner.schema.books import BOOK_UNUSABLE
+from spread_scanner.schema.books import BOOK_UNUSABLE, BookFlag
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 
 Mask = npt.NDArray[np.bool_]
@@ -70,6 +70,11 @@ def book_unmarked(flags: npt.NDArray[np.uint32]) -> Mask:
     """The same of order books."""
     good: Mask = (flags & int(BOOK_UNUSABLE)) == 0
     return good
+
+
+def book_marks(flags: int) -> BookFlag:
+    """What of a book's flags says that it cannot be stood behind."""
+    return BookFlag(flags) & BOOK_UNUSABLE
 
 
 def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:

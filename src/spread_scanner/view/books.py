@@ -48,7 +48,9 @@ class ShownBook(Reading, frozen=True):
 
     source: str
     usable: bool
-    flags: list[str]  # schema.books.BookFlag: why it is not, or what is unusual about it
+    # Why it cannot be stood behind: flags, "feed_silent", "too_old"; empty: it can.
+    why_not: list[str]
+    flags: list[str]  # schema.books.BookFlag: all that is to be said of it
     age_ms: float | None  # since its last message; null: there was none yet
     update_id: int
     bids_known: int  # levels that the feed follows
@@ -121,7 +123,7 @@ class BooksView:
         for source in self._sources:
             self._wants.ask(source.source_id, self._symbol_id, ASK_S)
 
-    def stamp(self) -> tuple[tuple[int, int, int, bool] | None, ...]:
+    def stamp(self) -> tuple[tuple[int, int, int, list[str]] | None, ...]:
         """The same, and there is nothing else to be said of any of them."""
         found = ((one, self._books.read(one.source_id, self._symbol_id)) for one in self._sources)
         return tuple(
@@ -131,7 +133,7 @@ class BooksView:
                 int(book.record["update_id"]),
                 int(book.record["ts_recv"]),
                 int(book.record["flags"]),
-                self._usable(source, book.record, self._store.clock.now_ns()),
+                self._why_not(source, book.record, self._store.clock.now_ns()),
             )
             for source, book in found
         )
@@ -174,10 +176,12 @@ class BooksView:
     def _of_source(self, source: Source, found: BookReading) -> ShownBook:
         record, now_ns = found.record, self._store.clock.now_ns()
         heard = int(record["ts_recv"]) > 0
+        why_not = self._why_not(source, record, now_ns)
         return ShownBook(
             source=source.label,
-            usable=self._usable(source, record, now_ns),
-            flags=[flag.name.lower() for flag in BookFlag if flag & found.flags and flag.name],
+            usable=not why_not,
+            why_not=why_not,
+            flags=_named(found.flags),
             age_ms=(now_ns - int(record["ts_recv"])) / NS_PER_MS if heard else None,
             update_id=int(record["update_id"]),
             bids_known=int(record["bid_kept"]),
@@ -186,10 +190,16 @@ class BooksView:
             asks=_levels(found.asks[: self._wish.levels]),
         )
 
-    def _usable(self, source: Source, record: np.void, now_ns: int) -> bool:
+    def _why_not(self, source: Source, record: np.void, now_ns: int) -> list[str]:
+        """Why a book cannot be stood behind; empty: it can."""
         beats = feed_beats(self._store, source.source_id, self._limits)
-        usable = freshness.book_usable(record.reshape(1), beats, now_ns, self._limits.stale_ns_max)
-        return bool(usable[0])
+        one, stale_ns_max = record.reshape(1), self._limits.stale_ns_max
+        if freshness.book_usable(one, beats, now_ns, stale_ns_max)[0]:
+            return []
+        why = _named(freshness.book_marks(int(record["flags"])))
+        if not beats:
+            why.append("feed_silent")
+        return why or ["too_old"]
 
     def _consolidated(self, found: list[tuple[Source, BookReading]]) -> Consolidated:
         bids: list[SharedLevel] = []
@@ -211,6 +221,10 @@ class BooksView:
     def close(self) -> None:
         for held in (self._store, self._books, self._wants):
             held.close()
+
+
+def _named(flags: BookFlag) -> list[str]:
+    return [flag.name.lower() for flag in BookFlag if flag & flags and flag.name]
 
 
 def _levels(rows: BookLevels) -> list[PriceLevel]:

@@ -32,15 +32,17 @@ def quote(up_bed: Any) -> None:
                 writer.heartbeat(clock.mono_ns() + 3_600 * NS_PER_S)
 
 
-def publish(writer: BooksWriter, bids: list[list[float]], asks: list[list[float]]) -> None:
+def publish(
+    writer: BooksWriter, bids: list[list[float]], asks: list[list[float]], age_s: int = 0
+) -> None:
     followed = FollowedBook()
     followed.snapshot(np.array(bids), np.array(asks))
     with PriceStore.attach(writer._held.name[1:].split(".")[0]) as store:
-        now_ns = store.clock.now_ns()
+        received_ns = store.clock.now_ns() - age_s * NS_PER_S
     writer.take(SYMBOL_ID)
     writer.publish(
         followed.record(
-            symbol_id=SYMBOL_ID, source_id=writer.source_id, update_id=7, ts_recv=now_ns
+            symbol_id=SYMBOL_ID, source_id=writer.source_id, update_id=7, ts_recv=received_ns
         )
     )
 
@@ -103,6 +105,40 @@ def test_what_cannot_be_stood_behind_is_said_and_left_out(
     code, out, _ = spread_ctl("book", "BBB-USDT", "--source", "bybit-futures")
     assert "cannot be stood behind: resyncing" in out
     assert "binance-spot" not in out
+
+
+def test_what_is_only_unusual_about_a_book_is_no_reason_against_it(
+    books: dict[int, BooksWriter], up_bed: Any, spread_ctl: Run
+) -> None:
+    """Who follows it has ended: its flags are as he left them, and none of them is why."""
+    with PriceStore.attach(up_bed.namespace) as store, store.writer(SPOT_ID) as writer:
+        writer.heartbeat(1)
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--source", "binance-spot")
+    assert "cannot be stood behind: feed silent\n" in out
+    books[SPOT_ID].mark(SYMBOL_ID, BookFlag.RESYNCING)
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--json")
+    spot, futures = orjson.loads(out)["books"]
+    assert spot["why_not"] == ["resyncing", "feed_silent"]
+    assert spot["flags"] == ["resyncing", "no_ts_event", "bids_whole", "asks_whole"]
+    assert (futures["usable"], futures["why_not"]) == (True, [])
+
+
+def test_an_old_book_of_a_feed_that_lives_is_too_old(
+    books: dict[int, BooksWriter], spread_ctl: Run
+) -> None:
+    publish(books[FUT_ID], [[105.0, 3.0]], [[106.0, 1.0]], age_s=601)
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--source", "bybit-futures")
+    assert "cannot be stood behind: too old\n" in out
+
+
+def test_a_book_of_which_nothing_came_has_not_come(
+    books: dict[int, BooksWriter], spread_ctl: Run
+) -> None:
+    books[SPOT_ID].release(SYMBOL_ID)
+    books[SPOT_ID].take(SYMBOL_ID)  # its feed has begun to ask for it
+    wanted = ("book", "BBB-USDT", "--source", "binance-spot", "--wait", "0")
+    code, out, _ = spread_ctl(*wanted)
+    assert (code, "binance-spot, never heard" in out) == (1, True)
 
 
 def test_no_book_is_said_and_is_exit_code_1(up_bed: Any, spread_ctl: Run) -> None:

@@ -72,7 +72,7 @@ function Book({ source, symbol, watched }) {
     ${price && html`<p>${figures.price(price.bid_px)} / ${figures.price(price.ask_px)}, ${figures.duration(price.age_ms)} old</p>`}
     ${book ? html`<table class=${book.usable ? "" : "stale"}><thead><tr><th>Price</th><th>Size</th><th><span class="unseen">Share</span></th></tr></thead>
       <tbody>${levels("asks").reverse().map(row("asks"))}${levels("bids").map(row("bids"))}</tbody></table>
-      <p>${figures.duration(book.age_ms)} old${book.usable ? "" : `, not to be used: ${book.flags.join(", ")}`}</p>`
+      <p>${figures.duration(book.age_ms)} old${book.usable ? "" : `, not to be used: ${book.why_not.join(", ").replaceAll("_", " ")}`}</p>`
       : html`<p>${found.answer ? "The book is not followed yet." : ""}</p>${trouble(found)}`}</div>`;
 }
 
