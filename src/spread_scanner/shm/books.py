@@ -225,8 +225,12 @@ class BookStore(Holder):
     def records(
         self, source_id: int, symbol_ids: npt.ArrayLike
     ) -> tuple[np.ndarray, npt.NDArray[np.bool_]]:
-        """Of many symbols: (n,) BOOK_DTYPE, each whole in itself, and (n,) bool which have one."""
+        """Of many symbols: (n,) BOOK_DTYPE, each whole in itself, and (n,) bool which have one.
+        Raises BadInput on an id out of range.
+        """
         ids = np.asarray(symbol_ids, np.int64)
+        for symbol_id in (ids.min(initial=0), ids.max(initial=0)):
+            self._check(source_id, int(symbol_id))
         places = self._places[source_id, ids].astype(np.int64)
         has = (places > 0) & (places <= self._slots)
         at = np.flatnonzero(has)  # few of many are followed

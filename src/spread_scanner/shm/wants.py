@@ -20,7 +20,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import directions_within
 from spread_scanner.shm import segment
 from spread_scanner.shm._memory import Memory
-from spread_scanner.shm.faults import WrongSegment
+from spread_scanner.shm.faults import BadInput, WrongSegment
 from spread_scanner.shm.layout import Kind, WantsLayout, sizes_fit, symbol_place
 from spread_scanner.shm.segment import Holder, Segment
 
@@ -28,6 +28,7 @@ _NEAR_WRITER = 0
 _PART = "wants"
 NEAR_S_MAX = 5  # so old at most is what the engine said of a pair
 NOT_NEAR = -np.inf
+ASK_S_MAX = 31_536_000.0  # a year: whoever wants a book for longer asks again
 
 
 class NearWriter(Holder):
@@ -92,7 +93,13 @@ class Wants(Holder):
         return cls(namespace, _attach(namespace, timeout_s=timeout_s))
 
     def ask(self, source_id: int, symbol_id: int, for_s: float) -> None:
-        """Want a book from now on for so long; what somebody wants for longer stays as it is."""
+        """Want a book from now on for so long; what somebody wants for longer stays as it is.
+        Raises BadInput on an id out of range, and on a time that is none or over ASK_S_MAX.
+        """
+        if not 0.0 <= for_s <= ASK_S_MAX:
+            raise BadInput(
+                "no time to want a book for", for_s=for_s, allowed=f"0 to {ASK_S_MAX:.0f}"
+            )
         until_ns = clock.mono_ns() + round(for_s * 1e9)
         sizes = self.layout.num_sources, self.layout.max_symbols
         at = self.layout.asked_at + 8 * symbol_place(sizes, source_id, symbol_id)

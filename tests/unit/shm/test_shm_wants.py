@@ -27,6 +27,10 @@ def test_what_is_asked_for_is_wanted_until_then(namespace: str) -> None:
         for source_id, symbol_id in ((8, 0), (0, 4), (-1, 0)):
             with pytest.raises(BadInput):
                 wants.ask(source_id, symbol_id, 1.0)
+        for for_s in (math.inf, math.nan, -1.0, 1e12):
+            with pytest.raises(BadInput, match="allowed='0 to 31536000'"):
+                wants.ask(3, 3, for_s)
+        assert not wants.asked(3, before_ns)[3]
 
 
 def test_of_a_symbols_pairs_the_nearest_counts_and_for_seconds_only(namespace: str) -> None:
