@@ -40,7 +40,8 @@ class SizeNet(Reading, frozen=True):
 class Depth(Reading, frozen=True):
     """By both order books, what leaving moves included."""
 
-    # The largest with net at or over the threshold, in whole lots; 0: less than a listing's least.
+    # The largest with net at or over the threshold, in whole lots; 0: less than a listing's least;
+    # null: net is not known, as a quote has a side without a price.
     size_base: float | None
     size_quote: float | None
     # The levels that are known ended before the spread did, and beyond them there may be more.
@@ -125,7 +126,7 @@ class DepthReader:
         rungs, carried, bounded = ladders(spot, fut, terms, self.sizes_quote)
         found["bounded"][at], found["both"][at] = bounded, True
         least = _suffices(carried[:, None], spot, fut, rows[at])[:, 0]
-        carried = np.where(least, carried, 0.0)
+        carried = np.where(least | np.isnan(carried), carried, 0.0)
         sizes = self.sizes_quote / spot["asks"][:, :1, 0]
         orders = (self.sizes_quote <= TOP_QUOTE) | _suffices(sizes, spot, fut, rows[at])
         rungs[~orders] = np.nan

@@ -1,6 +1,7 @@
 """`spread-ctl book`, and what screens say of the depth behind a spread."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.cli.watch import ANALYST_COLUMNS, DEPTH_COLUMNS, columns_for
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.books import BookFlag
+from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
@@ -20,6 +22,7 @@ from spread_scanner.shm.wants import Wants
 Run = Callable[..., tuple[int, str, str]]
 SYMBOL_ID = 1  # BBB-USDT
 SPOT_ID, FUT_ID = 0, 3
+BID_EMPTY = int(QuoteFlag.BID_EMPTY)
 
 
 def quote(up_bed: Any) -> None:
@@ -171,6 +174,22 @@ def test_why_and_watch_say_how_much_a_spread_carries(spread_ctl: Run) -> None:
     assert "carries" in now
     assert ", thin at 100,000" in now
     assert max(map(len, now.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("books")
+def test_what_books_carry_is_not_known_while_it_is_not_what_closing_earns(
+    up_bed: Any, spread_ctl: Run
+) -> None:
+    """A leg without a side has no widths, by which closing is guessed while it is not learned."""
+    with PriceStore.attach(up_bed.namespace) as store, store.writer(SPOT_ID) as writer:
+        now_ns = store.clock.now_ns()
+        writer.write(SYMBOL_ID, math.nan, math.nan, 100.0, 10.0, now_ns, now_ns, 2, BID_EMPTY)
+        writer.heartbeat(clock.mono_ns() + 3_600 * NS_PER_S)
+    _, out, _ = spread_ctl("watch", "--json", "--symbol", "BBB")
+    (pair,) = orjson.loads(out)
+    assert pair["net_bps"] is None
+    assert [one["net_bps"] for one in pair["depth"]["sizes"]] == [None] * 4
+    assert (pair["depth"]["size_base"], pair["depth"]["size_quote"]) == (None, None)
 
 
 def test_without_books_it_is_said_that_size_is_of_the_tops(up_bed: Any, spread_ctl: Run) -> None:
