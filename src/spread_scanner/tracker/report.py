@@ -145,6 +145,7 @@ class Report(msgspec.Struct, frozen=True):
 
     since_ns: int
     until_ns: int
+    quotes: list[str]  # the coins that all money here is in; of several it is added up as of one
     size_cap_quote: float
     total: Group
     directions: list[Group]
@@ -231,6 +232,7 @@ def make(
     return Report(
         since_ns=since_ns,
         until_ns=until_ns,
+        quotes=sorted({row.symbol.rpartition("-")[2] for row in rows}),
         size_cap_quote=cap_quote,
         total=seen.group(rows),
         directions=seen.groups(by_symbol=False),

@@ -52,10 +52,7 @@ def page(made: Report) -> str:
         _tiles(made),
         "<h2>What a trade would have earned, bps</h2>",
         _table(text.OUTCOME_HEADINGS, text.outcome_lines(total), narrow=True),
-        *(
-            f'<p class="soft">{escape(line)}</p>'
-            for line in (text.money_sentence(made), *text.unknown_sentence(made))
-        ),
+        *(f'<p class="soft">{escape(line)}</p>' for line in text.money_sentences(made)),
         *(
             ("<h2>By size, in the quote coin</h2>", _table(text.SIZE_HEADINGS, sizes, narrow=True))
             if (sizes := text.size_lines(total))
@@ -98,7 +95,7 @@ def _tiles(made: Report) -> str:
         (text.bps(total.entry_net_bps_median), "median net at entry, bps"),
         (text.bps(every.median_bps if every else None), "median result of all, bps"),
         (share(every.share_positive if every else None), "results above 0"),
-        (amount(total.money.per_day_quote), "USDT a day"),
+        (amount(total.money.per_day_quote), f"{text.coins_of(made)} a day"),
         (text.duration(total.half_life_ms), "half-life"),
         (share(after[100].share_over_enter), "still over enter after 100 ms"),
     ]

@@ -22,8 +22,8 @@ STOOD = (
 )
 WORTH = (
     "net: at the first signal, median. mean, median, above 0: results of all, of which converged "
-    "and others are the medians. a day: USDT, each event once, with its first opportunity; one "
-    "that is met in several directions counts in each."
+    "and others are the medians. a day: in the quote coin, each event once, with its first "
+    "opportunity; one that is met in several directions counts in each."
 )
 SIZES = (
     "Results less what the size took off the net of the tops by both order books soon after the "
@@ -43,7 +43,7 @@ def show(made: Report, console: Console, *, pairs: bool = False) -> None:
     total, groups = made.total, [made.total, *made.directions]
     outcomes = text.outcome_lines(total)
     _print(console, "What a trade would have earned", text.OUTCOME_HEADINGS, outcomes, EARNED)
-    for line in (text.money_sentence(made), *text.unknown_sentence(made)):
+    for line in text.money_sentences(made):
         console.print(line)
     if sizes := text.size_lines(total):
         _print(console, "By size, in the quote coin", text.SIZE_HEADINGS, sizes, SIZES)

@@ -109,20 +109,37 @@ def size_lines(group: Group) -> list[list[str]]:
     ]
 
 
-def money_sentence(made: Report) -> str:
-    """What one who takes each event once would have earned."""
+def money_sentences(made: Report) -> list[str]:
+    """What one who takes each event once would have earned, and what limits that."""
+    return [_money_sentence(made), *_coins_sentence(made), *_unknown_sentence(made)]
+
+
+def _money_sentence(made: Report) -> str:
     money, tracked = made.total.money, duration(made.quality.tracked_s * 1e3)
-    daily = f"{amount(money.per_day_quote)} USDT a day"
+    coins = coins_of(made)
+    daily = f"{amount(money.per_day_quote)} {coins} a day"
     if money.per_day_quote is None:
         daily = "less than an hour was tracked, so nothing is said of a day"
     return (
         f"{money.events:,} events, {money.known:,} of them with a result: "
-        f"{amount(money.earned_quote)} USDT in {tracked} tracked ({daily}), "
-        f"at no more than {made.size_cap_quote:,.0f} USDT each."
+        f"{amount(money.earned_quote)} {coins} in {tracked} tracked ({daily}), "
+        f"at no more than {made.size_cap_quote:,.0f} {coins} each."
     )
 
 
-def unknown_sentence(made: Report) -> list[str]:
+def coins_of(made: Report) -> str:
+    """What all money of it is in."""
+    return " or ".join(made.quotes) or "quote coins"
+
+
+def _coins_sentence(made: Report) -> list[str]:
+    """That money of several coins is added up; none where it is of one."""
+    if len(made.quotes) < 2:
+        return []
+    return [f"{', '.join(made.quotes)} are added up as if they were one coin."]
+
+
+def _unknown_sentence(made: Report) -> list[str]:
     """That results are missing, and why; none where none are."""
     count = made.quality.result_unknown
     if not count:

@@ -497,6 +497,29 @@ def test_the_command_prints_tables_json_and_pages(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("coins", "said", "added"),
+    [
+        ([], "quote coins", ""),
+        (["USDC"], "USDC", ""),
+        (["USDT", "USDC"], "USDC or USDT", "USDC, USDT are added up as if they were one coin."),
+    ],
+)
+def test_money_is_named_after_the_coins_that_it_is_in(
+    tmp_path: Path, coins: list[str], said: str, added: str
+) -> None:
+    rows = random_rows(random.Random(3), len(coins))
+    for row, coin in zip(rows, coins, strict=True):
+        row["symbol"] = f"A-{coin}"
+    store(tmp_path / "tracker.db", rows, [])
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        made = report.make(connection, 0, BASE_NS * 2)
+    money, *more = report_text.money_sentences(made)
+    assert f"at no more than 10,000 {said} each." in money
+    assert [line for line in more if "added up" in line] == ([added] if added else [])
+    assert f"{said} a day" in report_page.page(made)
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     run = CliRunner().invoke
 

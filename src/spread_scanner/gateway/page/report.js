@@ -57,7 +57,7 @@ export function Report({ page }) {
       onClick=${() => page.set({ span })}>${span}</button> `)}</p>
     ${trouble(found)}${!made && !found.error && html`<p role="status">It is being made; this takes some seconds.</p>`}
     ${made && html`<p>${count(made.total.opportunities)} opportunities, ${count(made.total.money.events)} events:
-      ${" "}${figures.money(made.total.money.earned_quote)} earned, at no more than ${figures.money(made.size_cap_quote)} each
+      ${" "}${figures.money(made.total.money.earned_quote)} ${made.quotes.join(" or ")} earned, at no more than ${figures.money(made.size_cap_quote)} each
       ${figures.known(made.total.money.per_day_quote) ? `; ${figures.money(made.total.money.per_day_quote)} a day` : ""}.</p>
       ${tablesOf(made).map(([title, headings, lines]) => html`<section key=${title}><h3>${title}</h3>
         <div class="wide" tabindex="0" role="region" aria-label=${title}><table>
