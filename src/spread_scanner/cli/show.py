@@ -553,7 +553,7 @@ def book(
         print_json(now)
     else:
         console = people()
-        for shown in tables_of(now):
+        for shown in tables_of(now, console.width):
             console.print(shown)
     if all(one.age_ms is None for one in now.books):
         raise typer.Exit(EXIT_FAILED)

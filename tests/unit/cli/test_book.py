@@ -1,6 +1,7 @@
 """`spread-ctl book`, and what screens say of the depth behind a spread."""
 
 import contextlib
+import io
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,16 +9,25 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from rich.console import Console
 
 from spread_scanner import clock
 from spread_scanner.books._order_book import FollowedBook
+from spread_scanner.cli.book import fitted
 from spread_scanner.cli.watch import ANALYST_COLUMNS, DEPTH_COLUMNS, columns_for
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.books import BookFlag
-from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
+from spread_scanner.view.books import (
+    Consolidated,
+    PriceLevel,
+    SharedLevel,
+    ShownBook,
+    SymbolBooks,
+)
 
 Run = Callable[..., tuple[int, str, str]]
 SYMBOL_ID = 1  # BBB-USDT
@@ -95,6 +105,35 @@ def test_all_sources_are_one_book_with_fees_where_that_is_asked(spread_ctl: Run)
     said = orjson.loads(out)["consolidated"]  # 5 bps each
     assert said["asks"][0]["with_fee_px"] == pytest.approx(100.05)
     assert said["bids"][0]["with_fee_px"] == pytest.approx(105.0 * 0.9995)
+
+
+@pytest.mark.parametrize(("consolidated", "fees"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (300, 80), (80, 60), (200, 12)])
+def test_on_a_terminal_all_books_are_there_at_once(
+    width: int, height: int, consolidated: bool, fees: bool
+) -> None:
+    """Fewer levels of each where there is less room; neither a source nor a figure is cut off."""
+    levels = [PriceLevel(64_321.5 - place / 10, 1.2345) for place in range(20)]
+    shared = [
+        SharedLevel(one.px, one.sz, "binance-futures", one.px * 1.001 if fees else None)
+        for one in levels
+    ]
+    names = [source.label for source in EXCHANGE_SOURCES]
+    books = [
+        ShownBook(name, True, [], [], 1_234.0, 7, 20, 20, levels, levels) for name in names[:-1]
+    ]
+    all_of_them = Consolidated(shared, shared) if consolidated else None
+    now = SymbolBooks("BTC-USDT", books, names[-1:], all_of_them)
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
+    page = fitted(now, console)
+    lines = ["".join(one.text for one in line) for line in console.render_lines(page)]
+    assert len(lines) < height
+    text = "\n".join(lines)
+    assert all(name in text for name in (names[-1:] if consolidated else names))
+    assert "\u2026" not in text
+    best, last = ("64385.8215", "64383.9196") if fees else ("64321.5", "64319.6")
+    assert best in text
+    assert (last in text) is (height >= 40 and (consolidated or width == 300))
 
 
 def test_what_cannot_be_stood_behind_is_said_and_left_out(
