@@ -84,6 +84,8 @@ class LogSegment(Document, frozen=True):
     first_seq: int
     begun_wall_ns: int
     namespace: str
+    bytes: int  # of its file; of one that is packed fewer than it holds
+    packed: bool
     unreadable: str  # why, where another version wrote it
 
 

@@ -122,6 +122,8 @@ def _segment(link: Link) -> answers.LogSegment:
         link.first_seq,
         int(link.head["created_wall_ns"]),
         link.namespace,
+        link.path.stat().st_size,
+        link.is_packed,
         link.strange,
     )
 
@@ -134,13 +136,23 @@ def utc(wall_ns: int) -> str:
     return datetime.fromtimestamp(wall_ns // NS_PER_S, UTC).isoformat(" ")
 
 
+def name_of(segment: answers.LogSegment) -> str:
+    return Path(segment.file).name
+
+
 def _print(shown: answers.LogShown) -> None:
     out = people()
     rows = [
-        [Path(one.file).name, one.first_seq, utc(one.begun_wall_ns), one.namespace]
+        [name_of(one), one.first_seq, size_text(one.bytes), utc(one.begun_wall_ns), one.namespace]
         for one in shown.segments
     ]
-    out.print(grid("", ["segment", "first record>", "begun", "namespace"], rows))
+    out.print(grid("", ["segment", "first record>", "size>", "begun", "namespace"], rows))
+    packed = [one.bytes for one in shown.segments if one.packed]
+    everything = size_text(sum(one.bytes for one in shown.segments))
+    out.print(
+        f"{len(rows)} segments, {everything}; {len(packed)} of them packed, "
+        f"{size_text(sum(packed))}."
+    )
     if unreadable := [one for one in shown.segments if one.unreadable]:
         last = unreadable[-1]
         out.print(f"{len(unreadable)} of another version, the last {last.file}: {last.unreadable}.")

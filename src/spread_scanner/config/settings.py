@@ -811,6 +811,13 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
             "segments are given up; needs the extra [history]."
         ),
     ] = True
+    pack: Annotated[
+        bool,
+        Meta(
+            description="Segments older than the newest GB, and in the history where one is kept, "
+            "are packed: some seventh of their size, the same records, slower to read.",
+        ),
+    ] = True
     ticks_days: Annotated[
         float, Meta(gt=0, le=36_500, description="How long ticks stay in the history.")
     ] = 7.0

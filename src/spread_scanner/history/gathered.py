@@ -211,7 +211,7 @@ def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[int, By
     expected = links[0].first_seq if links else 0
     known_ns = TS_ABSENT
     for link in links:
-        data, anchor_ns = reader.mapped(link.path), anchor_of(link, links)
+        data, anchor_ns = reader.bytes_of(link), anchor_of(link, links)
         walked = reader.walk(link, data)
         for piece in salvage.good_of(link, data, walked, expected):
             if piece.seq > expected:

@@ -2,8 +2,9 @@
 tick tells (wal/native/backs.h), segment by segment, as far as is asked for.
 
 Readers: anyone, one thread each. Segments that were looked at stay mapped as long as their reader:
-their files are not used again meanwhile. A name counts as the tables in the log had it then. What
-is damaged is refused, as it is when the log is read.
+their files are not used again meanwhile. Of those that are packed, whose bytes take memory, one is
+kept. A name counts as the tables in the log had it then. What is damaged is refused, as it is when
+the log is read.
 """
 
 import os
@@ -110,12 +111,14 @@ class LatelyLogged:
         self._links: list[Link] = []
         self._look()
 
-    def last(self, source_id: int, symbol: str, count: int, since: int = 0) -> np.ndarray:
-        """LOGGED_TICK_DTYPE, the oldest first; as many as the log has from that record on. Raises
-        LogDamaged, NoLog, OSError."""
+    def last(
+        self, source_id: int, symbol: str, count: int, since: int = 0, *, packed: bool = True
+    ) -> np.ndarray:
+        """LOGGED_TICK_DTYPE, the oldest first; as many as the log has from that record on; without
+        `packed` back to the newest segment that is so. Raises LogDamaged, NoLog, OSError."""
         self._look()
         found, missing = [np.zeros(0, LOGGED_TICK_DTYPE)], count
-        for segment, first, until, ids in self._eras():
+        for segment, first, until, ids in self._eras(packed=packed):
             if missing <= 0 or until <= since:
                 break
             if (symbol_id := ids.get(symbol)) is not None:
@@ -124,9 +127,11 @@ class LatelyLogged:
                 missing -= len(ticks)
         return np.concatenate(found)[::-1]
 
-    def _eras(self) -> Iterator[tuple[_IndexedSegment, int, int, IdsByName]]:
+    def _eras(self, *, packed: bool) -> Iterator[tuple[_IndexedSegment, int, int, IdsByName]]:
         """Parts of segments in which names mean one thing, the newest first."""
         for place in range(len(self._links) - 1, -1, -1):
+            if self._links[place].is_packed and not packed:
+                return
             segment = self._segment(place)
             if segment is None:
                 return
@@ -141,9 +146,9 @@ class LatelyLogged:
         """What has come since: blocks, and segments."""
         if not self._links or self._has_more():
             self._links = reader.chain(self._folder)
-            there = {link.number for link in self._links}
+            there = {link.path for link in self._links}  # one that was packed has another
             self._indexed = {
-                number: one for number, one in self._indexed.items() if number in there
+                number: one for number, one in self._indexed.items() if one.link.path in there
             }
         if self._links and (newest_one := self._segment(len(self._links) - 1)) is not None:
             newest_one.read_on()
@@ -164,6 +169,8 @@ class LatelyLogged:
         if (known := self._indexed.get(link.number)) is not None:
             segment = known
         elif (data := reader.mapped_still(link)) is not None:
+            if link.is_packed:
+                self._keep_mapped()
             segment = self._indexed[link.number] = _IndexedSegment(link, data)
         else:
             return None
@@ -173,6 +180,12 @@ class LatelyLogged:
             if hole is not None and hole.durable:
                 raise reader.damaged(self._folder, hole)
         return segment
+
+    def _keep_mapped(self) -> None:
+        """Let go of what takes memory."""
+        self._indexed = {
+            number: one for number, one in self._indexed.items() if not one.link.is_packed
+        }
 
     def _ids_before(self, place: int) -> IdsByName:
         """What names meant where a segment begins."""

@@ -62,8 +62,10 @@ class Listings:
             raise Unusable("a count that cannot be", count=count, allowed="1 or more")
         if count == 1 and (shown := self._shown(of.source_id, symbol)) is not None:
             return shown
-        found = self._logged(of.source_id, symbol, count)
-        if len(found) >= count or not (standing := kept.read(self._history)).files:
+        standing = kept.read(self._history)
+        # What is packed is in the history as well, where there is one, and that is faster.
+        found = self._logged(of.source_id, symbol, count, packed=not standing.files)
+        if len(found) >= count or not standing.files:
             return found
         # What is in both is taken from the history.
         since = _first_seq(self._log_folder, standing)
@@ -98,13 +100,15 @@ class Listings:
             self._set = of
         return self._ids
 
-    def _logged(self, source_id: int, symbol: str, count: int, since: int = 0) -> np.ndarray:
+    def _logged(
+        self, source_id: int, symbol: str, count: int, since: int = 0, *, packed: bool = True
+    ) -> np.ndarray:
         try:
             if self._log is None:
                 names = kept.read(self._history).symbols
                 before = {name: symbol_id for symbol_id, name in names.items()}
                 self._log = LatelyLogged(self._log_folder, before)
-            found = self._log.last(source_id, symbol, count, since)["quote"]
+            found = self._log.last(source_id, symbol, count, since, packed=packed)["quote"]
         except NoLog:
             return np.zeros(0, QUOTE_DTYPE)
         return np.ascontiguousarray(found)

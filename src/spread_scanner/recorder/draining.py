@@ -56,7 +56,7 @@ class LogEnd:
             return known
         links = [link for link in links if link.head["instance_id"] == instance_id]
         for link in links[-TAIL_SEGMENTS:]:
-            data = reader.mapped(link.path)
+            data = reader.bytes_of(link)
             for piece in reader.pieces_of(link, data, reader.walk(link, data).blocks):
                 known._note(piece)
         return known

@@ -4,7 +4,8 @@ A segment goes when the one behind it was begun so long ago and, where there is 
 is in there; or when the log is too large, or the disk too full. Of the budget, which log and
 history share, the log alone has half: so a compaction that fails does not eat what was compacted.
 What is in the history goes before what is not; where segments alone do not make room, the history
-gives up its oldest. A segment's file is used again, or unlinked where the disk is short.
+gives up its oldest. A segment's file is used again, or unlinked where the disk is short; so is that
+of one that lies packed beside it.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Recorder
 from spread_scanner.history import kept, retention, units
 from spread_scanner.history.kept import HistoryTaken, KeptHistory
-from spread_scanner.wal import reader
+from spread_scanner.wal import reader, segments
+from spread_scanner.wal.reader import Link
 from spread_scanner.wal.writer import LogWriter
 
 GB = 1_000_000_000
@@ -32,6 +34,8 @@ class LogKept(NamedTuple):
     bytes: int
     history_bytes: int
     free_bytes: int
+    segments: int  # that are left
+    packed: int  # of them
 
 
 class LogSegments:
@@ -39,8 +43,14 @@ class LogSegments:
 
     def __init__(self, folder: Path, log: LogWriter, standing: KeptHistory | None) -> None:
         self._log = log
+        raw = segments.numbered(folder)
+        log.give_back(
+            [raw[one] for one in segments.numbered(folder, segments.PACKED) if one in raw]
+        )
         self.links = reader.linked(folder)  # what another version wrote is as old
-        self._sizes = [link.path.stat().st_size for link in self.links]
+        self._sizes = [
+            sum(map(_bytes, {link.path, segments.packed_of(link.path)})) for link in self.links
+        ]
         self._known = None if standing is None else frozenset(standing.segments)
         self.bytes = sum(self._sizes)
         self.passed = 0  # how many are to go
@@ -50,6 +60,12 @@ class LogSegments:
     def more(self) -> bool:
         """Whether any may go."""
         return self.passed < len(self.links) - SEGMENTS_MIN
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """How many are not to go, and how many of them are packed."""
+        links = self.links[self.passed :]
+        return len(links), sum(link.is_packed for link in links)
 
     @property
     def is_kept(self) -> bool:
@@ -62,15 +78,27 @@ class LogSegments:
 
     def drop(self, *, unlink: bool) -> None:
         """Let go of the oldest."""
-        link = self.links[self.passed]
-        if unlink:
-            link.path.unlink(missing_ok=True)
-        # Else it goes with the next segment that is made, and is in the log until then.
-        gone = unlink or self._log.reuse(link.path)
+        gone = self._give_up(self.links[self.passed], unlink=unlink)
         self.lost += gone and not self.is_kept
         self.bytes -= self._sizes[self.passed]
         self.dropped += gone
         self.passed += 1
+
+    def _give_up(self, link: Link, *, unlink: bool) -> bool:
+        """False: it was already, and is in the log until its file is used again."""
+        packed = segments.packed_of(link.path)
+        was_packed = packed.exists()
+        packed.unlink(missing_ok=True)
+        if link.is_packed:
+            return was_packed
+        if unlink:
+            link.path.unlink(missing_ok=True)
+        return unlink or self._log.reuse(link.path) or was_packed
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, if there is one."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def keep(
@@ -84,26 +112,33 @@ def keep(
     """Let go of what is too old or too much. `history`: where segments have to be before their age
     counts, on the session clock now. Raises OSError, SpreadError."""
     standing = None if history is None else kept.read(history)
-    segments = LogSegments(folder, log, standing)
+    log_segments = LogSegments(folder, log, standing)
     budget = settings.budget_gb * GB
     history_bytes = 0 if standing is None else sum(file.bytes for file in standing.files)
 
     def short() -> bool:
         return shutil.disk_usage(folder).free < settings.free_gb_min * GB
 
-    while segments.more:
-        old = segments.age_ns(now_wall_ns) > settings.raw_h * HOUR_NS
-        over = segments.bytes + history_bytes > budget
-        too_much = short() or segments.bytes > (budget if history is None else budget / 2)
-        if not (too_much or (segments.is_kept and (old or over))):
+    while log_segments.more:
+        old = log_segments.age_ns(now_wall_ns) > settings.raw_h * HOUR_NS
+        over = log_segments.bytes + history_bytes > budget
+        too_much = short() or log_segments.bytes > (budget if history is None else budget / 2)
+        if not (too_much or (log_segments.is_kept and (old or over))):
             break
-        segments.drop(unlink=short())
+        log_segments.drop(unlink=short())
     if history is not None and history_bytes:
-        excess = segments.bytes + history_bytes - budget
+        excess = log_segments.bytes + history_bytes - budget
         if short():
             excess = max(excess, settings.free_gb_min * GB - shutil.disk_usage(folder).free)
         with contextlib.suppress(HistoryTaken):  # a compaction is at work: at the next look
             gone = retention.trim(history, retention.ages_ns(settings), now_ns, excess)
             history_bytes -= sum(file.bytes for file in gone)
     free = shutil.disk_usage(folder).free
-    return LogKept(segments.dropped, segments.lost, segments.bytes, history_bytes, free)
+    return LogKept(
+        log_segments.dropped,
+        log_segments.lost,
+        log_segments.bytes,
+        history_bytes,
+        free,
+        *log_segments.left,
+    )

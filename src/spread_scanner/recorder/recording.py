@@ -197,8 +197,7 @@ class Recording:
         settings, compacting = self._process.settings.config.spread_recorder, self._compacting
         wanted = settings.history and compacting.possible
         try:
-            if settings.history:
-                compacting.look()
+            compacting.look(history=settings.history, pack=settings.pack)
             history = self._history if wanted else None
             now_ns = self._store.clock.now_ns()
             kept = keep(self._folder, self.log, settings, clock.wall_ns(), history, now_ns)
@@ -209,6 +208,8 @@ class Recording:
         self._process.row.add(_COUNTER["segments_lost"], kept.lost)
         self._process.row.set(_COUNTER["log_bytes"], kept.bytes)
         self._process.row.set(_COUNTER["history_bytes"], kept.history_bytes)
+        self._process.row.set(_COUNTER["segments"], kept.segments)
+        self._process.row.set(_COUNTER["segments_packed"], kept.packed)
         free = kept.free_bytes / GB
         self._short = f"{free:.1f} GB are free on the disk" if free < settings.free_gb_min else ""
 
@@ -225,8 +226,10 @@ class Recording:
         self._count("books", self._books.taken)
         self._count("segments_failed", log.segments_failed)
         self._count("segments_late", log.segments_late)
-        self._count("compactions", self._compacting.done)
-        self._count("compactions_failed", self._compacting.failed)
+        compaction, packing = self._compacting.compaction, self._compacting.packing
+        self._count("compactions", compaction.done)
+        self._count("compactions_failed", compaction.failed)
+        self._count("packings_failed", packing.failed)
         self._process.row.set(_COUNTER["appended_seq"], log.appended_seq)
         self._process.row.set(_COUNTER["durable_seq"], log.durable_seq)
         self._process.row.set(_COUNTER["durable_age_ms"], log.durable_age_ns // NS_PER_MS)
@@ -234,10 +237,9 @@ class Recording:
             f"appended {log.appended_seq:,}, on the disk {log.durable_seq:,}, "
             f"{log.durable_age_ns / NS_PER_MS:.0f} ms behind"
         )
-        compacting = self._compacting
-        unwell = compacting.trouble if self._process.settings.config.spread_recorder.history else ""
+        unwell = compaction.trouble if self._process.settings.config.spread_recorder.history else ""
         trouble = log.refusal or self._short or self._snapshots.refusal
-        trouble = trouble or (unwell if compacting.possible else "")
+        trouble = trouble or (unwell if self._compacting.possible else "") or packing.trouble
         state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
         told = trouble or unwell  # what is not installed is said, and is no fault
         self._process.state(state, f"{told}; {said}" if told else said)

@@ -343,6 +343,9 @@ RECORDER_COUNTERS = _numbered(
         ("books", "Order books written: of each that is held one a second, more when it moves."),
         ("levels", "Levels of order books that changed, written into the log."),
         ("levels_missed", "Those that a tape had no room for; a Gap in the log says which."),
+        ("segments", "Segments of the log (a level, not a count)."),
+        ("segments_packed", "Of them those that are packed (a level, not a count)."),
+        ("packings_failed", "Times that segments could not be packed; it is tried again."),
     ]
 )
 

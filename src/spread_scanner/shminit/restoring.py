@@ -97,7 +97,7 @@ def _tail(folder: Path, since: int) -> Iterator[tuple[reader.Link, reader.Piece]
     if not links:
         return
     # A log that ends before the snapshot began is another one, begun since: all of it may be news.
-    if reader.walk(links[-1], reader.mapped(links[-1].path)).next_seq < since:
+    if reader.walk(links[-1], reader.bytes_of(links[-1])).next_seq < since:
         since = 0
     many = TAIL_BYTES_MAX // max(1, int(links[-1].head["segment_bytes"]))
     yield from reader.pieces_with_links(folder, max(since, links[-many:][0].first_seq))

@@ -6,6 +6,9 @@ what does not read up to a known end is damage. Only the newest has no known end
 its last whole block was not on the disk yet, unless some block says that it was.
 
 A log may be read while it is written: what the writer has in hand looks like a torn tail.
+
+A segment that is packed (packed.py) is the same bytes, in memory of its own; here alone that is a
+difference.
 """
 
 import contextlib
@@ -21,7 +24,7 @@ import numpy as np
 
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind
-from spread_scanner.wal import segments
+from spread_scanner.wal import packed, segments
 from spread_scanner.wal.frames import (
     BLOCK_HEAD_BYTES,
     HEAD_BYTES,
@@ -69,6 +72,11 @@ class Link(NamedTuple):
         return strange(self.head) if self.whole else ""
 
     @property
+    def is_packed(self) -> bool:
+        """Whether it takes memory to read it."""
+        return self.path.suffix == segments.PACKED
+
+    @property
     def namespace(self) -> str:
         return bytes(self.head["namespace"][()]).decode("utf-8", "replace")
 
@@ -86,7 +94,7 @@ class Hole(NamedTuple):
     """Where a segment stops making sense."""
 
     path: Path
-    offset: int
+    offset: int  # in the file
     seq: int  # of the first record that is not there
     after: int  # records behind it that are good
     durable: bool  # what is missing was on the disk: damage; else the torn tail of a crash
@@ -103,9 +111,22 @@ class Walked(NamedTuple):
     closed: bool
 
 
+def bytes_of(link: Link) -> Bytes:
+    """All of a segment, as it was listed or packed since. Raises OSError."""
+    packed_path = segments.packed_of(link.path)
+    try:
+        data = mapped(link.path)
+    except FileNotFoundError:
+        return mapped(packed_path)
+    return data if len(data) or not packed_path.exists() else mapped(packed_path)
+
+
 def mapped(path: Path) -> Bytes:
     """The bytes of a file, without reading them; it is not used again as long as anything points
-    into them. None of one that is being made ready for another use. Raises OSError."""
+    into them. None of one that is being made ready for another use. Of a packed one what it was.
+    Raises OSError."""
+    if path.suffix == segments.PACKED:
+        return packed.unpacked(path)
     with path.open("rb") as file:
         try:
             # Goes with the mapping, which has the file open as well.
@@ -150,7 +171,9 @@ def linked(folder: Path) -> list[Link]:
     """All segments, whatever version wrote them; only what heads say. Raises NoLog, OSError."""
     while True:
         try:
-            files = segments.numbered(folder)
+            # A file goes when it lies packed beside: those that are there are asked for first.
+            raw = segments.numbered(folder)
+            files = segments.numbered(folder, segments.PACKED) | raw
         except FileNotFoundError:
             raise NoLog("there is no log", folder=str(folder)) from None
         # A file that was listed may have been taken for another use since: look again.
@@ -182,7 +205,7 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
 
 def _end_of(link: Link) -> int:
     """The record behind the last of a segment, by what can be read of it."""
-    data = mapped(link.path)
+    data = bytes_of(link)
     if link.whole:
         return walk(link, data).next_seq
     blocks = whole_blocks(data, int(link.head["salt"]))
@@ -191,7 +214,7 @@ def _end_of(link: Link) -> int:
 
 def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:
     """The head of a segment, and whether it is whole; None: the file waits to be used."""
-    data = mapped(path)
+    data = _headed(path)
     head = head_of(data)
     if head is not None:
         if head["number"] != number:
@@ -201,9 +224,16 @@ def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:
     return (left, False) if block_at(data, HEAD_BYTES, int(left["salt"])) else None
 
 
+def _headed(path: Path) -> Bytes:
+    """The bytes of a segment, of a packed one with a whole head no more than that."""
+    if path.suffix == segments.PACKED and head_of(head := packed.segment_head(path)) is not None:
+        return head
+    return mapped(path)
+
+
 def _ruined(number: int, path: Path) -> np.ndarray:
     """What can be said of a segment whose head is not whole; salt 0: nothing was begun there."""
-    data = mapped(path)
+    data = _headed(path)
     head = np.zeros((), HEAD_DTYPE)
     if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
         return head
@@ -245,7 +275,8 @@ def _hole(link: Link, data: Bytes, blocks: list[LogBlock], offset: int, crc: int
     if not damage and not behind and not begun_at(data, offset, salt, crc):
         return None
     after = {block.first: block.records for block in behind if block.first >= first}
-    return Hole(link.path, offset, link.first_seq + first, sum(after.values()), damage)
+    place = packed.place_of(link.path, offset) if link.is_packed else offset
+    return Hole(link.path, place, link.first_seq + first, sum(after.values()), damage)
 
 
 def whole_blocks(data: Bytes, salt: int, since: int = HEAD_BYTES) -> list[LogBlock]:
@@ -336,7 +367,7 @@ def mapped_still(link: Link) -> Bytes | None:
     """The bytes of a segment, if they still are its own: segments are mapped one by one, and the
     oldest may be used again meanwhile."""
     try:
-        data = mapped(link.path)
+        data = bytes_of(link)
     except FileNotFoundError:
         return None
     if not link.whole:
@@ -353,7 +384,7 @@ def damaged(folder: Path, hole: Hole) -> LogDamaged:
     after = hole.after + sum(
         block.records
         for link in later
-        for block in whole_blocks(mapped(link.path), int(link.head["salt"]))
+        for block in whole_blocks(bytes_of(link), int(link.head["salt"]))
     )
     return LogDamaged(
         "the log is damaged: records that were on the disk cannot be read. What is good on both "

@@ -16,7 +16,7 @@ from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.wal import reader
 from spread_scanner.wal.copying import LogCopy, new_log
 from spread_scanner.wal.frames import Bytes
-from spread_scanner.wal.reader import Hole, Link, Piece, Walked, mapped, walk
+from spread_scanner.wal.reader import Hole, Link, Piece, Walked, bytes_of, walk
 
 
 class LogContents(NamedTuple):
@@ -36,7 +36,7 @@ def examine(folder: Path) -> LogContents:
     records: Counter[RecordKind] = Counter()
     holes, size, walked = [], 0, Walked([], None, 0, 0, 0, False)
     for link in links:
-        walked = walk(link, mapped(link.path))
+        walked = walk(link, bytes_of(link))
         for block in walked.blocks:
             records[RecordKind(block.kind)] += block.records
             size += block.end - block.offset
@@ -56,7 +56,7 @@ def salvage(folder: Path, to: Path) -> tuple[int, int]:
         copy = LogCopy(writer, links)
         for link in links:
             copy.begin(link)
-            data = mapped(link.path)
+            data = bytes_of(link)
             for piece in good_of(link, data, walk(link, data), expected):
                 if piece.seq > expected:
                     writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))

@@ -1,6 +1,6 @@
 """The files of the log's folder: made ready before they are needed, used again when they are old.
 
-Writer:  the one that holds the folder's lock.     Readers: anyone.
+Writer:  the one that holds the folder's lock; of packed ones packing.py.     Readers: anyone.
 
 A file is allocated and written once before it is used: blocks of a file that is only allocated are
 converted at their first write, which every fdatasync would pay for. One that is used again is
@@ -16,7 +16,8 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.frames import HEAD_BYTES
 
-_NAME = re.compile(r"^(\d{16})\.wal$")
+RAW, PACKED = ".wal", ".packed"
+_NAME = re.compile(r"^(\d{16})(\.wal|\.packed)$")
 _ZEROS = bytes(1 << 20)
 LOCK_FILE = "lock"
 
@@ -27,19 +28,25 @@ class LogTaken(SpreadError):
 
 def path_of(folder: Path, number: int) -> Path:
     """Where the segment of that number lies."""
-    return folder / f"{number:016}.wal"
+    return folder / f"{number:016}{RAW}"
 
 
-def numbered(folder: Path) -> dict[int, Path]:
-    """All files of segments, begun or not, by number. Raises OSError where there is no folder."""
-    found = ((_NAME.match(name), name) for name in os.listdir(folder))
-    return {int(match[1]): folder / name for match, name in sorted(found, key=str) if match}
+def packed_of(path: Path) -> Path:
+    """Where a segment lies when it is packed, which is so of `path`, too."""
+    return path.with_suffix(PACKED)
+
+
+def numbered(folder: Path, suffix: str = RAW) -> dict[int, Path]:
+    """All files of segments, begun or not, by number; or those that are packed. Raises OSError
+    where there is no folder."""
+    found = ((_NAME.match(name), name) for name in sorted(os.listdir(folder)))
+    return {int(match[1]): folder / name for match, name in found if match and match[2] == suffix}
 
 
 def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:
     """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError."""
     path = path_of(folder, number)
-    if old is not None and _emptied(disk, old, path):
+    if old is not None and old.exists() and _emptied(disk, old, path):
         return path
     file = disk.open(path)
     try:

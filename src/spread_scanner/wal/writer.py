@@ -15,6 +15,7 @@ where the one before it ended.
 import contextlib
 import os
 import socket
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
@@ -137,11 +138,12 @@ class LogWriter:
         try:
             self._safe = self._found()
             files = segments.numbered(folder)
+            numbers = [*files, *segments.numbered(folder, segments.PACKED)]
         except BaseException:
             os.close(self._lock)
             raise
         self._then: WrittenThen | None = None  # None: what is appended is of now
-        self._number = max(files, default=0)  # the last that was given to a file
+        self._number = max(numbers, default=0)  # the last that was given to a file
         self._spare = [path for path in files.values() if reader.waits(path, segment_bytes)]
         self.appended_seq = self._safe.seq
 
@@ -264,6 +266,14 @@ class LogWriter:
             self._disk.unlink(path)
         return True
 
+    def give_back(self, paths: Sequence[Path]) -> int:
+        """Segments that lie packed beside these files, which are used again; how many were not
+        given back already. Raises OSError."""
+        given = [path for path in paths if path not in self._spare]
+        if given:
+            self._disk.sync_folder(self.folder)  # no name goes before the other one is on the disk
+        return sum(self.reuse(path) for path in given)
+
     def _found(self) -> _Place:
         """Where the log ends that lies there; what is read of it is on the disk afterwards."""
         links = reader.linked(self.folder)
@@ -274,7 +284,7 @@ class LogWriter:
         if link.head["version"] not in (0, frames.VERSION):
             # Where it ends is not known. No record that it can hold gets its sequence twice.
             return _Place(link.number, 0, 0, link.first_seq + link.path.stat().st_size // ALIGN)
-        data = reader.mapped(link.path)
+        data = reader.bytes_of(link)
         walked = reader.walk(link, data)
         self.torn = walked.hole
         place = _Place(link.number, walked.end, walked.crc, walked.next_seq)

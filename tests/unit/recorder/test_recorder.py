@@ -14,7 +14,7 @@ from recorder_bed import Recorded
 import bed as waits
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.clock import VirtualClock
-from spread_scanner.history import compact
+from spread_scanner.history import compact, kept
 from spread_scanner.recorder import compacting, keeping
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
@@ -24,7 +24,8 @@ from spread_scanner.schema.records import SIGNAL_DTYPE
 from spread_scanner.shm import Control, PriceStore, segment
 from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.wal import frames, reader, snapshot
+from spread_scanner.wal import frames, packing, reader, segments, snapshot
+from spread_scanner.wal.writer import SPARES_MAX
 
 
 @pytest.fixture
@@ -428,8 +429,8 @@ def test_behind_a_log_of_another_version_it_records_on(
     assert seen.state is ProcessState.RUNNING
     settings = recorded.bed.settings.config.spread_recorder
     log, wall_ns = recorded.recording.log, recorded.clock.wall_ns()
-    kept = keeping.keep(recorded.folder, log, settings, wall_ns)
-    assert (kept.dropped, kept.bytes) == (0, (len(before) + 1) * (64 << 20))
+    stays = keeping.keep(recorded.folder, log, settings, wall_ns)
+    assert (stays.dropped, stays.bytes) == (0, (len(before) + 1) * (64 << 20))
     settings = msgspec.structs.replace(settings, budget_gb=0.01)
     assert keeping.keep(recorded.folder, log, settings, wall_ns).dropped == len(before) - 1
 
@@ -444,9 +445,9 @@ def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> 
     assert compact.compact(folder, history)
     before = len(reader.chain(folder))
     now_ns = recorded.store.clock.now_ns()
-    kept = keeping.keep(folder, log, settings, wall_ns, history, now_ns)
-    assert kept.dropped == before - keeping.SEGMENTS_MIN
-    assert (kept.lost, kept.history_bytes > 0) == (0, True)
+    gone = keeping.keep(folder, log, settings, wall_ns, history, now_ns)
+    assert gone.dropped == before - keeping.SEGMENTS_MIN
+    assert (gone.lost, gone.history_bytes > 0) == (0, True)
 
 
 def test_a_compaction_that_fails_is_told_of_and_tried_later(
@@ -454,16 +455,17 @@ def test_a_compaction_that_fails_is_told_of_and_tried_later(
 ) -> None:
     monkeypatch.setattr(compacting, "CHILD", ("/bin/sh", "-c", "echo wrong >&2; exit 1"))
     hours_later(recorded, 2)
-    child = recorded.recording._compacting
+    both = recorded.recording._compacting
+    child = both.compaction
 
     def ends(of: Callable[[], int]) -> bool:
-        child.look()
+        both.look(history=True, pack=False)
         return of() == 1
 
     waits.until(lambda: ends(lambda: child.failed), "it fails")
     assert child.trouble.endswith("wrong")
-    child.look()
-    assert not child.running
+    both.look(history=True, pack=False)
+    assert not both.running
     recorded.turns(60)
     seen = recorded.health.read(RECORDER)
     assert seen is not None
@@ -472,6 +474,42 @@ def test_a_compaction_that_fails_is_told_of_and_tried_later(
     recorded.clock.advance_ns(compacting.AGAIN_NS)
     waits.until(lambda: ends(lambda: child.done), "it is done")
     assert child.trouble == ""
+
+
+def test_segments_that_are_in_the_history_are_packed_and_their_files_used_again(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "RAW_BYTES_MIN", 1)
+    monkeypatch.setattr(packing, "TOGETHER", 2)
+    hours_later(recorded, 3)
+    history = recorded.bed.settings.data_dir / HISTORY_FOLDER
+    both, folder = recorded.recording._compacting, recorded.folder
+    before = [(one.seq, one.payload.tobytes()) for one in reader.pieces(folder)]
+    assert both._to_pack(in_history=True) == [], "they are not in it"
+    recorded.clock.advance_ns(compacting.PACK_NS)
+    assert compact.compact(folder, history)
+    known = {number for number, _ in kept.read(history).segments}
+
+    def done() -> bool:
+        both.look(history=True, pack=True)
+        return both.packing.done == 1
+
+    waits.until(done, "they are packed")
+    assert set(segments.numbered(folder, segments.PACKED)) == known
+    recorded.clock.advance_ns(compacting.PACK_NS)
+    assert both._to_pack(in_history=True) == [], "once"
+    log, settings = recorded.recording.log, recorded.bed.settings.config.spread_recorder
+    settings = msgspec.structs.replace(settings, raw_h=100)
+    stays = keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history)
+    links = reader.chain(folder)
+    assert (stays.dropped, stays.segments) == (0, len(links))
+    assert len(segments.numbered(folder)) == len(links) - len(known) + SPARES_MAX
+    after = [(one.seq, one.payload.tobytes()) for one in reader.pieces(folder)]
+    assert after[: len(before)] == before
+    settings = msgspec.structs.replace(settings, raw_h=0.1)
+    gone = keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history)
+    assert gone.dropped == len(links) - keeping.SEGMENTS_MIN
+    assert set(segments.numbered(folder, segments.PACKED)) == {max(known)}
 
 
 def test_a_book_that_is_held_is_written_each_second(recorded: Recorded) -> None:
