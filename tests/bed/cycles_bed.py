@@ -30,6 +30,8 @@ def cycle_row(cycle_id: int, **values: object) -> CycleRow:
         depth_used=0.0125,
         score=0.6,
         landing_model=0.25,
+        priority_micro_lamports=1_000,
+        priority_heard=False,
     )
     return made._replace(**values)  # type: ignore[arg-type]
 

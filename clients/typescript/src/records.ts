@@ -124,6 +124,8 @@ export interface CycleView {
   oldest_leg_ms: number;
   depth_used: number;
   landing_model: number;
+  priority_micro_lamports: number | null;
+  priority_heard: boolean | null;
   best_net_sol: number;
   last_slot: number;
   ended_ns: number | null;
@@ -326,6 +328,8 @@ export interface PoolView {
   reserves: (number | null)[];
   liquidity: number | null;
   fee: number | null;
+  priority_micro_lamports: number | null;
+  priority_age_s: number | null;
   slot: number | null;
   published: number;
   told_age_s: number | null;

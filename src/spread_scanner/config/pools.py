@@ -83,7 +83,8 @@ class StableRate(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class FeeSettings(Struct, forbid_unknown_fields=True, frozen=True):
-    """What is offered for priority, by what others have paid of late (solana.priority_fees)."""
+    """What is offered for priority, by what others have paid of late (solana.priority_fees): what
+    cycles and directions from pools are charged."""
 
     percentile: Annotated[
         float, Meta(gt=0, le=100, description="Of the prices that others paid, 0 left out.")
@@ -101,8 +102,25 @@ class FeeSettings(Struct, forbid_unknown_fields=True, frozen=True):
         int, Meta(ge=0, le=10**12, description="Never more a compute unit.")
     ] = 5_000_000
     tip_lamports: Annotated[
-        int, Meta(ge=0, le=10**11, description="To whoever takes a bundle, where one is sent.")
+        int, Meta(ge=0, le=10**11, description="To whoever takes a bundle; 0: none is sent.")
     ] = 0
+    ask_every_s: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=86_400,
+            description="Between two questions to providers for what others paid, a pool at a "
+            "time and a provider in turn.",
+        ),
+    ] = 2.0
+    heard_s_max: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="What was heard longer ago is believed no more: then the floor counts.",
+        ),
+    ] = 900.0
 
 
 class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
@@ -122,12 +140,6 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
     reference_quote: Annotated[
         float, Meta(gt=0, le=1e9, description="Size that best bid and ask are for.")
     ] = 1_000.0
-    network_fee_lamports: Annotated[
-        int, Meta(ge=0, le=10**12, description="What the network takes for a swap; 1e9 are a SOL.")
-    ] = 5_000
-    priority_fee_lamports: Annotated[
-        int, Meta(ge=0, le=10**12, description="What is paid besides to be served early.")
-    ] = 100_000
     ladder_quote: Annotated[
         list[Annotated[float, Meta(gt=0, le=1e9)]],
         Meta(min_length=1, max_length=20, description="Sizes of the ladder, ascending."),

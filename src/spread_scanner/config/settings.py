@@ -755,18 +755,6 @@ class Paths(Struct, forbid_unknown_fields=True, frozen=True):
         float,
         Meta(ge=0, le=1e6, description="Cycles that do not pay more than this are not kept."),
     ] = 0.0
-    compute_units_base: Annotated[
-        int, Meta(ge=0, le=1_400_000, description="Compute units of sending anything.")
-    ] = 50_000
-    compute_units_hop: Annotated[
-        int, Meta(ge=1, le=1_400_000, description="Compute units of each swap.")
-    ] = 110_000
-    priority_micro_lamports: Annotated[
-        int, Meta(ge=0, le=10**12, description="Priority fee for each compute unit.")
-    ] = 20_000
-    tip_lamports: Annotated[
-        int, Meta(ge=0, le=10**12, description="Tip of a bundle; 0: none is sent.")
-    ] = 0
     landing_half_micro_lamports: Annotated[
         float,
         Meta(

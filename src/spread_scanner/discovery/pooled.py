@@ -2,19 +2,24 @@
 
 Which coin a pool trades its mints say, so that no price has to. What a swap costs besides, whatever
 its size, is charged as a share of the size that the source's prices are for, by the price of SOL
-when the tables are made. Pure functions.
+when the tables are made, and by what others paid for priority until then, as the pools' segment has
+it. Pure functions but for that look.
 """
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from spread_scanner.config import Settings
+from spread_scanner.config.pools import PoolSettings, symbol_of
 from spread_scanner.discovery.answers import SPOT_TYPE, Listed
 from spread_scanner.discovery.legs import LeftOut, Leg
+from spread_scanner.errors import SegmentError
 from spread_scanner.exchanges.adapter import RawInstrument
 from spread_scanner.schema.costs import network_fee_bps
 from spread_scanner.schema.enums import POOL_SOURCES, Source
+from spread_scanner.schema.pools import HeardPrice, heard_price
+from spread_scanner.shm.pools import PoolTable
 
 NATIVE = "SOL-USDT"  # by whose price what is paid in lamports is told
 
@@ -51,18 +56,69 @@ def _instrument(symbol: str) -> RawInstrument:
     )
 
 
-def charged(legs: Sequence[Leg], settings: Settings) -> tuple[list[Leg], list[LeftOut]]:
-    """With what the network takes of each fill on those of pools; these are left out where no
-    exchange tells what a SOL is worth."""
+def heard_prices(settings: Settings) -> dict[str, HeardPrice]:
+    """What feed-solana has heard of priority fees, by pool; nothing where it does not run."""
+    try:
+        with PoolTable.attach(settings.config.system.namespace, timeout_s=0.0) as table:
+            heard = ((row["key"].decode(), heard_price(row)) for row in table.rows())
+            return {key: price for key, price in heard if price is not None}
+    except SegmentError:
+        return {}
+
+
+def charged(
+    legs: Sequence[Leg], settings: Settings, heard: Mapping[str, HeardPrice], now_ns: int
+) -> tuple[list[Leg], list[LeftOut]]:
+    """With what the network takes of each fill on those of pools, its own fee and the priority fee
+    of the dearest of the pools that may fill it; these are left out where no exchange tells what a
+    SOL is worth."""
     pools, others = split(legs)
     told = [leg.mid for leg in others if leg.symbol == NATIVE and 0 < leg.mid < math.inf]
     if not told:
         reason = f"no exchange tells the price of {NATIVE}, in which the network's fee is paid"
         return others, [LeftOut(leg.source, leg.exchange_symbol, reason) for leg in pools]
-    lamports = settings.pools.network_fee_lamports + settings.pools.priority_fee_lamports
     sol_px = statistics.median(told)
-    fee_bps = network_fee_bps(lamports, sol_px, settings.pools.reference_quote)
-    return [*others, *(leg._replace(network_fee_bps=fee_bps) for leg in pools)], []
+    made = [
+        leg._replace(
+            network_fee_bps=network_fee_bps(
+                _lamports(leg, settings.pools, heard, now_ns),
+                sol_px,
+                settings.pools.reference_quote,
+            )
+        )
+        for leg in pools
+    ]
+    return [*others, *made], []
+
+
+def _lamports(
+    leg: Leg, settings: PoolSettings, heard: Mapping[str, HeardPrice], now_ns: int
+) -> int:
+    """Of one swap: what the dearest costs of all pools that the symbol may be filled in."""
+    from spread_scanner.solana.priority_fees import offered, units_of  # which needs the extra
+
+    symbols = (leg.exchange_symbol, f"{leg.exchange_symbol.removesuffix('-USDT')}-USDC")
+    offers = (
+        offered([heard.get(key)], units_of([entry.program]), settings.fees, now_ns)
+        for key, entry in settings.of_source(leg.source)
+        if symbol_of([settings.mints[mint].coin for mint in entry.mints]) in symbols
+    )
+    return max(offer.lamports for offer in offers)
+
+
+def floor_note(settings: Settings, heard: Mapping[str, HeardPrice], now_ns: int) -> list[str]:
+    """What is to be said where no priority fee was heard that is believed."""
+    if not pool_sources(settings):
+        return []
+    from spread_scanner.solana.priority_fees import believed  # which needs the extra
+
+    fees = settings.pools.fees
+    if any(believed(one, fees, now_ns) for one in heard.values()):
+        return []
+    return [
+        "priority fees of pools: none was heard, so that pairs from pools are charged the floor, "
+        f"{fees.micro_lamports_min} micro-lamports a compute unit"
+    ]
 
 
 def split(legs: Iterable[Leg]) -> tuple[list[Leg], list[Leg]]:

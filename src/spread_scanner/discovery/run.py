@@ -26,7 +26,13 @@ from spread_scanner.discovery.checking import check
 from spread_scanner.discovery.doubts import doubt_lists, doubts_of
 from spread_scanner.discovery.identity import judge
 from spread_scanner.discovery.legs import pairs_of, select, unpaired
-from spread_scanner.discovery.pooled import charged, listed_pools, rates
+from spread_scanner.discovery.pooled import (
+    charged,
+    floor_note,
+    heard_prices,
+    listed_pools,
+    rates,
+)
 from spread_scanner.discovery.report import Findings
 from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import ExchangeError
@@ -58,7 +64,8 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
         listed += listed_pools(settings)
         enabled = [row.source.source_id for row in listed]
         selected, left_out, symbols = select(listed, settings, previous)
-        legs, uncharged = charged(selected, settings)
+        heard, now_ns = heard_prices(settings), clock.mono_ns()
+        legs, uncharged = charged(selected, settings, heard, now_ns)
         pairs, needed = pairs_of(legs, enabled), rates(legs, settings)
         left_out += [*uncharged, *unpaired([leg for leg in legs if leg not in needed], pairs)]
         validation, validated = await listen(settings, options, adapters, pairs, gates, bars)
@@ -95,5 +102,5 @@ async def discover(settings: Settings, options: Options, before: Before, bars: B
     if previous is not None:
         findings.added = outcome.added(previous, tables)
     findings.warnings = outcome.warnings_of(findings, settings, validation, previous)
-    findings.warnings += doubts.notes
+    findings.warnings += [*doubts.notes, *floor_note(settings, heard, now_ns)]
     return findings

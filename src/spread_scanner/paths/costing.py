@@ -1,36 +1,42 @@
 """What sending a cycle costs, what it might take to land it, what a token is worth in SOL. Pure.
 
 Costs are the network's fee for each signature, the priority fee for the compute units that are
-asked for, and a tip, all as the settings have them, in lamports. The chance of landing is a model
-of our own with one number in it, for people to look at; no score has it in it.
+asked for, by what others have paid of late to write these pools, and a tip ([fees] of pools.toml),
+in lamports. The chance of landing is a model of our own with one number in it, for people to look
+at; no score has it in it.
 """
 
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from spread_scanner.config.settings import Paths
-from spread_scanner.solana.network_fees import MICRO, SIGNATURE_LAMPORTS, priority_lamports
+from spread_scanner.config.pools import FeeSettings
+from spread_scanner.schema.pools import HeardPrice
+from spread_scanner.solana import priority_fees
+from spread_scanner.solana.network_fees import MICRO
 from spread_scanner.solana.pool import Pool
+from spread_scanner.solana.priority_fees import FeeOffer
 
 
-def compute_units(settings: Paths, hops: int) -> int:
-    return settings.compute_units_base + settings.compute_units_hop * hops
+class WrittenPool(Protocol):
+    """A pool that a transaction writes: whose program, and what was heard of fees for it."""
+
+    program: str
+    heard: HeardPrice | None
 
 
-def lamports(settings: Paths, hops: int) -> int:
-    """All that sending a cycle of so many hops costs, whether it lands or fails."""
-    units = compute_units(settings, hops)
-    priority = priority_lamports(settings.priority_micro_lamports, units)
-    return SIGNATURE_LAMPORTS + priority + settings.tip_lamports
+def offer_for(pools: Sequence[WrittenPool], fees: FeeSettings, now_ns: int) -> FeeOffer:
+    """All that sending a cycle through these pools costs, whether it lands or fails."""
+    units = priority_fees.units_of(pool.program for pool in pools)
+    return priority_fees.offered((pool.heard for pool in pools), units, fees, now_ns)
 
 
-def landing_model(settings: Paths, hops: int) -> float:
-    """A model, no measurement: half the cycles land at a price of `landing_half_micro_lamports` a
-    compute unit, tip included, three of four at three times that."""
-    tip_micro = settings.tip_lamports * MICRO / compute_units(settings, hops)
-    paid = settings.priority_micro_lamports + tip_micro
-    return paid / (paid + settings.landing_half_micro_lamports)
+def landing_model(offer: FeeOffer, half_micro_lamports: float) -> float:
+    """A model, no measurement: half the cycles land at a price of so much a compute unit, tip
+    included, three of four at three times that."""
+    paid = offer.price + offer.tip_lamports * MICRO / offer.units
+    return paid / (paid + half_micro_lamports)
 
 
 def worths(pools: Mapping[str, Pool], sol_mint: str, lamports_min: float) -> dict[str, float]:

@@ -31,6 +31,7 @@ from spread_scanner.schema.counters import PATH_COUNTERS, PATH_HISTOGRAMS
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal
+from spread_scanner.solana.priority_fees import FeeOffer, believed
 
 _COUNTER = {row.label: row.counter_id for row in PATH_COUNTERS}
 _HISTOGRAM = {row.label: row.histogram_id for row in PATH_HISTOGRAMS}
@@ -45,6 +46,7 @@ class PathHunt:
     def __init__(self, process: Process, table: PoolTable, kept: KeptCycles) -> None:
         self._process, self._table, self._kept = process, table, kept
         self._settings = process.settings.config.spread_paths
+        self._fees = process.settings.pools.fees
         self._market = PoolMarket(table, _depth_min(self._settings))
         self._graph = PoolGraph()
         self._traded: dict[str, Pool] = {}
@@ -59,6 +61,7 @@ class PathHunt:
 
         def put_in_force() -> None:
             self._settings = settings.config.spread_paths
+            self._fees = settings.pools.fees
             self._market.depth_min_lamports = _depth_min(self._settings)
             self._scan_due_ns = 0
 
@@ -194,10 +197,14 @@ class PathHunt:
     def _cost(self, key: CycleKey) -> int:
         """Of sending it, in units of the first token, rounded up."""
         worth = self._market.worths[key.mint]
-        return -int(-costing.lamports(self._settings, len(key.route)) // worth)
+        return -int(-self._offer(key).lamports // worth)
+
+    def _offer(self, key: CycleKey) -> FeeOffer:
+        pools = [self._market.pools[name] for name in key.route]
+        return costing.offer_for(pools, self._fees, clock.mono_ns())
 
     def _found(self, key: CycleKey, found: ConfirmedCycle, net_sol: float) -> None:
-        now_ns, slot, hops = clock.wall_ns(), self._market.slot, len(key.route)
+        now_ns, slot, offer = clock.wall_ns(), self._market.slot, self._offer(key)
         pools = [self._market.pools[name] for name in key.route]
         age_ms = (clock.mono_ns() - min(pool.renewed_ns for pool in pools)) / NS_PER_MS
         used = found.depth_used()
@@ -215,11 +222,13 @@ class PathHunt:
             cost=self._cost(key),
             profit_sol=found.profit * worth,
             net_sol=net_sol,
-            cost_lamports=costing.lamports(self._settings, hops),
+            cost_lamports=offer.lamports,
+            priority_micro_lamports=offer.price,
+            priority_heard=offer.heard,
             oldest_leg_ms=age_ms,
             depth_used=used,
             score=net_sol * 2 ** (-age_ms / self._settings.age_half_ms) * (1 - min(used, 1.0)),
-            landing_model=costing.landing_model(self._settings, hops),
+            landing_model=costing.landing_model(offer, self._settings.landing_half_micro_lamports),
         )
         self._kept.found(row)
 
@@ -277,6 +286,11 @@ class PathHunt:
         row.set(_COUNTER["traded"], len(self._graph))
         row.set(_COUNTER["standing"], len(self._cycles))
         said = f"{len(self._graph)} of {len(self._market.pools)} pools, {len(self._cycles)} cycles"
+        pools = self._market.pools.values()
+        heard = sum(believed(one.heard, self._fees, clock.mono_ns()) for one in pools)
+        row.set(_COUNTER["fees_heard"], heard)
+        if pools and not heard:
+            said += ", priority fees are the floor: none was heard"
         well = not self._kept.trouble
         trouble = "" if well else f", the database: {self._kept.trouble}"
         state = ProcessState.RUNNING if well else ProcessState.DEGRADED

@@ -62,6 +62,8 @@ class CycleRow(NamedTuple):
     depth_used: float
     score: float
     landing_model: float
+    priority_micro_lamports: int  # a compute unit
+    priority_heard: bool  # False: nobody had told, and it is the floor
 
 
 class LookRow(NamedTuple):
@@ -311,8 +313,8 @@ _CLOSE_ALL = """
 _FOUND = """
     INSERT INTO cycles (id, found_ns, slot, oldest_slot, route, programs, mints, amounts, cost,
         profit_sol, net_sol, cost_lamports, oldest_leg_ms, depth_used, score, landing_model,
-        best_net_sol, last_slot, last_ns)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        priority_micro_lamports, priority_heard, best_net_sol, last_slot, last_ns)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SEEN = "UPDATE cycles SET best_net_sol = ?, last_slot = ?, last_ns = ? WHERE id = ?"
 _ENDED = "UPDATE cycles SET ended_slot = ?, ended_ns = ?, why_ended = ? WHERE id = ?"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from spread_scanner.paths import costing
 from spread_scanner.schema.costs import LAMPORTS
-from spread_scanner.schema.pools import PoolFlag
+from spread_scanner.schema.pools import HeardPrice, PoolFlag, heard_price
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble
 from spread_scanner.solana.packed import unpack
@@ -49,6 +49,7 @@ class MarketPool:
         self.slot = 0
         self.renewed_ns = 0
         self.pool: Pool | None = None
+        self.heard: HeardPrice | None = None  # of priority fees for writing it
         self.unread: OutOfMarket | None = None  # what stood in the way of reading it
         self.out: OutOfMarket | None = None  # None: it is traded
 
@@ -95,6 +96,7 @@ class PoolMarket:
         """Whether it has changed: it was published, or can be stood behind no longer, or again."""
         why, before = why_not(row, now_ns), one.why
         one.why, one.flags = why, PoolFlag(int(row["flags"]))
+        one.heard = heard_price(row)
         one.program, one.renewed_ns = row["program"].decode(), int(row["renewed_mono_ns"])
         published = int(row["published"])
         if why or published == one.published:

@@ -16,7 +16,7 @@ from spread_scanner.solana import Pool, PoolRefusal, assemble
 from spread_scanner.solana.packed import pack
 from spread_scanner.solana.pool import price_of
 
-_NUMBERS = struct.Struct("<5d2Q4q4I")  # of the record, from its price on
+_NUMBERS = struct.Struct("<5d2Q4q4IQqI")  # of the record, from its price on
 _WORDS = ("key", "program", "mint0", "mint1", "symbol", "why")
 _NUMBERS_AT = sum(POOL_DTYPE[name].itemsize for name in _WORDS)
 _BECAUSE = list(WholeBecause)
@@ -34,6 +34,7 @@ class PoolCell:
         self._told_ns = self._written_ns = self._renewed_ns = self._good_ns = 0
         self._decimals = 0, 0
         self._flags = _STALE
+        self._priority = 0, 0, 0  # price, when it was heard, and slots that it rests on
         self._record = record(key, entry.program)
         self._numbers = self._record.view("u1").data
         self._write()
@@ -85,6 +86,11 @@ class PoolCell:
             self._renewed_ns, self._good_ns = now_ns, good_ns
         self._write()
 
+    def offer(self, price: int, slots: int, now_ns: int) -> None:
+        """What is to be offered for writing it, by what was heard now."""
+        self._priority = price, now_ns, slots
+        self._write()
+
     def refuse(self, why: str) -> None:
         """There is no price to be stood behind, and why."""
         self._record[0]["why"] = why.encode(errors="replace")[:WHY_BYTES]
@@ -99,5 +105,6 @@ class PoolCell:
             *(self.slot, self._published),
             *(self._told_ns, self._written_ns, self._renewed_ns, self._good_ns),
             *(*self._decimals, self._flags, self._because),
+            *self._priority,
         )
         self._writer.write(self._place, self._record)

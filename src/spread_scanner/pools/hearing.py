@@ -12,6 +12,7 @@ from spread_scanner.config import Settings
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.fees import FeeHearing
 from spread_scanner.pools.line import ProviderLine
 from spread_scanner.pools.sources import PoolSources
 from spread_scanner.runtime import trust
@@ -44,7 +45,10 @@ class PoolHearing:
         self._feed.changed = self._wake_lines
         self._feed.paused = self._process.orders.paused  # a pause survives a restart
         self._sources.hear(self._feed)
-        self._lines = [ProviderLine(one, pools, self._feed, self._count, tls) for one in endpoints]
+        fees = FeeHearing(pools.fees, self._feed.pools)
+        self._lines = [
+            ProviderLine(one, pools, self._feed, fees, self._count, tls) for one in endpoints
+        ]
 
     def _call_soon(self, act: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(act)

@@ -25,12 +25,15 @@ from spread_scanner.pools.asking import ProviderRefusal, told_to_wait_s
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.fees import FeeHearing
 from spread_scanner.pools.pace import SLOT_NS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
 from spread_scanner.runtime.messages import MessageListener
+from spread_scanner.solana import priority_fees
+from spread_scanner.solana.priority_fees import RecentFee
 
 DIAL_S_MAX = 10.0
 ANSWER_NS_MAX = 5 * NS_PER_S  # subscriptions that are asked for, and no answer came to any
@@ -39,6 +42,7 @@ STOOD_NS = 60 * NS_PER_S
 SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
 AGAIN_NS = SLOT_NS  # between two seeds of the same pools
 IDLE_S = 0.2
+FEES_S = 1.0  # between two looks at whether to ask what others pay
 BAD_IN_A_ROW_MAX = 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
 
@@ -69,6 +73,7 @@ class ProviderLine:
         endpoint: ProviderEndpoint,
         settings: PoolSettings,
         feed: PoolFeed,
+        fees: FeeHearing,
         count: PoolCounting,
         tls: ssl.SSLContext,
     ) -> None:
@@ -79,7 +84,7 @@ class ProviderLine:
         provider = settings.providers[self.name]
         self._endpoint, self._commitment = endpoint, settings.commitment
         self._subscriptions_max = provider.subscriptions_max
-        self._feed, self._count, self._tls = feed, count, tls
+        self._feed, self._fees, self._count, self._tls = feed, fees, count, tls
         self._log = logs.get_logger(provider=self.name)
         self._ended = ""  # why we end this connection; empty: we do not
         self._numbers = itertools.count(1)
@@ -142,7 +147,12 @@ class ProviderLine:
         try:
             async with asking.client(self._tls, proxy) as client:
                 socket.send(rpc.subscribe_slots(next(self._numbers)))
-                await self._tend(socket, client)
+                fees = asyncio.create_task(self._hear_fees(client))
+                try:
+                    await self._tend(socket, client, fees)
+                finally:
+                    fees.cancel()
+                    await asyncio.gather(fees, return_exceptions=True)
         finally:
             socket.cut()
             self._socket = None
@@ -154,9 +164,14 @@ class ProviderLine:
 
     # --- what is to be done
 
-    async def _tend(self, socket: _Socket, client: httpx.AsyncClient) -> None:
-        """Keep everything subscribed and seeded, until the connection is gone."""
+    async def _tend(
+        self, socket: _Socket, client: httpx.AsyncClient, beside: asyncio.Task[None]
+    ) -> None:
+        """Keep everything subscribed and seeded, until the connection is gone; `beside` ends with a
+        fault of ours alone, which is raised."""
         while not socket.closed:
+            if beside.done():
+                beside.result()
             self.woken.clear()
             now_ns = clock.mono_ns()
             if silence := self._silence(now_ns):
@@ -264,6 +279,42 @@ class ProviderLine:
         self._rests.stood()
         if self._socket is not None and not self._socket.closed:
             self._feed.seeded(self.name, found.slot, found.accounts, clock.mono_ns())
+
+    async def _hear_fees(self, client: httpx.AsyncClient) -> None:
+        """Ask what others paid, when that is due and nothing stands in the way; what is not
+        answered is asked later, by whoever is there then, and keeps nothing else waiting."""
+        while True:
+            await asyncio.sleep(FEES_S)
+            now_ns = clock.mono_ns()
+            if now_ns < self._rest_until_ns or self._allowance.wait_s(now_ns) > 0:
+                continue
+            asked = self._fees.next(now_ns)
+            if asked is None:
+                continue
+            self._allowance.use(now_ns)
+            try:
+                recent = await self._recent_fees(client, asked.accounts)
+            except (ProviderRefusal, BadMessage) as error:
+                self._count.add("fees_failed")
+                if isinstance(error, ProviderRefusal) and error.wait_s is not None:
+                    self._count.add("limited")
+                    self._rest(error)
+                continue
+            self._count.add("fees_heard")
+            self._fees.heard(asked.pool, recent, clock.mono_ns())
+
+    async def _recent_fees(
+        self, client: httpx.AsyncClient, accounts: Sequence[str]
+    ) -> list[RecentFee]:
+        """Raises ProviderRefusal, with a wait where too much is asked, and BadMessage."""
+        number = next(self._numbers)
+        request = rpc.request(number, *priority_fees.ask_recent(accounts))
+        answer = await asking.posted(client, self._endpoint.http_url, request)
+        found = rpc.result_of(answer, number)
+        if isinstance(found, RpcRefusal):
+            wait_s = 0.0 if found.trouble in PASSING else None
+            raise ProviderRefusal(f"{found.code}: {found.said}", wait_s)
+        return priority_fees.read_recent(bytes(found))
 
     # --- what is heard
 

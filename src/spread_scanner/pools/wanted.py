@@ -26,14 +26,6 @@ from spread_scanner.solana import (
     tokens,
 )
 
-OWNERS = {
-    "raydium-v4": keys.RAYDIUM_V4,
-    "raydium-clmm": keys.RAYDIUM_CLMM,
-    "raydium-cpmm": keys.RAYDIUM_CPMM,
-    "orca-whirlpool": keys.ORCA_WHIRLPOOL,
-    "meteora-dlmm": keys.METEORA_DLMM,
-}
-
 ARRAYS_AHEAD = 32  # to either side of a price, whose addresses are known before it comes there
 
 
@@ -114,8 +106,8 @@ def _around(own: int) -> range:
 def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:
     """The pool's own account, of the program and with the mints that the settings say."""
     owner, data = accounts[pool]
-    if owner != OWNERS[entry.program]:
-        allowed = OWNERS[entry.program]
+    if owner != keys.POOL_PROGRAMS[entry.program]:
+        allowed = keys.POOL_PROGRAMS[entry.program]
         raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=allowed)
     state = remembered(owner, data)
     if not isinstance(state, _State):

@@ -26,6 +26,11 @@ MIGRATIONS: tuple[str, ...] = (
         pool TEXT PRIMARY KEY, program TEXT NOT NULL, reason TEXT NOT NULL, why TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    # Null: of before, when settings named the price.
+    """
+    ALTER TABLE cycles ADD COLUMN priority_micro_lamports INTEGER;
+    ALTER TABLE cycles ADD COLUMN priority_heard INTEGER
+    """,
 )
 VERSION = len(MIGRATIONS)
 APPLICATION_ID = 0x53_50_43_59  # "SPCY": tells our file from any other SQLite database

@@ -5,6 +5,7 @@ pool's own order of them; what is not known is NaN. Sizes and offsets are pinned
 """
 
 from enum import IntFlag
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,9 +55,29 @@ POOL_DTYPE = np.dtype(
         ("decimals1", "<u4"),
         ("flags", "<u4"),  # PoolFlag
         ("because", "<u4"),  # why it was published: pools.units.WholeBecause, in its order
-        ("reserved", "V32"),
+        ("priority_price", "<u8"),  # to be offered for writing it, micro-lamports a compute unit
+        ("priority_mono_ns", "<i8"),  # when that was heard last; 0: it never was
+        ("priority_slots", "<u4"),  # that it rests on; 0: a provider's own word
+        ("reserved", "V12"),
     ]
 )
+
+
+class HeardPrice(NamedTuple):
+    """What is to be offered for priority by who writes a pool, by what others have paid of late."""
+
+    price: int  # micro-lamports a compute unit
+    slots: int
+    mono_ns: int
+
+
+def heard_price(row: Any) -> HeardPrice | None:
+    """Of one POOL_DTYPE; None: nothing was ever heard."""
+    mono_ns = int(row["priority_mono_ns"])
+    if not mono_ns:
+        return None
+    return HeardPrice(int(row["priority_price"]), int(row["priority_slots"]), mono_ns)
+
 
 PACKED_BYTES = 16_256
 

@@ -13,7 +13,8 @@ import orjson
 
 from spread_scanner.sim.chain import MISSING, Chain
 
-KEYS_MAX = 100
+KEYS_MAX, FEE_KEYS_MAX = 100, 128
+FEE_SLOTS = 150  # of which a node remembers them
 API_VERSION = "3.1.8"
 RENT_EPOCH = 18_446_744_073_709_551_615
 LIMITED, BEHIND, NOT_THERE_YET, NO_VERSION = 429, -32005, -32016, -32015
@@ -184,6 +185,15 @@ class RpcProvider:
             raise RpcFailure(NO_VERSION, "Transaction version (0) is not supported")
         return self.chain.transactions.get(params[0])
 
+    def _recent_fees(self, params: list[Any], _: Listening | None) -> object:
+        """What the least was that got in and wrote these accounts, by slot: by the seed alone."""
+        if len(params[0]) > FEE_KEYS_MAX:
+            raise RpcFailure(BAD_PARAMS, f"Too many inputs provided; max {FEE_KEYS_MAX}")
+        return [
+            {"slot": slot, "prioritizationFee": self.chain.fee_of(params[0], slot)}
+            for slot in range(max(self.slot - FEE_SLOTS + 1, 0), self.slot + 1)
+        ]
+
     def _health(self, params: list[Any], _: Listening | None) -> object:
         if self.lag_slots > 100:
             raise RpcFailure(BEHIND, f"Node is behind by {self.lag_slots} slots")
@@ -221,6 +231,7 @@ _HTTP: dict[str, _Handler] = {
     "getBalance": RpcProvider._balance,
     "getTokenAccountsByOwner": RpcProvider._owned,
     "getTransaction": RpcProvider._transaction,
+    "getRecentPrioritizationFees": RpcProvider._recent_fees,
 }
 _SOCKET: dict[str, _Handler] = {
     "accountSubscribe": RpcProvider._subscribe,

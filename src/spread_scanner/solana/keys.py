@@ -29,6 +29,14 @@ METEORA_DLMM = "LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo"
 PHOENIX = "PhoeNiXZ8ByJGLkxNfZRnkUfjvmuYqLR89jjFHGqdXY"
 SERUM_V3 = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 OPENBOOK_V1 = "srmqPvymJeFKQ4zGQed1GFppgkRHL9kaELCbyksJtPX"
+# Of the pools that are read, by what pools.toml calls them.
+POOL_PROGRAMS = {
+    "raydium-v4": RAYDIUM_V4,
+    "raydium-clmm": RAYDIUM_CLMM,
+    "raydium-cpmm": RAYDIUM_CPMM,
+    "orca-whirlpool": ORCA_WHIRLPOOL,
+    "meteora-dlmm": METEORA_DLMM,
+}
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)

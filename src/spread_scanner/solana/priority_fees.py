@@ -8,6 +8,9 @@ model and not a promise: nobody can tell from here what gets in.
 
 Prices are micro-lamports a compute unit. What a provider works out by itself (Helius, Triton) is
 asked for and read by the functions below, and may stand in for the percentile.
+
+feed-solana asks, and leaves each pool's price in its cell; spread-paths and the costs of directions
+from pools offer by them (`offered`).
 """
 
 from bisect import bisect_left
@@ -18,9 +21,11 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.schema.costs import LAMPORTS
+from spread_scanner.schema.pools import HeardPrice
 from spread_scanner.solana import keys
 from spread_scanner.solana.network_fees import SIGNATURE_LAMPORTS, priority_lamports
 
@@ -49,7 +54,7 @@ class RecentFee(NamedTuple):
     price: int
 
 
-class PriorityFee(Struct, frozen=True):
+class FeeOffer(Struct, frozen=True):
     """What to offer. `lamports` is all of it: signatures, priority and the bundle's tip."""
 
     price: int  # micro-lamports a compute unit
@@ -57,17 +62,25 @@ class PriorityFee(Struct, frozen=True):
     priority_lamports: int
     tip_lamports: int
     lamports: int
-    congestion: float  # share of the weight in which anybody paid
-    slots: int  # that it rests on; 0: the floor, or what a provider said
+    heard: bool  # False: nothing was that is believed still, so that it is the floor
 
     def in_quote(self, sol_price: float) -> float:
         """All of it in the coin that SOL's price is in."""
         return self.lamports * sol_price / LAMPORTS
 
 
+class PriorityFee(FeeOffer, frozen=True):
+    """What to offer, and what that rests on."""
+
+    congestion: float  # share of the weight in which anybody paid
+    slots: int  # none: the floor, or what a provider said
+
+
 def units_of(programs: Iterable[str]) -> int:
-    """Compute units to ask for: a route by the programs of its hops, with a margin."""
-    units = BASE_UNITS + sum(SWAP_UNITS.get(program, OTHER_UNITS) for program in programs)
+    """Compute units to ask for: a route by the programs of its hops, by their keys or as pools.toml
+    has them, with a margin."""
+    owners = (keys.POOL_PROGRAMS.get(program, program) for program in programs)
+    units = BASE_UNITS + sum(SWAP_UNITS.get(owner, OTHER_UNITS) for owner in owners)
     return min(-(-units * MARGIN_PERCENT // 100), UNITS_MAX)
 
 
@@ -83,22 +96,45 @@ def estimate(
     """What to offer for so many compute units. `of_provider`: a price that one works out by itself,
     in place of the percentile; within floor and cap, too. Raises ValueError for units that no
     transaction has."""
-    if not 0 < units <= UNITS_MAX or signatures < 1:
-        raise ValueError(f"1 to {UNITS_MAX} units and a signature, not {units} and {signatures}")
     share, usual = _weighed(recent, settings)
     wanted = usual * (1 + settings.congestion_gain * share) if of_provider is None else of_provider
-    price = min(max(round(wanted), settings.micro_lamports_min), settings.micro_lamports_max)
+    found = _offer(_within(wanted, settings), units, settings, signatures, tip=tip)
+    heard = bool(recent) or of_provider is not None
+    return PriorityFee(
+        **{**msgspec.structs.asdict(found), "heard": heard}, congestion=share, slots=len(recent)
+    )
+
+
+def offered(
+    heard: Iterable[HeardPrice | None], units: int, settings: FeeSettings, now_ns: int
+) -> FeeOffer:
+    """What to offer for a transaction that writes all of these pools: it competes for each of them,
+    so that the dearest counts, and a bundle's tip where one is set; the floor where nothing was
+    heard, or nothing within `heard_s_max`. Raises ValueError as `estimate`."""
+    prices = [one.price for one in heard if one is not None and believed(one, settings, now_ns)]
+    price = _within(max(prices, default=0), settings)
+    return msgspec.structs.replace(_offer(price, units, settings, 1, tip=True), heard=bool(prices))
+
+
+def believed(heard: HeardPrice | None, settings: FeeSettings, now_ns: int) -> bool:
+    """Whether anything was heard, not too long ago."""
+    return heard is not None and now_ns - heard.mono_ns <= settings.heard_s_max * NS_PER_S
+
+
+def _within(price: float, settings: FeeSettings) -> int:
+    """Between floor and cap."""
+    return min(max(round(price), settings.micro_lamports_min), settings.micro_lamports_max)
+
+
+def _offer(
+    price: int, units: int, settings: FeeSettings, signatures: int, *, tip: bool
+) -> FeeOffer:
+    if not 0 < units <= UNITS_MAX or signatures < 1:
+        raise ValueError(f"1 to {UNITS_MAX} units and a signature, not {units} and {signatures}")
     priority = priority_lamports(price, units)
     tipped = settings.tip_lamports if tip else 0
-    return PriorityFee(
-        price=price,
-        units=units,
-        priority_lamports=priority,
-        tip_lamports=tipped,
-        lamports=SIGNATURE_LAMPORTS * signatures + priority + tipped,
-        congestion=share,
-        slots=len(recent),
-    )
+    lamports = SIGNATURE_LAMPORTS * signatures + priority + tipped
+    return FeeOffer(price, units, priority, tipped, lamports, heard=False)
 
 
 def _weighed(recent: Sequence[RecentFee], settings: FeeSettings) -> tuple[float, float]:

@@ -48,6 +48,8 @@ class CycleView(Reading, frozen=True):
     oldest_leg_ms: float  # since it was last found to be good still
     depth_used: float  # the largest share that a swap takes out of what a pool has
     landing_model: float  # a model by the fee alone, no measurement; in no score
+    priority_micro_lamports: int | None  # offered for a compute unit; null: of an older version
+    priority_heard: bool | None  # false: nobody had told what others pay, and it is the floor
     best_net_sol: float  # of all times that it was looked at while it stood
     last_slot: int  # in which it was last seen to pay
     ended_ns: int | None  # null: it stands
@@ -102,6 +104,8 @@ def _plain(row: tuple[Any, ...]) -> dict[str, Any]:
     route, programs, mints, amounts = (json.loads(text) for text in row[:4])
     hops = zip(route, programs, mints, amounts[:-1], amounts[1:], strict=True)
     named = dict(zip(_PLAIN, row[4:], strict=True))
+    heard = named["priority_heard"]
+    named["priority_heard"] = None if heard is None else bool(heard)
     return {"hops": [CycleHop(*hop) for hop in hops], **named}
 
 

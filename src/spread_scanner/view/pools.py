@@ -14,7 +14,7 @@ from spread_scanner.config import Settings
 from spread_scanner.config.pools import symbol_of
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.names import FEED_SOLANA
-from spread_scanner.schema.pools import PoolFlag
+from spread_scanner.schema.pools import PoolFlag, heard_price
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.view.prices import raw
 from spread_scanner.view.reading import Reading, known
@@ -34,6 +34,8 @@ class PoolView(Reading, frozen=True):
     reserves: list[float | None]  # virtual ones where liquidity is concentrated
     liquidity: float | None  # at the price, in the program's own unit
     fee: float | None  # a fraction, without what volatility adds
+    priority_micro_lamports: int | None  # offered for writing it; null: nothing was heard
+    priority_age_s: float | None  # since that was heard
     slot: int | None  # at whose end it stood so
     published: int  # how often it was, since feed-solana began
     told_age_s: float | None  # since the frame that made it was read
@@ -158,7 +160,7 @@ def why_none(settings: Settings, wanted: str) -> str:
 
 def _view(row: Any, now_ns: int) -> PoolView:
     why = why_not(row, now_ns)
-    read = bool(row["slot"])
+    read, heard = bool(row["slot"]), heard_price(row)
     return PoolView(
         pool=_text(row["key"]),
         program=_text(row["program"]),
@@ -169,6 +171,8 @@ def _view(row: Any, now_ns: int) -> PoolView:
         reserves=[known(row["reserve0"]), known(row["reserve1"])],
         liquidity=known(row["liquidity"]),
         fee=known(row["fee"]),
+        priority_micro_lamports=None if heard is None else heard.price,
+        priority_age_s=None if heard is None else _age_s(heard.mono_ns, now_ns),
         slot=int(row["slot"]) if read else None,
         published=int(row["published"]),
         told_age_s=_age_s(row["told_mono_ns"], now_ns),

@@ -21,7 +21,7 @@ from spread_scanner.config.pools import (
     ProviderSettings,
 )
 from spread_scanner.errors import ConfigError
-from spread_scanner.pools.wanted import OWNERS
+from spread_scanner.solana.keys import POOL_PROGRAMS
 
 SHIPPED = Path(__file__).parents[3] / "config"
 POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
@@ -186,9 +186,9 @@ def test_the_documentation_names_each_setting(kind: type[Struct]) -> None:
     for name in kind.__struct_fields__:
         plain = name.removesuffix("s") if kind is PoolSettings else name
         assert f"`{plain}" in table, name
-    for program in OWNERS:
+    for program in POOL_PROGRAMS:
         assert f"`{program}`" in table
-    assert set(OWNERS) == set(get_args(Program))
+    assert set(POOL_PROGRAMS) == set(get_args(Program))
 
 
 @pytest.mark.parametrize(("enabled", "wrong"), [("true", 1), ("false", 0)])

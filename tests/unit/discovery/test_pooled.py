@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pool_rows import SOL, USDC
 
 from spread_scanner import config
 from spread_scanner.config import Settings
@@ -15,8 +16,17 @@ from spread_scanner.discovery.doubts import Doubts
 from spread_scanner.discovery.identity import judge
 from spread_scanner.discovery.legs import pairs_of, select
 from spread_scanner.discovery.outcome import states_of
-from spread_scanner.discovery.pooled import charged, listed_pools, rates
+from spread_scanner.discovery.pooled import (
+    charged,
+    floor_note,
+    heard_prices,
+    listed_pools,
+    rates,
+)
 from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL
+from spread_scanner.schema.pools import HeardPrice
+from spread_scanner.solana.network_fees import priority_lamports
+from spread_scanner.solana.priority_fees import units_of
 from spread_scanner.symbology.fees import FillFees
 
 SHIPPED = Path(__file__).parents[3] / "config" / "pools.toml"
@@ -63,7 +73,7 @@ def test_pools_get_pairs_places_and_the_networks_fee(build: Any, settings: Setti
         *listed_pools(settings),
     ]
     selected, _, _ = select(listed, settings, None)
-    legs, left_out = charged(selected, settings)
+    legs, left_out = charged(selected, settings, {}, 0)
     assert left_out == []
     pairs = pairs_of(legs, [row.source.source_id for row in listed])
     ways = {(pair.direction.label, pair.symbol) for pair in pairs}
@@ -82,7 +92,8 @@ def test_pools_get_pairs_places_and_the_networks_fee(build: Any, settings: Setti
     ((fee_bps,),) = {
         tuple({row.network_fee_bps for row in made.of_source(8) if row.symbol_id == sol})
     }
-    assert fee_bps == pytest.approx(105_000 / 1e9 * 150.5 / 1_000 * 1e4)
+    # (25,000 + 110,000) compute units and 15 in 100, at the floor of 1,000 micro-lamports each.
+    assert fee_bps == pytest.approx((5_000 + 156) / 1e9 * 150.5 / 1_000 * 1e4)
     fees = FillFees(settings, made.instruments)
     raydium, binance = SOURCE_BY_LABEL["raydium"], SOURCE_BY_LABEL["binance-futures"]
     assert fees.bps(raydium, sol, "SOL-USDT") == fee_bps
@@ -92,12 +103,45 @@ def test_pools_get_pairs_places_and_the_networks_fee(build: Any, settings: Setti
     assert "phoenix" not in states
 
 
+def test_what_others_paid_is_charged_of_the_dearest_pool_and_the_floor_says_so(
+    build: Any, settings: Settings
+) -> None:
+    def charges(heard: dict[str, HeardPrice], now_ns: int) -> dict[tuple[str, str], float]:
+        """Lamports of a swap, by source and symbol."""
+        listed = [build.listed("binance-futures", {"SOL": 150.0}), *listed_pools(settings)]
+        selected, _, _ = select(listed, settings, None)
+        legs, _ = charged(selected, settings, heard, now_ns)
+        return {
+            (leg.source.label, leg.exchange_symbol): leg.network_fee_bps * 1e9 / 150.0 / 10
+            for leg in legs
+            if leg.source.exchange.by_pools
+        }
+
+    pools = settings.pools
+    usdc = [key for key, one in pools.of_source(SOURCE_BY_LABEL["raydium"]) if USDC in one.mints]
+    of_sol = [key for key in usdc if SOL in pools.pools[key].mints]
+    heard = {key: HeardPrice(10_000 * at, 150, 7) for at, key in enumerate(of_sol, 1)}
+    dearest = max(
+        5_000 + priority_lamports(10_000 * at, units_of([pools.pools[key].program]))
+        for at, key in enumerate(of_sol, 1)
+    )
+    floor, now = charges({}, 8), charges(heard, 8)
+    assert now.pop(("raydium", "SOL-USDT")) == pytest.approx(dearest)
+    assert now == {leg: cost for leg, cost in floor.items() if leg != ("raydium", "SOL-USDT")}
+    assert ("orca", "SOL-USDT") in now
+    assert floor_note(settings, heard, 8) == []
+    late_ns = 8 + int(pools.fees.heard_s_max * 1e9)
+    assert charges(heard, late_ns) == floor
+    assert "the floor, 1000 micro-lamports" in floor_note(settings, heard, late_ns)[0]
+    assert heard_prices(settings) == {}, "nobody has made the segment"
+
+
 def test_without_a_price_of_sol_pools_are_left_out_and_say_so(
     build: Any, settings: Settings
 ) -> None:
     listed = [build.listed("binance-futures", {"SOL": math.nan}), *listed_pools(settings)]
     selected, _, _ = select(listed, settings, None)
-    legs, left_out = charged(selected, settings)
+    legs, left_out = charged(selected, settings, {}, 0)
     assert not any(leg.source.exchange.by_pools for leg in legs)
     assert {row.source.label for row in left_out} == {"raydium", "orca", "meteora"}
     assert all("SOL-USDT" in row.reason for row in left_out)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from solana_bed import ROOT, WAIT_S, FeedBed, SolanaThread, feeding, solana
 
+from spread_scanner.config.pools import FeeSettings
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import PATHS
 from spread_scanner.shm import Health
@@ -58,7 +59,8 @@ class PathsBed:
 
 @contextmanager
 def finding(folder: Path, namespace: str, chain: SolanaThread) -> Iterator[PathsBed]:
-    with feeding(folder, namespace, chain.side.pools_toml()) as feed:
+    often = "\n[fees]\nask_every_s = 0.1\n"
+    with feeding(folder, namespace, chain.side.pools_toml() + often) as feed:
         config = feed.folder / "config.toml"
         config.write_text(config.read_text() + WANTED)
         bed = PathsBed(feed)
@@ -111,6 +113,7 @@ def test_a_constructed_cycle_is_found_with_the_simulators_own_integers(
         bed.feed.wait("all pools are fresh", bed.feed.all_fresh)
         bed.start()
         bed.wait("all pools are traded", lambda: bed.counted("traded") == 9)
+        bed.wait("of all pools fees are heard", lambda: bed.counted("fees_heard") == 9)
         pool = next(iter(chain.side.chain.pools.values()))
         chain.act(do="swap", pool=pool.key, side=0, amount=pool.amounts[0] // 20)
         bed.wait(
@@ -123,6 +126,8 @@ def test_a_constructed_cycle_is_found_with_the_simulators_own_integers(
             assert left_over(chain, found) == amounts
             assert amounts[-1] > amounts[0]
             assert found.net_sol > 0
+            assert found.priority_heard
+            assert (found.priority_micro_lamports or 0) > FeeSettings().micro_lamports_min
         assert {"raydium-v4", "raydium-cpmm", "orca-whirlpool"} <= kinds
         # Nobody swaps: what was found stands, and would have paid the same five slots later.
         first = through[0].id

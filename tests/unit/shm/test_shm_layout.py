@@ -95,7 +95,8 @@ BOOK = (
 POOL = (
     "key 44 program 20 mint0 44 mint1 44 symbol 40 why 248 price 8 reserve0 8 reserve1 8 "
     "liquidity 8 fee 8 slot 8 published 8 told_mono_ns 8 written_mono_ns 8 renewed_mono_ns 8 "
-    "good_ns 8 decimals0 4 decimals1 4 flags 4 because 4 reserved 32"
+    "good_ns 8 decimals0 4 decimals1 4 flags 4 because 4 priority_price 8 priority_mono_ns 8 "
+    "priority_slots 4 reserved 12"
 )
 INDICATORS = "rsi 8 ema 8 middle 8 upper 8 lower 8"
 ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"

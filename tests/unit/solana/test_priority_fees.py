@@ -7,6 +7,7 @@ import pytest
 
 from spread_scanner.config.pools import FeeSettings
 from spread_scanner.errors import BadMessage
+from spread_scanner.schema.pools import HeardPrice
 from spread_scanner.solana import keys
 from spread_scanner.solana.priority_fees import (
     ACCOUNTS_MAX,
@@ -15,6 +16,7 @@ from spread_scanner.solana.priority_fees import (
     ask_helius,
     ask_recent,
     estimate,
+    offered,
     read_helius,
     read_recent,
     units_of,
@@ -79,9 +81,26 @@ def test_what_it_costs() -> None:
     assert tipped.in_quote(150.0) == pytest.approx(31_235e-9 * 150)
 
 
+def test_a_route_offers_what_its_dearest_pool_takes_and_the_floor_is_said() -> None:
+    settings = FeeSettings(micro_lamports_min=500, tip_lamports=7, heard_s_max=10)
+    cheap, dear, old = (
+        HeardPrice(600, 9, 10**10),
+        HeardPrice(900, 9, 10**10),
+        HeardPrice(10**6, 9, 1),
+    )
+    found = offered([cheap, None, dear, old], 1_000_000, settings, 10**10 + 2)
+    assert (found.price, found.lamports, found.heard) == (900, 5_000 + 900 + 7, True)
+    for nothing in ([], [None], [old]):
+        floor = offered(nothing, 1_000_000, settings, 10**10 + 2)
+        assert (floor.price, floor.lamports, floor.heard) == (500, 5_000 + 500 + 7, False)
+    assert not estimate([], UNITS, settings).heard
+    assert estimate([], UNITS, settings, of_provider=600).heard
+
+
 def test_compute_units_by_route() -> None:
     one = units_of([keys.RAYDIUM_V4])
     assert one == 69_000  # (25,000 + 35,000) and 15 in 100
+    assert units_of(["raydium-v4"]) == one
     assert units_of([keys.RAYDIUM_V4, keys.RAYDIUM_CLMM]) == 195_500
     assert units_of(["unknown"]) > one
     assert units_of([keys.RAYDIUM_CLMM] * 99) == UNITS_MAX

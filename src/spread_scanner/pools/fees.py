@@ -1,0 +1,55 @@
+"""Which pool is to be asked about next, of what others paid for priority to write it; and what was
+heard, to its cell. No I/O but shared memory; time is told.
+
+One question each `ask_every_s`, whichever provider takes it, pool after pool: a hundred pools are
+asked about once in some three minutes, of which a node remembers one. What is not heard for
+`heard_s_max` whoever offers by it believes no more (solana.priority_fees).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config.pools import FeeSettings
+from spread_scanner.pools.feed import WatchedPool
+from spread_scanner.solana.priority_fees import ACCOUNTS_MAX, RecentFee, estimate
+
+_UNITS = 1  # of which there is a price whatever a transaction asks for
+
+
+class FeeQuestion(NamedTuple):
+    """A pool, and the accounts that a swap in it writes."""
+
+    pool: str
+    accounts: Sequence[str]
+
+
+class FeeHearing:
+    """The fees of all pools of one life of the settings."""
+
+    def __init__(self, settings: FeeSettings, pools: Mapping[str, WatchedPool]) -> None:
+        self._settings, self._pools = settings, pools
+        self._every_ns = int(settings.ask_every_s * NS_PER_S)
+        self._due_ns = 0
+        self._waiting: list[str] = []  # the next one last
+
+    def next(self, now_ns: int) -> FeeQuestion | None:
+        """What is to be asked now, once; None: nothing is."""
+        if now_ns < self._due_ns:
+            return None
+        if not self._waiting:
+            self._waiting = [*self._pools][::-1]
+        while self._waiting:
+            pool = self._pools.get(self._waiting.pop())
+            if pool is not None and pool.wanted.moving:
+                self._due_ns = now_ns + self._every_ns
+                written = sorted({pool.key, *pool.wanted.moving})
+                return FeeQuestion(pool.key, written[:ACCOUNTS_MAX])
+        return None
+
+    def heard(self, key: str, recent: Sequence[RecentFee], now_ns: int) -> None:
+        """What others paid for writing a pool; nothing: no slot is known, which says nothing."""
+        pool = self._pools.get(key)
+        if pool is not None and recent:
+            found = estimate(recent, _UNITS, self._settings)
+            pool.cell.offer(found.price, found.slots, now_ns)

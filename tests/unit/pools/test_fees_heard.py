@@ -1,0 +1,64 @@
+"""What others paid for writing pools: who is asked about when, and what stands in the cells."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pool_rows import SOL, USDC
+
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.config.pools import FeeSettings, PoolEntry
+from spread_scanner.pools.cells import PoolCell
+from spread_scanner.pools.feed import WatchedPool
+from spread_scanner.pools.fees import FeeHearing
+from spread_scanner.pools.wanted import WantedAccounts
+from spread_scanner.schema.pools import HeardPrice, heard_price
+from spread_scanner.shm.pools import PoolTable
+from spread_scanner.solana.priority_fees import RecentFee
+
+SETTINGS = FeeSettings(ask_every_s=2.0, congestion_gain=0.0, micro_lamports_min=10)
+
+
+@pytest.fixture
+def segment(namespace: str) -> Iterator[Any]:
+    with PoolTable.create(namespace) as table, table.writer() as writer:
+        yield SimpleNamespace(table=table, writer=writer)
+
+
+def watched(writer: Any, place: int, moving: set[str]) -> WatchedPool:
+    key, entry = f"{place}" * 44, PoolEntry("raydium-v4", [SOL, USDC])
+    pool = WatchedPool(key, entry, "SOL-USDC", PoolCell(writer, place, key, entry))
+    pool.wanted = WantedAccounts((), frozenset(), frozenset(moving))
+    return pool
+
+
+def test_one_pool_after_the_other_is_asked_about_at_the_pace_that_is_set(segment: Any) -> None:
+    one, unread, other = (
+        watched(segment.writer, place, moving)
+        for place, moving in enumerate(({"vault"}, set[str](), {"a", "b"}))
+    )
+    fees = FeeHearing(SETTINGS, {pool.key: pool for pool in (one, unread, other)})
+    asked = [fees.next(at * NS_PER_S) for at in range(5)]
+    told = [None if found is None else (found.pool, set(found.accounts)) for found in asked]
+    first, second = (one.key, {one.key, "vault"}), (other.key, {other.key, "a", "b"})
+    assert told == [first, None, second, None, first], "who has told nothing yet writes nothing"
+    assert FeeHearing(SETTINGS, {}).next(0) is None
+
+
+def test_what_is_heard_stands_in_the_cell_and_nothing_says_nothing(segment: Any) -> None:
+    pool = watched(segment.writer, 0, {"vault"})
+    fees = FeeHearing(SETTINGS, {pool.key: pool})
+
+    def stands() -> HeardPrice | None:
+        return heard_price(segment.table.rows()[0])
+
+    fees.heard(pool.key, [], 7)
+    fees.heard("another", [RecentFee(1, 5)], 7)
+    assert stands() is None
+    fees.heard(pool.key, [RecentFee(1, 500), RecentFee(2, 0)], 8)
+    assert stands() == HeardPrice(500, 2, 8)
+    fees.heard(pool.key, [RecentFee(3, 0)], 9)
+    assert stands() == HeardPrice(10, 1, 9), "nobody had to pay: the floor, and it was heard"
+    pool.cell.show(good=False, paused=False, now_ns=10, good_ns=0)
+    assert stands() == HeardPrice(10, 1, 9)
