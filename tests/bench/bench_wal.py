@@ -6,6 +6,7 @@ Records per second are of CPU time, all threads of the process: a disk in use by
 
 import importlib.util
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,12 +24,15 @@ from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, TICK_DTYPE, RecordKind
 from spread_scanner.shminit.restoring import last_quotes
 from spread_scanner.symbology.tables import InstrumentRow, SymbolRow, Tables
-from spread_scanner.wal import reader, snapshot
+from spread_scanner.wal import packed, reader, segments, snapshot
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.salvage import examine
 from spread_scanner.wal.snapshot import Snapshot
 from spread_scanner.wal.times import LogTimes
 from spread_scanner.wal.writer import LogWriter, Origin
+
+sys.path.append(str(Path(__file__).parents[1] / "bed"))  # whose quotes these are
+from quote_walks import walk
 
 DRAIN = 400  # ticks of 20 ms at 20,000 a second
 PEER_BATCH = 1_000
@@ -79,6 +83,7 @@ def figures(small: bool) -> Iterator[Figure]:
             floor=copied,
             records=len(ticks),
             best=round(max(logs)),
+            cold=round(_append(Path(folder) / "cold", ticks, again=True, cold=True)[0]),
             per_wall_s=round(np.median(walls)),
         )
         yield figure(
@@ -89,9 +94,38 @@ def figures(small: bool) -> Iterator[Figure]:
             records=len(ticks),
         )
 
+    yield from _packed(20_000 if small else 700_000, 1 if small else 3)
     yield _recover("wal.recover", TAIL // (50 if small else 1), 0, runs)
     whole = WHOLE // (500 if small else 1)
     yield _recover("wal.recover_whole", whole, max(whole - SNAPSHOT_EACH, whole // 2), runs)
+
+
+def _packed(count: int, runs: int) -> Iterator[Figure]:
+    """A segment's ticks of a made-up market into a packed one and back, in its own bytes."""
+    ticks = walk(5, count)
+    with tempfile.TemporaryDirectory() as folder:
+        writer = LogWriter(Path(folder))
+        for at in range(0, count, DRAIN):
+            writer.append(RecordKind.TICK, ticks[at : at + DRAIN])
+            writer.write()
+        writer.close()
+        (link,) = reader.chain(Path(folder))
+        data = reader.mapped(link.path)
+        blocks = reader.walk(link, data).blocks
+        path = segments.packed_of(link.path)
+        path.write_bytes(packed.pack(data, blocks))
+        if packed.unpacked(path).tobytes() != data[: blocks[-1].end].tobytes():
+            raise RuntimeError("it does not come out as it was")
+        size = path.stat().st_size / count
+        for name, work in (
+            ("wal.pack", partial(packed.pack, data, blocks)),
+            ("wal.unpack", partial(packed.unpacked, path)),
+        ):
+            rates = [_per_cpu_s(count, work) for _ in range(runs)]
+            copied = _per_cpu_s(count, data[: blocks[-1].end].tobytes)
+            yield figure(
+                name, "records/s", rates, floor=copied, records=count, record_bytes=round(size, 2)
+            )
 
 
 def _recover(name: str, records: int, known: int, runs: int) -> Figure:
@@ -165,20 +199,27 @@ def _per_cpu_s(count: int, work: Callable[[], object]) -> float:
     return count / max(time.process_time() - begun, 1e-9)
 
 
-def _append(folder: Path, ticks: np.ndarray, *, again: bool = False) -> tuple[float, float]:
+def _append(
+    folder: Path, ticks: np.ndarray, *, again: bool = False, cold: bool = False
+) -> tuple[float, float]:
     """Records a second of CPU and of wall time: in drains that are written one by one, a commit
-    each 50 ms, as the recorder does; all on the disk at the end. `again`: over the files of older
-    segments, as the recorder goes on after hours."""
-    if again:
+    each 50 ms, as the recorder does; all on the disk at the end. `again`: each segment over
+    the file of an older one, as the recorder goes on after hours; `cold`: which the page cache does
+    not have."""
+    for _ in range(2 if again else 0):
         _append(folder, ticks)
+    if cold:
+        _forget(folder)
     writer = LogWriter(folder)
     before = writer.appended_seq
-    for link in reader.chain(folder)[:-1] if again else ():
-        writer.reuse(link.path)
+    old = [link.path for link in reader.chain(folder)[:-1]] if again else []
 
     def work() -> None:
-        due_ns = clock.mono_ns()
+        due_ns, segment = clock.mono_ns(), -1
         for at in range(0, len(ticks), DRAIN):
+            if old and segment != writer.segment:
+                segment = writer.segment
+                writer.reuse(old.pop(0))
             writer.append(RecordKind.TICK, ticks[at : at + DRAIN])
             writer.write()
             if clock.mono_ns() >= due_ns:

@@ -803,7 +803,7 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
         bool,
         Meta(
             description="Segments older than the newest GB, and in the history where one is kept, "
-            "are packed: some seventh of their size, the same records, slower to read.",
+            "are packed: some sixth of their size, the same records, slower to read.",
         ),
     ] = True
     ticks_days: Annotated[
