@@ -28,7 +28,7 @@ def lived(bed: Any, clock: VirtualClock, disk: LogDisk, patch: pytest.MonkeyPatc
     """A life with quotes, a snapshot in its midst and one at its end."""
     patch.setattr(recording, "LogDisk", lambda: disk)
     patch.setattr(recording, "LogWriter", partial(LogWriter, segment_bytes=SEGMENT_BYTES))
-    patch.setattr(Compacting, "look", lambda _: None)
+    patch.setattr(Compacting, "look", lambda _, **__: None)
     with contextlib.ExitStack() as stack:
         recorded = Recorded(bed, clock, stack)
         for number in range(ROUNDS):
@@ -76,7 +76,7 @@ def test_killed_behind_each_call_what_was_called_safe_is_there_and_each_tick_onc
         seen = [piece.seq + piece.records for piece in reader.pieces(folder)]
         assert safe <= max(seen, default=0), at
         with contextlib.ExitStack() as stack, monkeypatch.context() as patch:
-            patch.setattr(Compacting, "look", lambda _: None)
+            patch.setattr(Compacting, "look", lambda _, **__: None)
             patch.setattr(recording, "LogWriter", partial(LogWriter, segment_bytes=SEGMENT_BYTES))
             recorded = Recorded(up_bed, virtual_clock, stack)
             recorded.quote()
