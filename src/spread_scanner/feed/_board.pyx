@@ -62,6 +62,10 @@ cdef class BestLag:
         """Begin with what a life before knew at that time."""
         ss_lag_recall(&self.lag, lag_ns, mono_ns)
 
+    def lost(self):
+        """No connection of the source is left."""
+        ss_lag_lost(&self.lag)
+
     @property
     def now_ns(self):
         """What lag counts from, in this read."""

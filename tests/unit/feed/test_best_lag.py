@@ -56,6 +56,12 @@ class Exchange:
         assert to.quote(symbol_id, 1.0, 1.0, 2.0, 1.0, ts_event, self.update_id) == "stored"
         return bool(self.bench.read(symbol_id).flags & QuoteFlag.LAGGING)
 
+    def away(self, seconds: float) -> None:
+        """No connection is there for so long."""
+        self.bench.writer.mark_stale(np.arange(SYMBOLS, dtype=np.uint16))
+        self.bench.board.best.lost()
+        self.machine.advance_ms(seconds * 1_000)
+
     def restart(self, away_s: float) -> None:
         """The feed is started again after so long, and remembers nothing but what is stored."""
         self.machine.advance_ms(away_s * 1_000)
@@ -146,6 +152,28 @@ def test_a_clock_that_is_set_back_is_learned_anew_where_few_symbols_quote(
     exchange.off_s -= 20.0
 
     assert exchange.lagging_within(3_600) == 15
+    assert exchange.lags(lag_s=3.0)
+
+
+@pytest.mark.parametrize("off_s", [20.0, 1.8])
+def test_a_clock_that_is_ahead_for_three_windows_and_comes_back_in_the_third(
+    exchange: Exchange, off_s: float
+) -> None:
+    """Two symbols may be dated wrongly by themselves, and ahead of the best that was known. When
+    that window is over the best has fallen to a clock that is no more: by more than is late, or by
+    less.
+    """
+    exchange.symbols = 2
+    exchange.lagging_within(KNOWN_S)
+    windows = exchange.bench.board.best.windows_passed
+    while exchange.bench.board.best.windows_passed == windows:
+        exchange.lags()
+    exchange.off_s = off_s
+    exchange.lagging_within(25.0)
+    exchange.off_s = 0.0
+
+    assert exchange.lagging_within(3_600) < 15
+    assert not exchange.lags(lag_s=1.0)
     assert exchange.lags(lag_s=3.0)
 
 
@@ -297,3 +325,68 @@ def test_a_clock_that_was_set_while_no_feed_was_there_is_learned(
         assert all(exchange.lags() for _ in range(SYMBOLS))
     exchange.restart(dead_s)
     assert exchange.lagging_within(KNOWN_S) == 0
+
+
+@pytest.mark.parametrize("off_s", [-3.0, -30.0])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_set_back_unheard_is_learned_within_a_quarter_of_an_hour(
+    exchange: Exchange, off_s: float, *, restarts: bool
+) -> None:
+    """Without a connection, or by a feed that was killed and is there again a moment later."""
+    exchange.lagging_within(KNOWN_S)
+    if restarts:
+        exchange.restart(5.0)
+    else:
+        exchange.away(5.0)
+    exchange.off_s = off_s
+    found = [exchange.lags() for _ in range(2_400)]
+
+    learned = found.index(False)
+    assert 900 <= learned * EVERY_MS / 1_000 < 960
+    assert found == [True] * learned + [False] * (2_400 - learned)
+    assert exchange.lags(lag_s=3.0 - off_s)
+
+
+def test_a_clock_that_is_set_back_unheard_is_learned_though_lines_are_lost_again(
+    exchange: Exchange,
+) -> None:
+    exchange.lagging_within(KNOWN_S)
+    exchange.away(5.0)
+    exchange.off_s = -5.0
+    for _ in range(40):
+        exchange.lagging_within(50.0)
+        exchange.away(5.0)
+    assert exchange.lagging_within(KNOWN_S) == 0
+
+
+@pytest.mark.parametrize("grows_s", [3.0, -3.0])
+def test_a_backlog_after_an_absence_that_changes_is_nobodys_best(
+    exchange: Exchange, grows_s: float
+) -> None:
+    """It is worked off, or grows, by 3 s in a quarter of an hour."""
+    exchange.lagging_within(KNOWN_S)
+    exchange.away(5.0)
+    begin_s, exchange.lag_s = exchange.passed_s, 20.0
+    while exchange.passed_s < begin_s + 2 * 3_600 and exchange.lag_s > 4.0:
+        assert exchange.lags()
+        exchange.lag_s = 20.0 + grows_s * (exchange.passed_s - begin_s) / 900.0
+
+
+def test_a_backlog_that_began_before_an_absence_is_nobodys_best(exchange: Exchange) -> None:
+    exchange.lagging_within(KNOWN_S)
+    exchange.lag_s = 5.0
+    exchange.lagging_within(20.0)
+    exchange.away(5.0)
+    assert all(exchange.lags() for _ in range(7_200))
+    exchange.lag_s = USUAL_S
+    assert exchange.lagging_within(KNOWN_S) == 0
+
+
+def test_one_window_in_time_after_an_absence_tells_that_the_clock_was_not_set(
+    exchange: Exchange,
+) -> None:
+    exchange.lagging_within(KNOWN_S)
+    exchange.away(5.0)
+    assert exchange.lagging_within(15.0) == 0
+    exchange.lag_s = 5.0
+    assert all(exchange.lags() for _ in range(7_200))

@@ -7,8 +7,9 @@
  * grows slowly is seen. Until three windows have passed it is the middle of what was seen, of two
  * windows the lower, and not below zero: a machine's clock is rather right than wrong. A window that
  * is late by one before it is none of the three: a backlog is, and a clock that is set back shows in
- * times that go back. If that lasts it counts after all: not every clock shows. All times are ns, on
- * the session's clock.
+ * times that go back. If that lasts it counts after all: not every clock shows. Nor does one that was
+ * set while nothing was heard: when nobody has been in time since then, and by how much does not
+ * change for as many windows, it is learned anew. All times are ns, on the session's clock.
  */
 #ifndef SS_BEST_LAG_H
 #define SS_BEST_LAG_H
@@ -19,8 +20,8 @@ enum {
     SS_LAG_KEPT = 8,         /* of a window's least lags: seven outliers are nobody's best */
     SS_LAG_SAMPLES_MIN = 15, /* of a window: its eighth least is then no more than the median */
     SS_LAG_WINDOWS = 3,
-    SS_LAG_CONFIRMS = 15,   /* late quotes in a row that make one time that went back the clock's */
-    SS_LAG_DOUBTS_MAX = 90, /* late windows not counted, a quarter of an hour or more */
+    SS_LAG_CONFIRMS = 15,   /* quotes in a row not in time make one time that went back the clock's */
+    SS_LAG_DOUBTS_MAX = 90, /* late windows not believed, a quarter of an hour or more */
 };
 #define SS_LAG_WINDOW_NS (INT64_C(10) * 1000000000)
 #define SS_LAG_BACK_NS (INT64_C(500) * 1000000)
@@ -30,12 +31,15 @@ typedef struct ss_best_lag {
     int64_t now_ns;   /* what lag counts from, in this read */
     int64_t asked_ns; /* a lag below this is to be taken */
     uint64_t taken;   /* quotes of this window */
-    uint32_t behind;  /* late quotes in a row since a time went back; 0: none has */
+    uint32_t behind;  /* quotes in a row not in time since one went back; 0: none has */
     uint32_t windows_passed;
-    uint32_t doubts; /* late windows that were not counted */
+    uint32_t doubts; /* late windows that were not believed */
+    int away;        /* no connection was there for a while, and no window in time since */
     double drift;    /* how much it may rise, per unit of time */
     int32_t kept_max, windows_min, kept, gone_backs;
     int64_t window_start_ns, best_ns, best_at_ns;
+    int64_t doubted_ns; /* the lag of the first of them since it was away */
+    int64_t before_ns;  /* the lag of what a time went back from, better than usual, in this window */
     int64_t windows[SS_LAG_WINDOWS];
     int64_t least[SS_LAG_KEPT];
 } ss_best_lag;
@@ -46,6 +50,7 @@ static inline void ss_lag_begin(ss_best_lag *best, int64_t mono_ns) {
     best->taken = 0;
     best->asked_ns = INT64_MAX;
     best->window_start_ns = mono_ns;
+    best->before_ns = INT64_MIN;
 }
 
 /* `kept` and `windows` can be less than usual, not more. */
@@ -65,6 +70,11 @@ static inline int64_t ss_lag_middle(const int64_t *from, int count) {
         sorted[place] = from[i];
     }
     return sorted[(count - 1) / 2];
+}
+
+/* Whether a quote came as early as most that come in time. */
+static inline int ss_lag_usual(const ss_best_lag *best, int64_t lag_ns) {
+    return lag_ns > INT64_MIN && lag_ns >= best->now_ns - SS_LAG_BACK_NS;
 }
 
 /* Whether a window is late by one of the few that have passed, and not yet to be counted. */
@@ -101,6 +111,27 @@ static inline void ss_lag_take(ss_best_lag *best, int64_t lag_ns) {
     if (best->windows_passed < (uint32_t)best->windows_min) ss_lag_guess(best);
 }
 
+/* The source is known, and a window is over: whether nobody has been in time since it was away, by an
+ * amount that does not change, for so long that the exchange's clock was set meanwhile. A backlog is
+ * worked off, or grows. */
+static inline int ss_lag_set_unheard(ss_best_lag *best, int64_t lag_ns) {
+    int64_t apart_ns = lag_ns - best->doubted_ns;
+    if (lag_ns - best->now_ns <= SS_LAG_APART_NS) best->away = 0;
+    if (!best->away) return 0;
+    if (best->doubts == 0 || apart_ns > SS_LAG_APART_NS || apart_ns < -SS_LAG_APART_NS) {
+        best->doubted_ns = lag_ns;
+        best->doubts = 0;
+    }
+    return ++best->doubts >= SS_LAG_DOUBTS_MAX;
+}
+
+/* The exchange's clock was set: what was learned by it is worth nothing. */
+static inline void ss_lag_forget(ss_best_lag *best) {
+    best->windows_passed = best->behind = best->doubts = 0;
+    best->away = 0;
+    ss_lag_begin(best, 0);
+}
+
 /* A window is over. The first best is the middle of those that count: one that began with a backlog
  * is outvoted. Later ones must all agree to let it fall. */
 static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
@@ -109,6 +140,10 @@ static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
     if (best->windows_passed < enough && ss_lag_doubted(best, lag_ns)) {
         best->doubts++;
         ss_lag_begin(best, mono_ns);
+        return;
+    }
+    if (best->windows_passed >= enough && ss_lag_set_unheard(best, lag_ns)) {
+        ss_lag_forget(best);
         return;
     }
     for (int i = best->windows_min - 1; i > 0; i--)
@@ -123,7 +158,10 @@ static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
         best->best_ns = best->now_ns < agreed ? best->now_ns : agreed;
     }
     best->best_at_ns = mono_ns;
-    if (best->windows_passed >= enough) best->now_ns = best->best_ns;
+    if (best->windows_passed >= enough) {
+        best->now_ns = best->best_ns;
+        if (ss_lag_usual(best, best->before_ns)) best->behind = 1;
+    }
     ss_lag_begin(best, mono_ns);
 }
 
@@ -141,10 +179,15 @@ static inline void ss_lag_at(ss_best_lag *best, int64_t mono_ns) {
         ss_lag_conclude(best, mono_ns);
 }
 
-/* The exchange's clock was set: what was learned by it is worth nothing. */
-static inline void ss_lag_forget(ss_best_lag *best) {
-    best->windows_passed = best->behind = best->doubts = 0;
-    ss_lag_begin(best, 0);
+/* No connection is left: nobody hears the exchange set its clock. What was late before does not come
+ * of that, and what was in time before says nothing of what comes after. */
+static inline void ss_lag_lost(ss_best_lag *best) {
+    int64_t latest_ns = best->kept > 0 ? best->least[0] : best->windows[0];
+    if (best->windows_passed >= (uint32_t)best->windows_min && !best->away) {
+        best->away = latest_ns - best->now_ns <= SS_LAG_APART_NS;
+        best->doubts = 0;
+    }
+    if (best->away) ss_lag_begin(best, 0);
 }
 
 /* What a feed's life before stood by, at that time: known as if its windows had been seen here. */
@@ -154,15 +197,19 @@ static inline void ss_lag_recall(ss_best_lag *best, int64_t lag_ns, int64_t mono
     best->windows_passed = (uint32_t)best->windows_min;
     best->best_ns = best->now_ns = lag_ns;
     best->best_at_ns = mono_ns;
+    best->away = 1;
 }
 
-/* A symbol's time has gone back though its ids went on. When `many` do, the clock does. A few may
- * be dated wrongly by themselves: if the time before was an usual one (`usual`), it is the clock
- * that went back when everything is late from then on. */
-static inline void ss_lag_gone_back(ss_best_lag *best, int many, int usual) {
+/* A symbol's time has gone back though its ids went on, from a quote in time of lag `before_ns`. When
+ * `many` do, the clock does. A few may be dated wrongly by themselves: if the time before was a usual
+ * one, it is the clock that went back when nothing is in time from then on. Of a clock that was ahead
+ * for less than three windows it is a usual one when the best has fallen to it, and not before. */
+static inline void ss_lag_gone_back(ss_best_lag *best, int many, int64_t before_ns) {
     if (++best->gone_backs >= many)
         ss_lag_forget(best);
-    else if (usual && best->behind == 0)
+    else if (!ss_lag_usual(best, before_ns))
+        best->before_ns = before_ns > best->before_ns ? before_ns : best->before_ns;
+    else if (best->behind == 0)
         best->behind = 1;
 }
 
@@ -172,7 +219,8 @@ static inline int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns
     if (lag_ns < best->asked_ns) ss_lag_take(best, lag_ns);
     int late = lag_ns - best->now_ns > lag_ns_max;
     if (best->behind == 0) return late; /* nearly always */
-    if (!late) {
+    /* A clock may have gone back by less than what is late: in time is who is so by half a second. */
+    if (lag_ns - best->now_ns <= SS_LAG_BACK_NS) {
         best->behind = 0;
     } else if (++best->behind > SS_LAG_CONFIRMS) {
         ss_lag_forget(best);

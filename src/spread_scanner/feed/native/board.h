@@ -79,9 +79,9 @@ static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote
         if (outcome == SS_DUPLICATE) ss_board_lift(board, symbol, quote, old, SS_FLAG_SILENT);
         if (outcome >= SS_DUPLICATE || outcome == SS_REPEAT) return outcome;
         if (outcome == SS_STORED && memory->wrote == connection && ss_goes_back(old, quote)) {
-            int usual = !(old->flags & SS_FLAG_LAGGING) &&
-                        old->ts_recv - old->ts_event >= board->best->now_ns - SS_LAG_BACK_NS;
-            ss_lag_gone_back(board->best, ss_board_many(board), usual);
+            int64_t before_ns =
+                old->flags & SS_FLAG_LAGGING ? INT64_MIN : old->ts_recv - old->ts_event;
+            ss_lag_gone_back(board->best, ss_board_many(board), before_ns);
         }
     }
     ss_memory_level(memory, quote);
