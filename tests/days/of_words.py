@@ -249,8 +249,8 @@ def jump(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] |
         exchange.loop.call_ns(50 * NS_PER_S, judge_at_last)
 
     def judge_at_last() -> None:
-        """Not before it was heard again: it may have been refused, or silent, meanwhile."""
-        if row.heard is not None and row.heard_ns < over_ns:
+        """Not before it was heard again: it may have been refused, silent, or in a backlog."""
+        if row.heard is not None and row.heard.said_ns < over_ns:
             exchange.loop.call_ns(20 * NS_PER_S, judge_at_last)
         judge()
 
