@@ -161,7 +161,15 @@ class Day:
 
     def reshape(self, exchange: Exchange, per_connection: int, copies: int) -> None:
         """Have its feed cut its lines otherwise from now on."""
-        self._cuts[exchange.label] = Cut(per_connection, copies)
+        self._recut(exchange, per_connection=per_connection, copies=copies)
+
+    def reroute(self, exchange: Exchange, via: str) -> None:
+        """Have its feed dial through a proxy from now on, or, with "", through none."""
+        exchange.via = via
+        self._recut(exchange, proxy=via)
+
+    def _recut(self, exchange: Exchange, **changes: Any) -> None:
+        self._cuts[exchange.label] = self._cuts[exchange.label]._replace(**changes)
         self.system.cut(self._cuts)
         self.reload(exchange)
 

@@ -52,6 +52,7 @@ class LineBook:
     seen_ns: int = 0  # when it was last seen with one
     dials: deque[int] = field(default_factory=deque)  # of the last minute
     recent: deque[int] = field(default_factory=deque)  # of the last ten
+    dial: Dial | None = None  # the last that got as far as the exchange
 
 
 class Dialling:
@@ -74,7 +75,7 @@ class Dialling:
             book.dials.clear()
 
     def dialled(self, exchange: Exchange, dial: Dial, in_window: int) -> None:
-        host, now_ns = exchange.host, dial.at_ns
+        host, now_ns = exchange.hosts[dial.via], dial.at_ns
         if in_window > host.limit:
             self.broken(
                 3, exchange.label, f"{in_window} dials in {host.window_s:g} s, {host.limit} allowed"
@@ -83,6 +84,7 @@ class Dialling:
             left_s = (host.ban_until_ns - now_ns) / NS_PER_S
             self.broken(5, exchange.label, f"dialled {left_s:.1f} s before the end of a ban")
         if dial.line != BESIDE:
+            self._books[exchange.label, dial.line].dial = dial
             self.attempted(exchange, dial.line)
 
     def attempted(self, exchange: Exchange, line: int) -> None:
@@ -139,8 +141,11 @@ class Dialling:
             book.recent.popleft()
         pause_ns = min(BACKOFF_NS_MAX, BACKOFF_NS_MIN << len(book.recent))
         last_ns = book.recent[-1] if book.recent else 0
-        tried = last_ns >= book.away_ns > 0  # one that is new dials at once
-        bound_ns = PROMPT_NS + turns_ns + pause_ns + (CONNECT_NS_MAX if tried else 0)
+        bound_ns = PROMPT_NS + turns_ns + pause_ns
+        if last_ns >= book.away_ns > 0:  # one that is new dials at once
+            bound_ns += CONNECT_NS_MAX
+        elif book.dial is not None and not book.dial.outcome:  # its successor's is under way
+            bound_ns += max(0, book.dial.at_ns + CONNECT_NS_MAX - book.away_ns)
         waited_ns = now_ns - max(last_ns, book.away_ns, free_ns)
         if waited_ns > bound_ns and now_ns >= self.refused_until_ns[label]:
             self.broken(

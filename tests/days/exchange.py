@@ -66,6 +66,7 @@ class Switches:
     enveloped: bool = False  # what was held back is dated as it is sent, but by the engine's time
     slower_ns: int = 0
     way: str = names.USUAL  # what its name resolves to
+    proxy: str = ""  # how the proxy fails to do what it is asked: proxies.py
     clock_ns: int = 0  # how far its clock is off
     drift_ppm: float = 0.0  # how fast its clock goes wrong
     drifts_since_ns: int = 0
@@ -88,7 +89,7 @@ class Exchange:
     def __init__(
         self,
         label: str,
-        host: Host,
+        hosts: dict[str, Host],
         rows: list[Row],
         make_dialect: Callable[["Exchange"], Dialect],
         loop: VirtualLoop,
@@ -97,7 +98,8 @@ class Exchange:
         log: Log,
     ) -> None:
         self.label = label
-        self.host = host
+        self.hosts = hosts  # by the proxy that it is dialled through; "": none
+        self.via = ""  # through which its feed is to dial now
         self.rows = {row.name: row for row in rows}
         self.rules: Rules = RULES[label]
         self.loop = loop
@@ -125,6 +127,11 @@ class Exchange:
         self.disturbed: Callable[..., None] = lambda *_: None
         self.settle: Callable[[], None] = lambda: None  # what was left out of its feed is made up
         self.session: Callable[[Exchange, Wire, Dial, int], Session] = Session
+
+    @property
+    def host(self) -> Host:
+        """As it is seen from where its feed is to dial now."""
+        return self.hosts[self.via]
 
     # --- time and prices
 

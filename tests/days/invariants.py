@@ -110,7 +110,7 @@ class Invariants:
         self._fault_ns[exchange.label] = now_ns
         if fault.kind in ("unwelcome", "closed", "nameless"):
             self.dialling.refused_until_ns[exchange.label] = end_ns
-        if fault.kind == "skew":
+        if fault.kind in ("skew", "set unheard"):
             self.skewed_until_ns[exchange.label] = end_ns
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import proxies
 from events import EventLog
 from exchange import Exchange
 from host import Host, host_of
@@ -36,7 +37,10 @@ class Listed:
         self._log = log
         self._universe = Universe(7, 40)
         self._generation = 0
-        self._hosts = {host_of(label): Host(label.partition("-")[0]) for label in labels}
+        self._hosts = {
+            host_of(label): {via: Host(label.partition("-")[0]) for via in ("", proxies.URL)}
+            for label in labels
+        }
         self.exchanges = {label: self._exchange(label) for label in labels}
         self.others: dict[str, Direction] = {}
         if not self._several:
@@ -56,9 +60,9 @@ class Listed:
             )
             for number, (listing, weight) in enumerate(zip(chosen, WEIGHTS, strict=False))
         ]  # fmt: skip
-        host = self._hosts[host_of(label)]
+        hosts = self._hosts[host_of(label)]
         return Exchange(
-            label, host, rows, self._dialect, self._loop, self._clock,
+            label, hosts, rows, self._dialect, self._loop, self._clock,
             Random(f"exchange {self._seed} {label}"), self._log,
         )  # fmt: skip
 

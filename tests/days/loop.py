@@ -11,6 +11,7 @@ and may be put off along its own grid while it would find nothing (idle.py).
 
 import asyncio
 import contextlib
+import errno
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -38,6 +39,11 @@ class Network(Protocol):
 
     async def connect(self, host: str, port: int) -> Any:
         """A wire, or the OSError of a dial that failed."""
+
+    async def tunnel(self, protocol_factory: Callable[[], Any]) -> tuple[Any, Any]:
+        """As `create_connection` answers: a connection to a proxy. Unless said otherwise there is
+        none."""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
     async def reach(self, host: str, port: int) -> None:
         """Return once an address answers, or raise the OSError."""
@@ -259,10 +265,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
             host, port = sock.getpeername()[:2]
         assert host is not None
         assert port is not None
+        if host == names.PROXY:
+            return await self.network.tunnel(protocol_factory)
         wire = await self.network.connect(host, port)
         protocol = protocol_factory()
         wire.joined(protocol)
         return wire.client, protocol
+
+    async def start_tls(self, transport: Any, *_: Any, **__: Any) -> Any:
+        """On a tunnel that stands."""
+        return transport.end
 
     async def getaddrinfo(  # type: ignore[override]
         self, host: Any, port: Any, **_: Any

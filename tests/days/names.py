@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
+PROXY = "proxy.invalid"  # is no exchange's
 Info = tuple[int, int, int, str, Any]
 HOLE, NO_ROUTE, MUTE = "hole", "no route", "mute"  # how one does not answer
 _LABELS = [source.label for source in EXCHANGE_SOURCES]

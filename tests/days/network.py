@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import names
+import proxies
 from dialling import LineView
 from events import EventLog
 from exchange import LATENCY_NS, Exchange
@@ -100,19 +102,41 @@ class Network:
 
     async def connect(self, host: str, port: int) -> Wire:
         label, line = self._dialler()
-        exchange = self._exchanges[label]
-        way = exchange.switch.way
+        way = self._exchanges[label].switch.way
         at = host if names.label_of(host) else names.infos(label, way, port)[0][4][0]
-        await names.arrive(names.how_of(label, way, at))
-        dial = Dial(self._clock.mono_ns(), label, line)
-        exchange.dials.append(dial)
-        self._log("dial", label, line)
-        self.invariants.dialling.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+        how = names.how_of(label, way, at)
+        await names.arrive(how)
+        return await self._dial(label, line, mute=how == names.MUTE)
+
+    async def tunnel(self, protocol_factory: Callable[[], Any]) -> tuple[Any, Any]:
+        """A connection to the proxy, which goes on with the dial that is under way."""
+        label, line = self._dialler()
+        how = self._exchanges[label].switch.proxy
+        await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
+        if how == proxies.DEAD:
+            self.invariants.dialling.attempted(self._exchanges[label], line)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+        async def lay() -> Wire:
+            if how == proxies.DENIES:
+                self.invariants.dialling.attempted(self._exchanges[label], line)
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+            return await self._dial(label, line, via=proxies.URL, mute=how == proxies.MUTE)
+
+        protocol = protocol_factory()
+        tunnel = proxies.Tunnel(protocol, lay)
+        protocol.connection_made(tunnel)
+        return tunnel, protocol
+
+    async def _dial(self, label: str, line: int, *, via: str = "", mute: bool = False) -> Wire:
+        """An address of the exchange's is reached, or is `mute`."""
+        exchange = self._exchanges[label]
+        dial = self._note(exchange, line, via)
         how = exchange.switch.refuse
         flaky = exchange.switch.flaky
         if flaky and exchange.random.random() < flaky:
             how = ("refused", "hole", "refused")[exchange.random.randrange(3)]
-        if how == "hole" or names.how_of(label, way, at) == names.MUTE:
+        if how == "hole" or mute:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
         if how == "dns":
@@ -120,6 +144,16 @@ class Network:
         if how == "refused":
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         return exchange.admit(dial).wire
+
+    def _note(self, exchange: Exchange, line: int, via: str) -> Dial:
+        """One more dial of that address, in the exchange's books."""
+        dial = Dial(self._clock.mono_ns(), exchange.label, line, via)
+        if line != BESIDE:
+            exchange.dials.append(dial)
+        self._log("dial", exchange.label, "beside" if line == BESIDE else line)
+        in_window = exchange.hosts[via].dialled(dial.at_ns)
+        self.invariants.dialling.dialled(exchange, dial, in_window)
+        return dial
 
     # --- another process of the same address
 
@@ -133,12 +167,11 @@ class Network:
 
     async def _dial_beside(self, exchange: Exchange, gates: Gates, until_ns: int) -> None:
         share = self.feeds[exchange.label]._share
-        gate = gates.of(share.adapter, share.target.proxy)
+        via = share.target.proxy
+        gate = gates.of(share.adapter, via)
         while self._clock.mono_ns() < until_ns:
             await gate.turn()
-            dial = Dial(self._clock.mono_ns(), exchange.label, BESIDE)
-            self._log("dial", exchange.label, "beside")
-            self.invariants.dialling.dialled(exchange, dial, exchange.host.dialled(dial.at_ns))
+            self._note(exchange, BESIDE, via)
             await asyncio.sleep(exchange.random.random())
 
     def close(self) -> None:

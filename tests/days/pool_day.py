@@ -28,7 +28,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import msgspec
-from loop import VirtualLoop
+from loop import Network, VirtualLoop
 from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusal
 
 from spread_scanner import clock
@@ -114,7 +114,7 @@ class ProviderSession:
         self.provider.listeners.discard(self._listening)
 
 
-class ProviderNetwork:
+class ProviderNetwork(Network):
     """How the lines reach the providers: each by a name and an address of its own."""
 
     def __init__(self, day: "PoolDay") -> None:

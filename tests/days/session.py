@@ -134,7 +134,7 @@ class Session:
         return formatdate(now_s + after_s, usegmt=True)
 
     def _ban(self, after_s: int) -> None:
-        host, clock = self.exchange.host, self.exchange.clock
+        host, clock = self.exchange.hosts[self.dial.via], self.exchange.clock
         told_ns = clock.mono_ns() + self.wire.latency_ns
         host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - BAN_SLACK_NS)
         if host.ban_told_ns < told_ns - NS_PER_S:

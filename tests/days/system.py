@@ -57,12 +57,13 @@ class Still(Process):
 
 
 class Cut(NamedTuple):
-    """How a feed's lines carry its symbols: so many a connection, each by so many; and where its
-    books come from, if it follows any."""
+    """How a feed's lines carry its symbols: so many a connection, each by so many; where its books
+    come from, if it follows any; and the proxy that it dials through."""
 
     per_connection: int
     copies: int
     depth_channel: str = ""
+    proxy: str = ""
 
 
 def settings_of(
@@ -84,7 +85,7 @@ def write(made: Path, namespace: str, cuts: dict[str, Cut], of_books: str) -> No
         exchanges = exchanges.replace(
             f"[{label}]\n",
             f"[{label}]\ntopics_per_connection_max = {cut.per_connection}\n"
-            f'depth_channel = "{cut.depth_channel}"\n',
+            f'depth_channel = "{cut.depth_channel}"\nproxy = "{cut.proxy}"\n',
         )
     (made / "exchanges.toml").write_text(exchanges)
 

@@ -33,7 +33,7 @@ BEGINNING = {True: 4.0, False: 1.0}
 LIVED = HOURS if WHOLE else BEGINNING
 # The known days are of before these were among the faults, and came out well; here they have days
 # of their own.
-LATER = ("bad reload", "closed", "killed", "pause", "region", "reshape")
+LATER = ("bad reload", "closed", "killed", "pause", "proxy", "region", "reshape")
 MET = tuple(KINDS) if WHOLE else tuple(kind for kind in KINDS if kind not in LATER)
 
 AGAIN = """
@@ -146,6 +146,30 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     ),
     "a path that is well again while something is on its way": (
         "bybit-spot", 0.04, {"bybit-spot": [Fault(101.9, "slow", 10, 0.5, 0.45)]},
+    ),
+    "a clock that is ahead for two windows and a half, and comes back where two symbols show it": (
+        "bybit-spot", 0.065, {"bybit-spot": [Fault(100.4, "skew", 33.1, 0.957, 0.999)]},
+    ),
+    "the same by less than is late, and a path that is slow then": (
+        "bybit-spot", 0.075,
+        {"bybit-spot": [Fault(90, "skew", 43.4, 0.601, 0.498), Fault(220, "slow", 15, 0.5, 0.05)]},
+    ),
+    "a price that comes back behind a backlog": (
+        "binance-spot", 0.22,
+        {
+            "binance-spot": [
+                Fault(60, "creep", 487, 0.381, 0.986), Fault(372, "jump", 118.4, 0.616, 0.501),
+            ],
+        },
+    ),
+    "a proxy that an exchange bans, and none": (
+        "mexc-spot", 0.09, {"mexc-spot": [Fault(120, "proxy", 40, 0.65, 0.9)]},
+    ),
+    "a proxy that is dead for a while": (
+        "okx-futures", 0.09, {"okx-futures": [Fault(120, "proxy", 40, 0.05, 0.9)]},
+    ),
+    "a clock that is set back while its exchange is away": (
+        "bybit-spot", 0.5, {"bybit-spot": [Fault(100, "set unheard", 60, 0.1, 0.1)]},
     ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,

@@ -36,6 +36,10 @@ CASES = {
     "turns of its own": Case(
         dial.turns_of_its_own, "okx-spot", 0.06, [Fault(120, "sibling", 30, 0.4, 0.9)], {3}
     ),
+    "one word for all addresses": Case(
+        dial.one_word_for_all_addresses, "mexc-spot", 0.1,
+        [Fault(120, "proxy", 30, 0.7, 0.9)], {4},
+    ),
     "successors without a pause": Case(
         dial.successors_without_pause, "binance-spot", 0.1,
         [Fault(120, "draining", 90, 0.5, 0.5)], {4},

@@ -9,7 +9,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.line import Line
-from spread_scanner.runtime import addresses
+from spread_scanner.runtime import addresses, gate
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.shm.dials import Dials
 
@@ -40,6 +40,18 @@ def turns_of_its_own() -> Iterator[None]:
         self._dials = Dials.private()
 
     with put(Gates, "__init__", alone):
+        yield
+
+
+@contextlib.contextmanager
+def one_word_for_all_addresses() -> Iterator[None]:
+    """Turns and bans of a host are one whoever's address is dialled from, ours or a proxy's."""
+    name = gate.gate_name
+
+    def direct(exchange: str, url: str, proxy: str) -> str:
+        return name(exchange, url, "")
+
+    with put(gate, "gate_name", direct):
         yield
 
 
