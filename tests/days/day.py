@@ -234,6 +234,10 @@ class Day:
                 if row.listing.status == "trading" and not row.halted:
                     exchange.say(row)
 
+    def unheard(self, exchange: Exchange) -> None:
+        """It has set its clock back, and nobody could hear it."""
+        self.invariants.unheard(exchange)
+
     def tempt(self, exchange: Exchange, after_s: float) -> None:
         """After a while the other leg moves so far that an entry would pay."""
         if self._other is not None:

@@ -9,6 +9,8 @@ from session import Session
 
 from spread_scanner.clock import NS_PER_S
 
+# 90 windows of 15 quotes, at the usual rate and with a few that come late.
+LEARNED_S = 1_500.0
 CUT_S = 60.0  # back-off, turn, dial, subscription and a first quote
 ASK_S = 240.0  # the deadline of a request, its repetition, another connection
 REFUSED_S = 960.0  # refused symbols are asked for again after 1, 5 and 15 minutes
@@ -43,6 +45,8 @@ class Stage(Protocol):
     def kill(self, exchange: Exchange) -> None: ...
 
     def revive(self, exchange: Exchange) -> None: ...
+
+    def unheard(self, exchange: Exchange) -> None: ...
 
     def tempt(self, exchange: Exchange, after_s: float) -> None: ...
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import books
 import dialling
 from exchange import Exchange
-from fault import Fault
+from fault import LEARNED_S, Fault
 from faults import EVERY_KIND
 from loop import NEVER_NS
 from market import JUMP_RATIO, RATE_KNOWN, Row, Said
@@ -83,6 +83,7 @@ class Invariants:
         self.calm_ns: dict[str, int] = defaultdict(lambda: start_ns + 120 * NS_PER_S)
         self.dialling = dialling.Dialling(world, self.broken)
         self.skewed_until_ns: dict[str, int] = defaultdict(int)
+        self._learned_ns: dict[str, int] = defaultdict(int)  # a clock set unheard is, by then
         self._marks: dict[str, int] = {}
         self._slow: dict[str, bool] = defaultdict(bool)
         self._died_ns: dict[str, int] = {}  # of whose feed is dead, when it died
@@ -110,10 +111,20 @@ class Invariants:
         self._fault_ns[exchange.label] = now_ns
         if fault.kind in ("unwelcome", "closed", "nameless"):
             self.dialling.refused_until_ns[exchange.label] = end_ns
-        if fault.kind in ("skew", "set unheard"):
+        if now_ns < self._learned_ns[exchange.label]:  # what is not heard teaches nothing
+            self._learned(exchange, self._learned_ns[exchange.label] + end_ns - now_ns)
+        if fault.kind == "skew":
             self.skewed_until_ns[exchange.label] = end_ns
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)
+
+    def unheard(self, exchange: Exchange) -> None:
+        """Its clock was set back while no connection stood: until that is learned all is late."""
+        self._learned(exchange, self.world.now_ns() + int(LEARNED_S * NS_PER_S))
+
+    def _learned(self, exchange: Exchange, until_ns: int) -> None:
+        for ends in (self._learned_ns, self.skewed_until_ns, self.calm_ns):
+            ends[exchange.label] = max(ends[exchange.label], until_ns)
 
     def woke(self, slept_s: float) -> None:
         """The machine slept: whatever is there is too old. The day's faults slept with it, so what
@@ -121,7 +132,8 @@ class Invariants:
         self.dialling.woke()
         slept_ns = int(slept_s * NS_PER_S)
         fell_asleep_ns = self.world.now_ns() - slept_ns
-        for ends in (self.calm_ns, self.skewed_until_ns, self.dialling.refused_until_ns):
+        of_dials = self.dialling.refused_until_ns
+        for ends in (self.calm_ns, self.skewed_until_ns, self._learned_ns, of_dials):
             ends.update({at: ns + slept_ns for at, ns in ends.items() if ns > fell_asleep_ns})
         for label in self.world.exchanges:
             well_ns = self.dialling.woke_ns + int(EVERY_KIND["suspend"].within_s * NS_PER_S)

@@ -168,6 +168,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a proxy that is dead for a while": (
         "okx-futures", 0.09, {"okx-futures": [Fault(120, "proxy", 40, 0.05, 0.9)]},
     ),
+    "a clock that comes back from ahead while its exchange is away": (
+        "bybit-spot", 0.5,
+        {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},
+    ),
     "a clock that is set back while its exchange is away": (
         "bybit-spot", 0.5, {"bybit-spot": [Fault(100, "set unheard", 60, 0.1, 0.1)]},
     ),
