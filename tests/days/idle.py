@@ -41,7 +41,7 @@ class Idle:
         self._beats = loop.regular(feed._beat)
         if leaves_out:
             self._checks.before, self._checks.after = self._due, self._checked
-            self._beats.after = self._beaten
+            self._beats.before, self._beats.after = self._beats_now, self._beaten
         self._looked = False  # looks were left out, and what they would have found is to be noted
         self._worked_out_ns = 0  # when it was, of usual quotes
         self._pings_only = False  # the check that is being made
@@ -161,8 +161,19 @@ class Idle:
         steps = max(0, -(-(until_ns - checks.next_ns) // checks.step_ns))
         checks.put_off(checks.next_ns + steps * checks.step_ns)
 
+    def _beats_now(self) -> bool:
+        """A beat is made: after the check of the same time, which is over if it finds nothing."""
+        checks = self._checks
+        if checks.next_ns == self._loop.awake_ns() < checks.at_ns:
+            self._note_looks(now_too=True)
+        return True
+
     def _beaten(self) -> None:
-        beats = self._beats
+        """It may have obeyed an order, after which the next check may find anything."""
+        beats, checks = self._beats, self._checks
+        self._prospects.moved = True
+        if checks.next_ns != checks.at_ns:
+            checks.put_off(checks.next_ns)
         if beats.next_ns != NEVER_NS:
             beats.put_off(beats.next_ns + BEATS_LEFT_OUT * beats.step_ns)
 
@@ -173,9 +184,9 @@ class Idle:
         self._pings.live()
         self._note_looks()
 
-    def _note_looks(self) -> None:
+    def _note_looks(self, *, now_too: bool = False) -> None:
         checks, now_ns = self._checks, self._loop.awake_ns()
-        count = -(-(now_ns - checks.next_ns) // checks.step_ns)
+        count = -(-(now_ns + now_too - checks.next_ns) // checks.step_ns)
         if count <= 0 or checks.next_ns == NEVER_NS:
             return
         feed, step_ns = self._feed, checks.step_ns
