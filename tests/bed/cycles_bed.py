@@ -32,6 +32,7 @@ def cycle_row(cycle_id: int, **values: object) -> CycleRow:
         landing_model=0.25,
         priority_micro_lamports=1_000,
         priority_heard=False,
+        one_slot=True,
     )
     return made._replace(**values)  # type: ignore[arg-type]
 

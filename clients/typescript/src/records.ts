@@ -126,6 +126,7 @@ export interface CycleView {
   landing_model: number;
   priority_micro_lamports: number | null;
   priority_heard: boolean | null;
+  one_slot: boolean | null;
   best_net_sol: number;
   last_slot: number;
   ended_ns: number | null;

@@ -751,6 +751,13 @@ class Paths(Struct, forbid_unknown_fields=True, frozen=True):
         float,
         Meta(ge=0, le=1e9, description="Pools that hold less on either side are left out."),
     ] = 10.0
+    one_slot: Annotated[
+        bool,
+        Meta(
+            description="True: a cycle waits until its pools are known as of the end of one slot; "
+            "False: it is kept at once, and marked where they are not."
+        ),
+    ] = True
     net_min_sol: Annotated[
         float,
         Meta(ge=0, le=1e6, description="Cycles that do not pay more than this are not kept."),

@@ -52,6 +52,8 @@ class PathHunt:
         self._traded: dict[str, Pool] = {}
         self._cycles = StandingCycles(kept.next_id)
         self._scan_due_ns = self._flush_due_ns = self._forget_due_ns = 0
+        self._unsettled: set[str] = set()  # pools of cycles that wait for the end of a slot
+        self._unsettled_slot = 0
         self._out_told: list[tuple[str, str, str, str]] | None = None
         self._lost = 0
         self._tell()
@@ -79,7 +81,7 @@ class PathHunt:
         """Look at what was written, search, confirm, look after, keep."""
         now_ns = clock.mono_ns()
         unix_ts = clock.wall_ns() // NS_PER_S
-        changed = self._market.look(now_ns, unix_ts)
+        changed = self._market.look(now_ns, unix_ts) | self._settled()
         if self._process.orders.paused:
             self._put(changed)
             self._scan_due_ns = now_ns
@@ -96,6 +98,14 @@ class PathHunt:
         if now_ns >= self._flush_due_ns:
             self._flush_due_ns = now_ns + FLUSH_NS
             self._keep(now_ns)
+
+    def _settled(self) -> set[str]:
+        """The pools of cycles that waited, once another slot has come."""
+        found = set[str]()
+        if self._market.slot != self._unsettled_slot:
+            self._unsettled_slot = self._market.slot
+            found, self._unsettled = self._unsettled, found
+        return found
 
     def _put(self, changed: Iterable[str]) -> None:
         """Into the graph, or out of it."""
@@ -164,7 +174,12 @@ class PathHunt:
         """What it pays now; kept while that is more than `net_min_sol`, and closed after it."""
         standing = self._cycles.get(key)
         try:
-            found = confirmed(self._legs(key), unix_ts, self._market.slot)
+            legs = self._legs(key)
+            if self._settings.one_slot and not self._market.of_one_slot(key.route):
+                self._add("not_one_slot")
+                self._unsettled.update(key.route)
+                return
+            found = confirmed(legs, unix_ts, self._market.slot)
         except PoolRefusal as refusal:
             self._add("refused")
             if standing is not None:
@@ -225,6 +240,7 @@ class PathHunt:
             cost_lamports=offer.lamports,
             priority_micro_lamports=offer.price,
             priority_heard=offer.heard,
+            one_slot=self._market.of_one_slot(key.route),
             oldest_leg_ms=age_ms,
             depth_used=used,
             score=net_sol * 2 ** (-age_ms / self._settings.age_half_ms) * (1 - min(used, 1.0)),

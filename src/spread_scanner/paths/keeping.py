@@ -64,6 +64,7 @@ class CycleRow(NamedTuple):
     landing_model: float
     priority_micro_lamports: int  # a compute unit
     priority_heard: bool  # False: nobody had told, and it is the floor
+    one_slot: bool  # False: one of its pools may have been of an earlier one than another
 
 
 class LookRow(NamedTuple):
@@ -313,8 +314,8 @@ _CLOSE_ALL = """
 _FOUND = """
     INSERT INTO cycles (id, found_ns, slot, oldest_slot, route, programs, mints, amounts, cost,
         profit_sol, net_sol, cost_lamports, oldest_leg_ms, depth_used, score, landing_model,
-        priority_micro_lamports, priority_heard, best_net_sol, last_slot, last_ns)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        priority_micro_lamports, priority_heard, one_slot, best_net_sol, last_slot, last_ns)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SEEN = "UPDATE cycles SET best_net_sol = ?, last_slot = ?, last_ns = ? WHERE id = ?"
 _ENDED = "UPDATE cycles SET ended_slot = ?, ended_ns = ?, why_ended = ? WHERE id = ?"

@@ -5,6 +5,7 @@ what tokens are worth was worked out anew. Nothing here waits or writes.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -71,6 +72,12 @@ class PoolMarket:
             for key, one in self.pools.items()
             if one.out is None and one.pool is not None
         }
+
+    def of_one_slot(self, keys: Iterable[str]) -> bool:
+        """Whether these are known as they stood at the end of one slot: of the newest of them, or
+        of that one alone, by which all others would have been told, too, had they been written."""
+        slots = {self.pools[key].slot for key in keys}
+        return len(slots) == 1 or self.slot > max(slots)
 
     def out_by_reason(self) -> Counter[OutReason]:
         return Counter(one.out.reason for one in self.pools.values() if one.out is not None)

@@ -418,6 +418,7 @@ PATH_COUNTERS = _numbered(
         ("screened", "Cycles that gain at size nothing, by their tokens, in all searches."),
         ("longer_cycles", "Scans that found none, where longer cycles than hops_max gain."),
         ("no_start", "Cycles without a token of start_mints whose worth is known."),
+        ("not_one_slot", "Cycles that waited: their pools were of no one slot that was over yet."),
         ("confirmed", "Cycles that paid more than their costs: found, and kept."),
         ("not_worth", "Cycles that integers or costs took away."),
         ("refused", "Cycles that a pool could not quote at any size."),

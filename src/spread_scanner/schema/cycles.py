@@ -31,6 +31,8 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE cycles ADD COLUMN priority_micro_lamports INTEGER;
     ALTER TABLE cycles ADD COLUMN priority_heard INTEGER
     """,
+    # Null: of before, when nobody asked.
+    "ALTER TABLE cycles ADD COLUMN one_slot INTEGER",
 )
 VERSION = len(MIGRATIONS)
 APPLICATION_ID = 0x53_50_43_59  # "SPCY": tells our file from any other SQLite database

@@ -50,6 +50,7 @@ class CycleView(Reading, frozen=True):
     landing_model: float  # a model by the fee alone, no measurement; in no score
     priority_micro_lamports: int | None  # offered for a compute unit; null: of an older version
     priority_heard: bool | None  # false: nobody had told what others pay, and it is the floor
+    one_slot: bool | None  # false: its pools were of no one slot that was over
     best_net_sol: float  # of all times that it was looked at while it stood
     last_slot: int  # in which it was last seen to pay
     ended_ns: int | None  # null: it stands
@@ -104,8 +105,8 @@ def _plain(row: tuple[Any, ...]) -> dict[str, Any]:
     route, programs, mints, amounts = (json.loads(text) for text in row[:4])
     hops = zip(route, programs, mints, amounts[:-1], amounts[1:], strict=True)
     named = dict(zip(_PLAIN, row[4:], strict=True))
-    heard = named["priority_heard"]
-    named["priority_heard"] = None if heard is None else bool(heard)
+    for name in ("priority_heard", "one_slot"):
+        named[name] = None if named[name] is None else bool(named[name])
     return {"hops": [CycleHop(*hop) for hop in hops], **named}
 
 

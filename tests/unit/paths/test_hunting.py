@@ -1,0 +1,169 @@
+"""The hunt turn by turn: one slot, a pause, a reload, and forgetting that keeps up."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from pool_rows import pool_row
+
+from spread_scanner import config
+from spread_scanner.paths import hunting
+from spread_scanner.paths.hunting import PathHunt
+from spread_scanner.paths.keeping import FORGOTTEN_AT_ONCE, KeptCycles
+from spread_scanner.schema.counters import PATH_COUNTERS
+from spread_scanner.schema.names import CYCLES_FILE
+from spread_scanner.schema.pools import PACKED_BYTES
+from spread_scanner.shm.pools import PoolTable
+from spread_scanner.sim.chain_pools import BASES, USDC, SimAmm
+from spread_scanner.solana.packed import pack
+from spread_scanner.view.cycles import CycleView, StoredCycles
+
+SHIPPED = Path(__file__).parents[3] / "config"
+SLOT = 350_000_000
+LABELS = {row.counter_id: row.label for row in PATH_COUNTERS}
+
+
+class Row:
+    """A health row, by labels."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[str] = Counter()
+
+    def add(self, number: int, count: int) -> None:
+        self.counted[LABELS[number]] += count
+
+    def set(self, number: int, value: int) -> None:
+        self.counted[LABELS[number]] = value
+
+    def observe(self, number: int, ns: int) -> None:
+        pass
+
+
+class HuntBed:
+    """Two pools of the same tokens, of which the second is dearer by a tenth once it is written."""
+
+    def __init__(self, settings: Any, table: PoolTable, writer: Any, data_dir: Path) -> None:
+        self.settings, self._writer, self._data = settings, writer, data_dir
+        self.row, self.orders = Row(), SimpleNamespace(paused=False)
+        self.said = ""
+        self.pools = [SimAmm(1, number, (BASES[0], USDC), 1_000_000) for number in (1, 2)]
+        self._published = [0, 0]
+        self.kept = KeptCycles(data_dir / CYCLES_FILE, 0)
+        process: Any = SimpleNamespace(
+            settings=settings,
+            row=self.row,
+            orders=self.orders,
+            state=lambda _, said: self._say(said),
+        )
+        self.hunt = PathHunt(process, table, self.kept)
+
+    def _say(self, said: str) -> None:
+        self.said = said
+
+    def write(self, place: int, slot: int, dearer: bool = False) -> None:
+        pool = self.pools[place]
+        if dearer:
+            pool.amounts[1] = pool.amounts[1] * 11 // 10
+        self._published[place] += 1
+        packed = pack(pool.everything(1), pool.accounts().keys(), PACKED_BYTES)
+        self._writer.write_state(place, pool.key, self._published[place], packed)
+        said = {"program": pool.kind.encode(), "slot": slot, "published": self._published[place]}
+        self._writer.write(place, pool_row(pool.key, **said))
+
+    def slot(self, slot: int) -> None:
+        self._writer.slot(slot)
+
+    def turn(self) -> list[CycleView]:
+        """What is stored after it."""
+        self.hunt._flush_due_ns = 0
+        self.hunt.turn()
+        stored = StoredCycles(self._data)
+        with contextlib.closing(stored):
+            return stored.last(99)
+
+
+@pytest.fixture
+def bed(namespace: str, tmp_path: Path) -> Iterator[HuntBed]:
+    with PoolTable.create(namespace) as table, table.writer() as writer:
+        made = HuntBed(config.load(SHIPPED, {}), table, writer, tmp_path)
+        made.slot(SLOT)
+        for place in (0, 1):
+            made.write(place, SLOT - 9)
+        assert made.turn() == []
+        yield made
+        made.kept.close()
+
+
+def test_a_cycle_waits_until_its_pools_are_of_one_slot(bed: HuntBed) -> None:
+    bed.write(1, SLOT, dearer=True)
+    assert bed.turn() == [], "the other may have been swapped in this slot, too"
+    assert bed.row.counted["not_one_slot"] == 1
+    assert bed.turn() == []
+    assert bed.row.counted["not_one_slot"] == 1, "it waits for a slot, not for time"
+    bed.slot(SLOT + 1)
+    (found,) = bed.turn()
+    assert (found.one_slot, found.slot, found.oldest_slot) == (True, SLOT + 1, SLOT - 9)
+    assert (found.priority_heard, found.priority_micro_lamports) == (False, 1_000)
+    assert "priority fees are the floor: none was heard" in bed.said
+
+
+def test_both_of_one_slot_need_not_wait(bed: HuntBed) -> None:
+    bed.write(1, SLOT, dearer=True)
+    bed.write(0, SLOT)
+    (found,) = bed.turn()
+    assert (found.one_slot, found.oldest_slot) == (True, SLOT)
+
+
+def _set(bed: HuntBed, **values: Any) -> None:
+    made = msgspec.structs.replace(
+        bed.settings.config,
+        spread_paths=msgspec.structs.replace(bed.settings.config.spread_paths, **values),
+    )
+    settings = SimpleNamespace(config=made, pools=bed.settings.pools)
+    put_in_force = bed.hunt.prepared(settings)  # type: ignore[arg-type]
+    assert bed.turn() == [], "not before it is put in force"
+    put_in_force()
+    bed.hunt.reloaded()
+
+
+def test_a_reload_is_in_force_with_the_next_turn(bed: HuntBed) -> None:
+    _set(bed, net_min_sol=1e5)
+    bed.write(1, SLOT, dearer=True)
+    bed.slot(SLOT + 1)
+    assert bed.turn() == []
+    assert bed.row.counted["not_worth"] == 1
+    _set(bed, net_min_sol=0.0, one_slot=False)
+    bed.write(1, SLOT + 1)
+    (found,) = bed.turn()
+    assert found.one_slot is False, "kept at once, and marked"
+    assert bed.row.counted["reloads"] == 2
+
+
+def test_while_it_is_paused_pools_are_read_and_nothing_is_searched(bed: HuntBed) -> None:
+    scans = bed.row.counted["scans"]
+    bed.orders.paused = True
+    bed.write(1, SLOT, dearer=True)
+    bed.slot(SLOT + 1)
+    assert bed.turn() == []
+    assert (bed.row.counted["scans"], bed.row.counted["traded"]) == (scans, 2)
+    bed.orders.paused = False
+    (found,) = bed.turn()
+    assert found.ended_ns is None
+    assert bed.row.counted["scans"] == scans + 1, "everything, as anything may have changed"
+
+
+def test_forgetting_goes_on_at_once_while_there_is_more(
+    bed: HuntBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [FORGOTTEN_AT_ONCE, FORGOTTEN_AT_ONCE, 3, 5]
+    monkeypatch.setattr(bed.kept, "forget", lambda *_: waiting.pop(0))
+    bed.hunt._forget_due_ns = 0
+    for _ in range(9):
+        bed.turn()
+    assert waiting == [5], "the next time is due after FORGET_NS"
+    assert hunting.FORGET_NS > 0
