@@ -151,6 +151,7 @@ export interface Disk {
   folder: string;
   database_bytes: number | null;
   wal_bytes: number | null;
+  cycles_bytes: number | null;
   reports_bytes: number | null;
   logs_bytes: number | null;
   free_bytes: number | null;

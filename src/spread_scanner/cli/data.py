@@ -1,4 +1,5 @@
-"""The commands that look after the tracker's database: backup, vacuum; also while it is written.
+"""The commands that look after the databases, the tracker's or that of cycles: backup, vacuum; also
+while they are written.
 
 A failure (no room, no database, a file that is in the way) is one line and exit code 1.
 """
@@ -9,7 +10,7 @@ import os
 import pwd
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,13 @@ from spread_scanner import clock, config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, people, print_json
 from spread_scanner.errors import SpreadError
-from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
+from spread_scanner.paths import keeping
+from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, VACUUM_FILE
 from spread_scanner.tracker import database
 from spread_scanner.tracker.backup import backup as copy_of
 
 LOOKED_AT_S = 2.0  # that somebody looks whether it is locked, at the most
-VACUUM_BUSY_S = 30.0  # between two transactions of the tracker there is room within this
+VACUUM_BUSY_S = 30.0  # between two transactions of its writer there is room within this
 
 
 class DataError(SpreadError):
@@ -37,16 +39,31 @@ def add_to(app: typer.Typer) -> None:
         app.command(name, epilog=EXIT_CODES)(command)
 
 
+OfCycles = Annotated[
+    bool,
+    typer.Option("--cycles", help="The cycles of spread-paths (cycles.db), not the tracker's."),
+]
+
+
+def _database(*, cycles: bool) -> tuple[Path, Callable[[Path], sqlite3.Connection]]:
+    """Where it stands, and how it is read."""
+    data_dir = config.load().data_dir
+    if cycles:
+        return data_dir / CYCLES_FILE, keeping.read_only
+    return data_dir / DATABASE_FILE, database.read_only
+
+
 def backup(
     file: Annotated[Path, typer.Argument(help="Where the copy goes; must not exist.")],
+    cycles: OfCycles = False,
     as_json: Json = False,
 ) -> None:
-    """Copy the tracker's database, consistently, also while the tracker writes it."""
-    path = config.load().data_dir / DATABASE_FILE
+    """Copy the tracker's database, or that of cycles, consistently, also while it is written."""
+    path, read_only = _database(cycles=cycles)
     if os.path.lexists(file):  # never raises, as what nobody may look at is no file here
         raise DataError("the file exists: a copy takes nobody's place", file=file)
     try:
-        with contextlib.closing(database.read_only(path)) as connection:
+        with contextlib.closing(read_only(path)) as connection:
             size = copy_of(connection, file)
     except PermissionError as error:
         raise DataError(
@@ -114,10 +131,10 @@ def _locked(path: Path) -> int | None:
     return None
 
 
-def vacuum(as_json: Json = False) -> None:
-    """Give the room of deleted rows back to the disk. The tracker keeps its rows meanwhile."""
-    path = config.load().data_dir / DATABASE_FILE
-    database.read_only(path).close()  # there, ours, and of this version
+def vacuum(cycles: OfCycles = False, as_json: Json = False) -> None:
+    """Give the room of deleted rows back to the disk. Its writer keeps its rows meanwhile."""
+    path, read_only = _database(cycles=cycles)
+    read_only(path).close()  # there, ours, and of this version
     before = path.stat().st_size
     free = shutil.disk_usage(path.parent).free
     if free < 2 * before:

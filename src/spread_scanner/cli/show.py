@@ -159,6 +159,7 @@ def _disk_lines(disk: Disk) -> Iterator[str]:
     parts = (
         ("database", disk.database_bytes),
         ("its log", disk.wal_bytes),
+        *((("cycles", disk.cycles_bytes),) if disk.cycles_bytes != 0 else ()),
         ("reports", disk.reports_bytes),
         ("logs", disk.logs_bytes),
         ("free", disk.free_bytes),

@@ -22,13 +22,16 @@ from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import Category, SpreadError
+from spread_scanner.runtime import databases
 from spread_scanner.runtime.databases import (
+    KnownDatabase,
     checked_version,
     is_world_fault,
     migrate,
     used_bytes,
 )
 from spread_scanner.schema.cycles import APPLICATION_ID, MIGRATIONS, VERSION
+from spread_scanner.schema.names import PATHS
 
 BUSY_S = 0.05
 WAITING_MAX = 10_000  # rows
@@ -255,6 +258,11 @@ class KeptCycles:
             self._connection.close()
         if self._lock is not None:
             os.close(self._lock)
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises CyclesError."""
+    return databases.read_only(path, KnownDatabase(APPLICATION_ID, VERSION, PATHS, CyclesError))
 
 
 def _bound(statement: str, cycle_id: int, values: tuple[object, ...]) -> tuple[object, ...]:

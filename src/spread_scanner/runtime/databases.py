@@ -4,8 +4,10 @@ today's version, which of its errors pass by themselves, and how large it is."""
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from spread_scanner.errors import SpreadError
+from spread_scanner.schema.opportunities import read_only_uri
 
 _WORLD_CODES = {
     sqlite3.SQLITE_BUSY,
@@ -85,3 +87,41 @@ def migrate(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+class KnownDatabase(NamedTuple):
+    """Whose a database is, and how what is wrong with it is said."""
+
+    application_id: int
+    version: int
+    writer: str
+    refusal: type[SpreadError]
+
+
+def read_only(path: Path, known: KnownDatabase) -> sqlite3.Connection:
+    """A connection that cannot write. Raises its refusal where it is not there, another's, or
+    of another version than today's."""
+    refusal, writer = known.refusal, known.writer
+    try:
+        if not path.exists():
+            raise refusal(f"there is no such database: {writer} has not run yet", file=path)
+        if not path.is_file():
+            raise refusal("no database: a folder, pipe or device", file=path)
+        if path.stat().st_size == 0:
+            raise refusal(f"the database is empty: {writer} has not run yet", file=path)
+    except OSError as error:
+        raise refusal(f"cannot be read: {error.strerror}", file=path) from None
+    connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)
+    try:
+        version = checked_version(connection, path, known.application_id, known.version, refusal)
+        if version < known.version:
+            raise refusal(
+                f"the database is of an older version: start {writer} once to migrate it",
+                file=path,
+                found=version,
+                known=known.version,
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.runtime import databases
-from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION, read_only_uri
+from spread_scanner.schema.opportunities import APPLICATION_ID, MIGRATIONS, VERSION
 from spread_scanner.tracker import retention
 from spread_scanner.tracker.backup import backup, backup_path, remove_unfinished
 from spread_scanner.tracker.journal import Batch, Stretch
@@ -249,29 +249,8 @@ def migrate(connection: sqlite3.Connection, version: int, to_version: int = VERS
 
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, for reports."""
-    try:
-        if not path.exists():
-            raise DatabaseError("there is no such database: the tracker has not run yet", file=path)
-        if not path.is_file():
-            raise DatabaseError("no database: a folder, pipe or device", file=path)
-        if path.stat().st_size == 0:
-            raise DatabaseError("the database is empty: the tracker has not run yet", file=path)
-    except OSError as error:
-        raise DatabaseError(f"cannot be read: {error.strerror}", file=path) from None
-    connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)
-    try:
-        version = _checked_version(connection, path)
-        if version < VERSION:
-            raise DatabaseError(
-                "the database is of an older version: start the tracker once to migrate it",
-                file=path,
-                found=version,
-                known=VERSION,
-            )
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    known = databases.KnownDatabase(APPLICATION_ID, VERSION, "the tracker", DatabaseError)
+    return databases.read_only(path, known)
 
 
 def _insert(table: str, columns: Iterable[str], verb: str = "INSERT") -> str:

@@ -10,7 +10,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from spread_scanner.schema.names import DATABASE_FILE, LOGS_FOLDER, REPORTS_FOLDER, VACUUM_FILE
+from spread_scanner.schema.names import (
+    CYCLES_FILE,
+    DATABASE_FILE,
+    LOGS_FOLDER,
+    REPORTS_FOLDER,
+    VACUUM_FILE,
+)
 from spread_scanner.view.readers import LongReader
 from spread_scanner.view.reading import Reading
 
@@ -21,6 +27,7 @@ class Disk(Reading, frozen=True):
     folder: str
     database_bytes: int | None
     wal_bytes: int | None  # of its write-ahead log, in which the newest transactions stand
+    cycles_bytes: int | None  # of spread-paths' database, with its write-ahead log
     reports_bytes: int | None
     logs_bytes: int | None  # 0 under systemd, whose journal has them
     free_bytes: int | None  # for who is not root
@@ -35,6 +42,7 @@ def look(data_dir: Path, readers: list[LongReader]) -> Disk:
         folder=str(data_dir),
         database_bytes=_known(_file_bytes, database),
         wal_bytes=_known(_file_bytes, wal_of(database)),
+        cycles_bytes=_known(_with_log_bytes, data_dir / CYCLES_FILE),
         reports_bytes=_known(_folder_bytes, data_dir / REPORTS_FOLDER),
         logs_bytes=_known(_folder_bytes, data_dir / LOGS_FOLDER),
         free_bytes=_known(_free_bytes, data_dir),
@@ -74,6 +82,10 @@ def _known(measure: Callable[[Path], int], path: Path) -> int | None:
 
 def _file_bytes(path: Path) -> int:
     return path.stat().st_size
+
+
+def _with_log_bytes(database: Path) -> int:
+    return _file_bytes(database) + (_known(_file_bytes, wal_of(database)) or 0)
 
 
 def _folder_bytes(path: Path) -> int:

@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 import pytest
+from cycles_bed import cycle_row, store_cycles
 from database_bed import store
 
 from spread_scanner.cli import data
-from spread_scanner.schema.names import DATABASE_FILE, VACUUM_FILE
+from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, VACUUM_FILE
 from spread_scanner.view import disk
 from spread_scanner.view.conditions.disk import DiskWatch
 
@@ -43,6 +44,26 @@ def test_a_backup_holds_what_another_connection_has_just_written(
         assert copied.execute("SELECT last_seq FROM positions").fetchall() == [(41,)]
         assert copied.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_database_of_cycles_is_looked_after_as_the_trackers_is(
+    up_bed: Any, spread_ctl: Run, tmp_path: Path
+) -> None:
+    copy, data_dir = tmp_path / "copy.db", up_bed.settings.data_dir
+    for arguments in (["backup", str(copy)], ["vacuum"]):
+        code, out, _ = spread_ctl(*arguments, "--cycles", "--json")
+        assert code == 1
+        assert "spread-paths has not run yet" in orjson.loads(out)["error"]
+    data_dir.mkdir(exist_ok=True)
+    store_cycles(data_dir, cycle_row(7))
+    assert spread_ctl("backup", str(copy), "--cycles")[0] == 0
+    with contextlib.closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("SELECT id FROM cycles").fetchall() == [(7,)]
+    code, out, _ = spread_ctl("vacuum", "--cycles", "--json")
+    assert code == 0
+    assert orjson.loads(out)["bytes_after"] == (data_dir / CYCLES_FILE).stat().st_size
+    told = orjson.loads(spread_ctl("status", "--interval", "0.05", "--json")[1])["disk"]
+    assert told["cycles_bytes"] == (data_dir / CYCLES_FILE).stat().st_size
 
 
 def test_a_backup_takes_nobodys_place_and_says_what_is_missing(

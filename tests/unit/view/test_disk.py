@@ -11,7 +11,7 @@ import pytest
 from database_bed import OtherReader, store
 
 from spread_scanner.clock import VirtualClock
-from spread_scanner.schema.names import DATABASE_FILE, LOGS_FOLDER, REPORTS_FOLDER
+from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, LOGS_FOLDER, REPORTS_FOLDER
 from spread_scanner.view import disk
 from spread_scanner.view.readers import Readers
 
@@ -80,7 +80,10 @@ def test_the_sizes_are_those_of_the_files(tmp_path: Path, written: sqlite3.Conne
         (tmp_path / folder / "deeper").mkdir(parents=True)
         (tmp_path / folder / "one").write_bytes(bytes(size))
         (tmp_path / folder / "deeper" / "two").write_bytes(bytes(size))
+    (tmp_path / CYCLES_FILE).write_bytes(bytes(300))
+    (tmp_path / f"{CYCLES_FILE}-wal").write_bytes(bytes(4))
     found = disk.look(tmp_path, [])
+    assert found.cycles_bytes == 304
     assert (found.reports_bytes, found.logs_bytes) == (2_000, 40)
     assert found.database_bytes == (tmp_path / DATABASE_FILE).stat().st_size > 0
     assert found.wal_bytes == (tmp_path / f"{DATABASE_FILE}-wal").stat().st_size > 0
@@ -90,7 +93,7 @@ def test_the_sizes_are_those_of_the_files(tmp_path: Path, written: sqlite3.Conne
 def test_where_nothing_is_yet_nothing_is_taken(tmp_path: Path) -> None:
     found = disk.look(tmp_path / "not" / "made", [])
     taken = (found.database_bytes, found.wal_bytes, found.reports_bytes, found.logs_bytes)
-    assert taken == (0, 0, 0, 0)
+    assert (*taken, found.cycles_bytes) == (0, 0, 0, 0, 0)
     assert found.free_bytes
     assert Readers(tmp_path / "not" / DATABASE_FILE).look() == []
 
