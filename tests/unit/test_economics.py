@@ -32,6 +32,12 @@ def shown(name: str, value: float) -> None:
 ENTRY = said("spot ask"), said("perpetual bid")
 EXIT = said("spot bid then"), said("perpetual ask then")
 FEES = said("spot fee bps"), said("perpetual fee bps")
+TOPS = said("spot ask size"), said("perpetual bid size")
+
+
+def in_lots(one: float, other: float, px: float) -> float:
+    """The smaller of two sizes in whole lots, in the quote coin."""
+    return float(costs.size_quote(costs.size_base(one, other, said("common lot")), px))
 
 
 def test_what_the_screens_show_follows_from_the_quotes() -> None:
@@ -50,6 +56,7 @@ def test_what_the_screens_show_follows_from_the_quotes() -> None:
     shown("fees", fees)
     shown("close", close)
     shown("net", costs.net_bps(gross, close, fees, 0.0))
+    assert said("size") == in_lots(*TOPS, ENTRY[0])
 
 
 def test_what_was_realised_is_the_sum_of_its_parts() -> None:
@@ -65,9 +72,11 @@ def test_what_was_realised_is_the_sum_of_its_parts() -> None:
     shown("realised", realised)
     assert sum(map(said, parts)) / ENTRY[0] * 1e4 == pytest.approx(realised, abs=0.02)
     assert realised >= config.Tracker().take_share * said("net"), "it has converged"
-    size = min(said("size at entry"), said("size at exit"), config.Tracker().size_cap_quote)
-    assert size == said("size of a trade")
     assert said("cap") == config.Tracker().size_cap_quote
+    leaving = in_lots(said("spot bid size then"), said("perpetual ask size then"), EXIT[0])
+    shown("size at exit", leaving)
+    size = min(in_lots(*TOPS, ENTRY[0]), leaving, said("cap"))
+    shown("size of a trade", size)
     shown("earned", realised / 1e4 * size)
 
 
