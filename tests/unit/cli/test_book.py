@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -21,6 +22,8 @@ from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.tables import lots_of
 from spread_scanner.view.books import (
     Consolidated,
     PriceLevel,
@@ -28,6 +31,7 @@ from spread_scanner.view.books import (
     ShownBook,
     SymbolBooks,
 )
+from spread_scanner.view.spreads import SpreadBoard, with_depth
 
 Run = Callable[..., tuple[int, str, str]]
 SYMBOL_ID = 1  # BBB-USDT
@@ -229,6 +233,43 @@ def test_what_books_carry_is_not_known_while_it_is_not_what_closing_earns(
     assert pair["net_bps"] is None
     assert [one["net_bps"] for one in pair["depth"]["sizes"]] == [None] * 4
     assert (pair["depth"]["size_base"], pair["depth"]["size_quote"]) == (None, None)
+
+
+@pytest.mark.usefixtures("books")
+@pytest.mark.parametrize(
+    ("least", "carries", "known"),
+    [
+        (0.0, True, [True, True]),
+        (500.0, True, [False, True]),
+        (1e6, False, [False, False]),
+    ],
+)
+def test_what_is_less_than_a_least_order_is_not_carried(
+    up_bed: Any, least: float, carries: bool, known: list[bool]
+) -> None:
+    made = tables.load(up_bed.settings.generated_dir)
+    rows = tuple(msgspec.structs.replace(row, min_notional=least) for row in made.instruments)
+    made = msgspec.structs.replace(made, instruments=rows, lots=lots_of(rows))
+    with PriceStore.attach(up_bed.namespace) as store:
+        board = SpreadBoard(up_bed.settings, made, store)
+        shown = board.rows()
+        (pair,) = with_depth(shown[shown["symbol_id"] == SYMBOL_ID], board)
+    assert pair.depth is not None
+    assert (pair.depth.size_base or 0.0) * 100.0 == pair.depth.size_quote
+    assert (pair.depth.size_base != 0.0) == carries
+    assert [one.net_bps is not None for one in pair.depth.sizes[:2]] == known
+
+
+@pytest.mark.usefixtures("books")
+def test_who_charges_less_comes_first_with_fees(up_bed: Any, spread_ctl: Run) -> None:
+    path = up_bed.settings.folder / "exchanges.toml"
+    head, spot, rest = path.read_text().partition("[binance-spot]")
+    dear = rest.replace("taker_fee_bps = 5.0", "taker_fee_bps = 800.0", 1)
+    path.write_text(head + spot + dear)
+    _, out, _ = spread_ctl("book", "BBB-USDT", "--fees", "--json")
+    said = orjson.loads(out)["consolidated"]
+    assert [one["px"] for one in said["asks"]] == [106.0, 107.0, 100.0, 101.0]
+    assert [one["px"] for one in said["bids"]] == [105.0, 104.0, 99.0, 98.0]
 
 
 def test_without_books_it_is_said_that_size_is_of_the_tops(up_bed: Any, spread_ctl: Run) -> None:

@@ -396,6 +396,21 @@ def test_what_was_known_of_a_pair_that_was_kept_out_meanwhile_is_not_taken_up(
         assert not pair(bed)["trusted"]
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_kept_out_at_a_start_is_not_kept_on_of_a_file(
+    namespace: str, *, listed: bool
+) -> None:
+    """Else the start after the next, at which it is listed again, would take it up."""
+    kept_out = () if listed else (QuarantineRow(0, "C0-USDT", "prices"),)
+    with Bed(namespace, settings(**LEARNS), known=False) as bed:
+        learn(bed, 20)
+        found = kept(bed)
+        bed.end()
+        bed.start_with(tables(quarantine=kept_out, generation=2), found)
+        assert (pair(bed)["weight"] > 0) == listed
+        assert (kept(bed).weight.max() > 0) == listed
+
+
 def test_what_was_kept_out_with_all_its_listings_is_not_taken_up_either(namespace: str) -> None:
     """A symbol without a pair is in no table but the quarantine's: it looks like one that left."""
     rows = tuple(QuarantineRow(direction_id, "C0-USDT", "prices") for direction_id in range(12))

@@ -19,7 +19,7 @@ from spread_scanner.schema.records import (
     SIGNAL_LEG_LOST,
 )
 from spread_scanner.tracker.book import Book
-from spread_scanner.tracker.opportunity import LOST, UNREAD, Signal
+from spread_scanner.tracker.opportunity import LOST, UNREAD, SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Look
 
@@ -111,6 +111,49 @@ def test_a_leg_lost_in_between_interrupts_the_hold(bed: Bed) -> None:
 
     row = only_row(bed)
     assert (row["reason"], row["samples"]) == ("converged", 6)
+
+
+def test_a_look_without_spreads_interrupts_the_hold_whatever_was_seen_before(
+    tmp_path: Path,
+) -> None:
+    """Skewed legs are not stale, and leaving cannot be read off them."""
+
+    class Skewed(Bed):
+        skewed = False
+
+        def look(self, symbol_id: int) -> Look:
+            if self.skewed:
+                return make_look(lost=True)._replace(flags=int(SampleFlag.SKEWED))
+            return make_look(exit_bps=-1.0)
+
+    bed = Skewed(tmp_path / "tracker.db", symbols=1)
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.run(200)
+    bed.skewed = True
+    bed.run(1_000)
+    assert bed.book.open_count == 1
+    (followed,) = bed.book.watched()
+    assert (followed.row.samples, followed.row.lost) == (6, 5)
+    bed.skewed = False
+    bed.run(400)
+    assert bed.book.open_count == 1, "it holds from here on"
+    bed.run(200)
+    row = only_row(bed)
+    bed.database.close()
+    assert row["reason"] == "converged"
+
+
+@pytest.mark.parametrize(("exit_bps", "open_count"), [(20.0, 1), (28.0, 0)])
+def test_of_what_promised_nothing_something_is_to_be_left(
+    bed: Bed, exit_bps: float, open_count: int
+) -> None:
+    """Where signals without a net over zero are wanted: a loss of less is no convergence."""
+    bed.push(0, ENTER, net_bps=-50.0, gross_bps=40.0)
+    bed.pop()
+    bed.exits[0] = exit_bps - 40.0  # less 25 of fees
+    bed.run(1_000)
+    assert bed.book.open_count == open_count
 
 
 def test_a_point_from_before_the_opening_does_not_count(bed: Bed) -> None:

@@ -380,6 +380,39 @@ def test_one_dislocation_is_one_event_however_many_directions_see_it(tmp_path: P
     assert made.total.money.earned_quote == pytest.approx(50 * (10 + 40 + 50) / 1e4)
 
 
+@pytest.mark.parametrize(("apart_ns", "events"), [(0, 1), (1, 2)])
+def test_an_event_lasts_to_the_end_of_its_last_opportunity_and_no_longer(
+    tmp_path: Path, apart_ns: int, events: int
+) -> None:
+    rows = random_rows(random.Random(7), 2)
+    end_ns = BASE_NS + 5 * NS_PER_S
+    spans = (BASE_NS, end_ns), (end_ns + apart_ns, end_ns + NS_PER_S)
+    for row, (opened_ns, ended_ns) in zip(rows, spans, strict=True):
+        row.update(symbol="A-USDT", direction="binance-bybit", reason="converged")
+        row.update(opened_ns=opened_ns, last_seen_ns=ended_ns, ended_ns=ended_ns)
+    store(tmp_path / "tracker.db", rows, [])
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        assert report.make(connection, 0, BASE_NS * 2).total.money.events == events
+
+
+def test_only_of_the_period_it_is_said_how_long_was_tracked(tmp_path: Path) -> None:
+    store(tmp_path / "tracker.db", [], [], ran_s=10_000)
+    since_ns, until_ns = (BASE_NS + at_s * NS_PER_S for at_s in (2_500, 6_000))
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        assert report.make(connection, since_ns, until_ns).quality.tracked_s == 3_500
+        assert report.make(connection, 0, BASE_NS * 2).quality.tracked_s == 10_000
+
+
+@pytest.mark.parametrize(("net_bps", "stood"), [(10.0, 1), (9.999, 0)])
+def test_what_stands_at_the_threshold_stands(tmp_path: Path, net_bps: float, stood: int) -> None:
+    (row,) = random_rows(random.Random(7), 1)
+    look = (None, net_bps, None, None, 0, 100.1, 100.4, 3)
+    store(tmp_path / "tracker.db", [row], [ProbeRow(row["id"], PROBES_MS[0], 1_000, *look)])
+    with contextlib.closing(read_only(tmp_path / "tracker.db")) as connection:
+        standing = report.make(connection, 0, BASE_NS * 2).total.standing[0]
+    assert (standing.taken, standing.over_enter) == (1, stood)
+
+
 @pytest.mark.parametrize(("count", "events", "earned_bps"), [(2, 2, 10 + 20), (3, 1, 10)])
 def test_what_shares_no_leg_is_one_event_only_by_one_that_shares_with_both(
     tmp_path: Path, count: int, events: int, earned_bps: float

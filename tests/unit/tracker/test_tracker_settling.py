@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tracker_bed import RULES, Bed
+from tracker_bed import RULES, Bed, make_look
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
@@ -14,6 +14,7 @@ from spread_scanner.schema.funding import NS_PER_HOUR as HOUR_NS
 from spread_scanner.schema.funding import FundingNow, listing_of
 from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.tracker.report_rows import ReportRow
+from spread_scanner.tracker.sampler import Look
 from spread_scanner.tracker.settling import Rates, TableRates, ToldRates
 
 FUTURES = DIRECTIONS[0].futures.source_id
@@ -141,6 +142,22 @@ def test_a_crossed_settlement_is_paid_once_at_the_last_price_before_it(tmp_path:
     assert row["mark_bps"] == pytest.approx(before["mark_bps"] - moved - fees, abs=1e-9)
     assert (again["settlements"], again["funding_paid"]) == (1, row["funding_paid"])
     assert stored == [(1, MIDNIGHT_NS, 0.001, 100.5)]
+
+
+def test_it_is_charged_on_the_bid_that_was_sold_at(tmp_path: Path) -> None:
+    class Wide(Bed):
+        def look(self, symbol_id: int) -> Look:
+            return make_look(exit_bps=-60.0, gross_bps=20.0)
+
+    bed = Wide(tmp_path / "tracker.db", rates=rates(), start_ns=MIDNIGHT_NS - NS_PER_S)
+    bed.push(0, SignalKind.ENTER)
+    bed.pop()
+    bed.run(1_400)
+    row = row_of(bed)
+    stored = bed.rows("SELECT fut_px FROM settlements")
+    bed.database.close()
+    assert stored == [(100.2,)]
+    assert row["funding_paid"] == pytest.approx(-0.001 * 100.2)
 
 
 def test_settlements_are_where_the_stepped_wall_clock_has_them(tmp_path: Path) -> None:
