@@ -261,15 +261,24 @@ def test_what_is_less_than_a_least_order_is_not_carried(
 
 
 @pytest.mark.usefixtures("books")
-def test_who_charges_less_comes_first_with_fees(up_bed: Any, spread_ctl: Run) -> None:
+@pytest.mark.parametrize(
+    ("dear", "bids", "asks"),
+    [
+        ("binance-spot", [105.0, 104.0, 99.0, 98.0], [106.0, 107.0, 100.0, 101.0]),
+        ("bybit-futures", [99.0, 98.0, 105.0, 104.0], [100.0, 101.0, 106.0, 107.0]),
+    ],
+)
+def test_who_charges_less_comes_first_with_fees(
+    up_bed: Any, spread_ctl: Run, dear: str, bids: list[float], asks: list[float]
+) -> None:
     path = up_bed.settings.folder / "exchanges.toml"
-    head, spot, rest = path.read_text().partition("[binance-spot]")
-    dear = rest.replace("taker_fee_bps = 5.0", "taker_fee_bps = 800.0", 1)
-    path.write_text(head + spot + dear)
+    head, section, rest = path.read_text().partition(f"[{dear}]")
+    rest = rest.replace("taker_fee_bps = 5.0", "taker_fee_bps = 800.0", 1)
+    path.write_text(head + section + rest)
     _, out, _ = spread_ctl("book", "BBB-USDT", "--fees", "--json")
     said = orjson.loads(out)["consolidated"]
-    assert [one["px"] for one in said["asks"]] == [106.0, 107.0, 100.0, 101.0]
-    assert [one["px"] for one in said["bids"]] == [105.0, 104.0, 99.0, 98.0]
+    assert [one["px"] for one in said["bids"]] == bids
+    assert [one["px"] for one in said["asks"]] == asks
 
 
 def test_without_books_it_is_said_that_size_is_of_the_tops(up_bed: Any, spread_ctl: Run) -> None:
