@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
 
 from spread_scanner import config
 from spread_scanner.config import files, restart
+from spread_scanner.config.gone import GONE
 from spread_scanner.errors import ConfigError
 from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
@@ -55,6 +57,29 @@ def test_an_unknown_key_names_the_file_the_key_and_what_is_allowed(folder: Path)
             "[spread-engine]\nbasis_half_life_s = 60\n",
             ["spread-engine.basis_trust_s", "below 87.1"],
         ),
+        (
+            "config.toml",
+            "[spread-analyst]\nhalf_lives_s = [14400.0, 3600.0, 300.0]\n",
+            ["spread-analyst.half_lives_s", "each one larger than the one before it"],
+        ),
+        (
+            "config.toml",
+            "[spread-analyst]\nhalf_lives_s = [300.0, 3600.0]\n",
+            ["spread-analyst.half_lives_s", ">= 3"],
+        ),
+        ("config.toml", "[spread-analyst]\nbollinger_bars = 1\n", ["bollinger_bars", ">= 2"]),
+        (
+            "config.toml",
+            "[books]\nsizes_quote = [100.0, 100.0]\n",
+            ["books.sizes_quote", "each one larger than the one before it"],
+        ),
+        ("config.toml", "[books]\nsizes_quote = []\n", ["books.sizes_quote", ">= 1"]),
+        ("config.toml", "[books]\nwatch = ['BTCUSDT']\n", ["books.watch", "BTC-USDT"]),
+        ("config.toml", "[books]\nbooks_margin_bps = -2\n", ["books_margin_bps", ">= -1"]),
+        ("config.toml", "[spread-engine]\nimplausible_bps = 0\n", ["implausible_bps", "> 0"]),
+        ("config.toml", "[spread-engine]\nenter_z_min = 'two'\n", ["enter_z_min", "float"]),
+        ("config.toml", "[spread-tracker]\ntake_share = -1\n", ["take_share", ">= 0"]),
+        ("directions.toml", "[defaults]\nclose_at = 'mid'\n", ["close_at", "mid"]),
         ("config.toml", "[pair-discovery]\nquotes = ['usdt']\n", ["quotes", "in capitals"]),
         ("config.toml", "[pair-discovery]\nquotes = []\n", ["quotes", ">= 1"]),
         ("config.toml", "[spread-enigne]\n", ["spread-enigne", "spread-engine"]),
@@ -429,8 +454,14 @@ def test_a_section_under_both_its_names_is_refused(folder: Path) -> None:
         config.load(folder, {})
 
 
-def test_a_setting_that_has_gone_names_the_one_that_came(folder: Path) -> None:
-    write(folder, "config.toml", "[spread-engine]\nfunding_hours = 8.0\n")
-    with pytest.raises(ConfigError, match="there is now hold_h") as caught:
+@pytest.mark.parametrize(("struct", "key"), GONE)
+def test_a_setting_that_has_gone_names_the_one_that_came(
+    folder: Path, struct: Any, key: str
+) -> None:
+    section = {config.Engine: "spread-engine", config.Tracker: "spread-tracker"}[struct]
+    write(folder, "config.toml", f"[{section}]\n{key} = 8.0\n")
+    named = GONE[struct, key].split(",")[0].split()[0]
+    with pytest.raises(ConfigError, match=f"there is now {named}") as caught:
         config.load(folder, environ={})
-    assert caught.value.evidence["key"] == "spread-engine.funding_hours"
+    assert caught.value.evidence["key"] == f"{section}.{key}"
+    assert named in struct.__struct_fields__

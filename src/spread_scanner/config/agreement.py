@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from spread_scanner.config.settings import (
     Alerts,
     Books,
+    Config,
     Directions,
     Discovery,
     Feed,
@@ -28,7 +29,7 @@ from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.figures import plain
-from spread_scanner.schema.names import ALERTS, DISCOVERY, GATEWAY
+from spread_scanner.schema.names import ALERTS, ANALYST, DISCOVERY, GATEWAY
 
 PERIOD_S_MIN = 10.0
 PAUSES = (
@@ -75,6 +76,7 @@ def check_agreement(settings: Settings) -> None:
             if not re.match(r"https?://", url):
                 _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
     _check_telegram(folder / "config.toml", alerts)
+    _check_rising(folder / "config.toml", settings.config)
     _check_books(folder / "config.toml", settings.config.books)
     _check_gateway(folder / "config.toml", settings.config.spread_gateway)
     system = settings.config.system
@@ -122,9 +124,17 @@ def _check_pauses(path: Path, section: str, feed: Feed) -> None:
             _fail(path, f"{section}.{key}", f"at least {other}, which is {plain(least)}")
 
 
+def _check_rising(path: Path, config: Config) -> None:
+    """What is told apart by its place in a list."""
+    for key, values in (
+        ("books.sizes_quote", config.books.sizes_quote),
+        (f"{ANALYST}.half_lives_s", config.spread_analyst.half_lives_s),
+    ):
+        if any(one >= other for one, other in pairwise(values)):
+            _fail(path, key, "each one larger than the one before it")
+
+
 def _check_books(path: Path, books: Books) -> None:
-    if any(one >= other for one, other in pairwise(books.sizes_quote)):
-        _fail(path, "books.sizes_quote", "each one larger than the one before it")
     for symbol in books.watch:
         _check_symbol(path, "books.watch", symbol)
 
