@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import Source
 from spread_scanner.shm.wants import NOT_NEAR, Wants
@@ -52,10 +53,10 @@ class WantedBooks:
         urgency = self._urgency(now_ns)
         wanted = urgency > NOT_NEAR
         self._last_ns[wanted] = now_ns
-        lately = now_ns - self._last_ns < self._books.books_linger_s * 1e9
+        lately = now_ns - self._last_ns < self._books.books_linger_s * NS_PER_S
         lingering = self._followed & lately & ~wanted
         # Of those that nobody wants any more, who was wanted last goes last.
-        urgency[lingering] = _LINGERS - (now_ns - self._last_ns[lingering]) / 1e9
+        urgency[lingering] = _LINGERS - (now_ns - self._last_ns[lingering]) / NS_PER_S
         kind = np.digitize(urgency, _KINDS)
         order = np.lexsort((-urgency, ~self._followed, -kind))[: self._books.books_max]
         order = order[urgency[order] > NOT_NEAR]

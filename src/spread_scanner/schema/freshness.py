@@ -80,8 +80,7 @@ def book_marks(flags: int) -> BookFlag:
 def usable(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     """Which of (n,) QUOTE_DTYPE can be stood behind at `now_ns` of the session clock. Quotes of a
     feed's earlier epoch read as STALE from the store (PriceStore)."""
-    good: Mask = (quotes["flags"] & int(UNUSABLE)) == 0
-    return good & _in_time(quotes, beating, now_ns, stale_ns_max)
+    return unmarked(quotes["flags"]) & _in_time(quotes, beating, now_ns, stale_ns_max)
 
 
 def only_jumped(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
