@@ -21,6 +21,7 @@ from picows import WSListener
 
 from spread_scanner import clock, config
 from spread_scanner.cli.answers import Check
+from spread_scanner.cli.doctor_pools import of_pools
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.files import wrong_files
@@ -81,7 +82,7 @@ def examine(*, reach: bool = True) -> list[Check]:
     checks += [Check("settings", FAIL, why, "mend the file that it names") for why in wrong]
     if not wrong:
         checks.append(Check("settings", OK, f"{settings.folder}"))
-    checks += [*memory(settings), *files(settings), *running(settings)]
+    checks += [*memory(settings), *files(settings), *of_pools(settings), *running(settings)]
     if reach:
         checks += reachable(settings)
     return checks

@@ -1,6 +1,7 @@
 """What doctor says of an exchange that answers, but not with what is needed; and no secret."""
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from pool_rows import POOLS_TOML
 
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.enums import ProcessState
@@ -119,3 +121,31 @@ def test_each_file_that_settings_name_and_is_none_is_said(
     assert len(said) == 3
     for key in ("okx-spot.ca_file", "mexc-spot.ca_file", "spread-alerts.telegram_token_file"):
         assert any(key in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("toml", "rows", "said", "advice"),
+    [
+        ("", 8, None, ""),
+        (POOLS_TOML.replace("true", "false"), 8, None, ""),
+        ("enabled = true", 8, "no pool or no provider", "enabled = false"),
+        (POOLS_TOML, 8, "the tables have 8 rows, raydium none", "num_sources = 12 in [system]"),
+        (POOLS_TOML, 12, "the tables have nothing of raydium", "spread-ctl discover"),
+    ],
+)
+def test_pools_that_are_no_sources_are_told_with_what_to_set(
+    up_bed: Any, spread_ctl: Run, toml: str, rows: int, said: str | None, advice: str
+) -> None:
+    (up_bed.settings.folder / "pools.toml").write_text(toml)
+    path = up_bed.settings.folder / "config.toml"
+    path.write_text(re.sub(r"num_sources = .*\n", "", path.read_text()))
+    path.write_text(path.read_text().replace("[system]\n", f"[system]\nnum_sources = {rows}\n"))
+    checks = orjson.loads(spread_ctl("doctor", "--json", "--offline")[1])["checks"]
+    found = [one for one in checks if one["name"] == "pools"]
+    if said is None:
+        assert found == []
+        return
+    [one] = found
+    assert said in one["found"]
+    assert advice in one["advice"]
+    assert one["result"] == "warn"
