@@ -60,6 +60,20 @@ def test_a_scored_run_of_a_fresh_seed_has_nothing_wrong(
 
 
 @pytest.mark.slow
+def test_pools_against_perpetuals_are_scored_while_providers_fail(start_up: Starter) -> None:
+    seed = seeds.fresh()
+    print(f"seed {seed}")
+    child = start_up("--seconds", "25", "--seed", str(seed), "--pools", "15")
+    out, err = child.communicate(timeout=START_S + 75)
+    document = orjson.loads(out)
+    print(seeds.told(document))
+    assert child.returncode == 0, (document, err)
+    assert document["planted"] == document["found"] > document["planted_by_pools"] > 0
+    assert not any(document[name] for name in (*seeds.WRONG, "drops", "restarts"))
+    assert document["processes"]["feed-solana"]["state"] in ("running", "degraded")
+
+
+@pytest.mark.slow
 def test_what_is_learned_within_a_run_is_what_was_sent(
     start_up: Starter, namespace: str, tmp_path: Path
 ) -> None:

@@ -39,8 +39,9 @@ _Characters = Annotated[
 CHARACTERS = 0.3
 _SIMULATED = (
     *("seed", "symbols", "rate", "plant_every_s", "characters", "tolerance_ms", "keep"),
-    "gateway",
+    *("gateway", "pools", "pool_faults_s"),
 )
+POOL_FAULTS_S = 5.0
 _Gateway = Annotated[
     bool | None,
     typer.Option(
@@ -73,18 +74,25 @@ def _up(
     tolerance_ms: float,
     keep: Path | None,
     gateway: bool | None,
+    pools: int = 0,
+    pool_faults_s: float = 0.0,
 ) -> None:
     from spread_scanner.cli.screen import Screen
+    from spread_scanner.schema.pools import POOLS_MAX
     from spread_scanner.supervise.simulation import SimulatedMarket
     from spread_scanner.supervise.up import UpOptions
     from spread_scanner.supervise.up import up as live
 
+    if pools > POOLS_MAX:
+        raise Unusable("more pools than a system has places for", given=pools, allowed=POOLS_MAX)
     namespace = os.environ.get("SPREAD_SYSTEM__NAMESPACE") if sim else None
     options = UpOptions(
         sim=sim,
         seconds=seconds,
         discover=discover,
-        market=SimulatedMarket(seed, symbols, rate, plant_every_s, characters),
+        market=SimulatedMarket(
+            *(seed, symbols, rate, plant_every_s, characters, pools, pool_faults_s)
+        ),
         tolerance_ms=tolerance_ms,
         keep=keep,
         gateway=sim and (not as_json if gateway is None else gateway),
@@ -120,6 +128,18 @@ def up(
         Path | None, typer.Option(help="Keep a simulated run's files in this folder.")
     ] = None,
     gateway: _Gateway = None,
+    pools: Annotated[
+        int,
+        typer.Option(
+            help="Simulated pools of Solana, of three providers, against all perpetuals; five have "
+            "one of each kind.",
+            min=0,
+        ),
+    ] = 0,
+    pool_faults_s: Annotated[
+        float,
+        typer.Option(help="A fault of a provider or the chain so often; 0: none.", min=0, max=1e6),
+    ] = POOL_FAULTS_S,
 ) -> None:
     """Start everything in the foreground with a live screen; Ctrl-C ends it cleanly.
 
@@ -144,6 +164,8 @@ def up(
         tolerance_ms=tolerance_ms,
         keep=keep,
         gateway=gateway,
+        pools=pools,
+        pool_faults_s=pool_faults_s if pools else 0.0,
     )
 
 
@@ -196,7 +218,8 @@ def _tell(document: RunSummary) -> None:
     console.print(grid("", ["latency, us", "p50>", "p90>", "p99>", "p99.9>", "max>"], rows))
     if "planted" in document:
         console.print(
-            f"Of {document['planted']:,} planted opportunities {document['found']:,} were found, "
+            f"Of {document['planted']:,} planted opportunities "
+            f"({document['planted_by_pools']:,} of pools) {document['found']:,} were found, "
             f"{document['missed']:,} missed, {document['invented']:,} invented, "
             f"{document['overlong']:,} without an exit in time; "
             f"{document['opportunities_wrong']:,} opportunities and "

@@ -92,7 +92,7 @@ class SimClmm(SimPool):
     def ratio(self) -> Fraction:
         return Fraction(self.sqrt_price, ONE) ** 2
 
-    def _walked(self, side: int, amount: int) -> Filling | None:
+    def _walked(self, side: int, amount: int, *, by_input: bool = True) -> Filling | None:
         down = side == 0
         found = exact_walk(
             self.sqrt_price,
@@ -101,7 +101,7 @@ class SimClmm(SimPool):
             amount,
             Fraction(self.rate, MILLION),
             down=down,
-            by_input=True,
+            by_input=by_input,
         )
         return found if found.whole and found.amount_in and found.amount_out else None
 
@@ -112,6 +112,24 @@ class SimClmm(SimPool):
     def quote(self, side: int, amount: int) -> int:
         found = self._walked(side, amount)
         return 0 if found is None else found.amount_out
+
+    def costs(self, side: int, amount: int) -> int:
+        found = self._walked(side, amount, by_input=False)
+        return 0 if found is None else found.amount_in
+
+    def towards(self, price: float) -> tuple[int, int]:
+        """Tick by tick."""
+        smallest = self.coins[1].decimals - self.coins[0].decimals
+        wanted, root = math.sqrt(price * 10.0**smallest), self.sqrt_price / ONE
+        down, liquidity, amount = wanted < root, self.liquidity, 0.0
+        for tick in self._met(down):
+            end = tick_price(tick) / ONE
+            end = max(end, wanted) if down else min(end, wanted)
+            amount += liquidity * (1 / end - 1 / root if down else end - root)
+            if end == wanted:
+                break
+            root, liquidity = end, liquidity + (-1 if down else 1) * self.nets[tick]
+        return (0 if down else 1), int(amount)
 
     def swap(self, side: int, amount: int) -> None:
         found = self._walked(side, amount)
@@ -201,13 +219,29 @@ class SimDlmm(SimPool):
     def ratio(self) -> Fraction:
         return Fraction(bin_price(self.curve.active_id, self.curve.step), ONE)
 
-    def _parts(self, side: int, amount: int) -> list[BinPart]:
+    def _parts(self, side: int, amount: int, *, by_input: bool = True) -> list[BinPart]:
         down = side == 0
-        found = exact_bins(self.curve, amount, down=down, by_input=True, unix_s=self.unix_s)
+        found = exact_bins(self.curve, amount, down=down, by_input=by_input, unix_s=self.unix_s)
         return found if found and sum(part.amount_out for part in found) else []
 
     def quote(self, side: int, amount: int) -> int:
         return sum(part.amount_out for part in self._parts(side, amount))
+
+    def costs(self, side: int, amount: int) -> int:
+        return sum(part.amount_in for part in self._parts(side, amount, by_input=False))
+
+    def towards(self, price: float) -> tuple[int, int]:
+        """What all bins on the way hold."""
+        curve, smallest = self.curve, self.coins[1].decimals - self.coins[0].decimals
+        wanted = round(math.log(price * 10.0**smallest) / math.log1p(curve.step / BIN_SCALE))
+        side = 0 if wanted < curve.active_id else 1
+        ends = (wanted + 1, curve.active_id + 1) if side == 0 else (curve.active_id, wanted)
+        way = range(*ends)
+        held = [(bin_id, curve.bins[bin_id]) for bin_id in way if bin_id in curve.bins]
+        gives = {bin_id: bin_price(bin_id, curve.step) / ONE for bin_id, _ in held}
+        if side == 0:
+            return side, int(sum(held_y / gives[bin_id] for bin_id, (_, held_y) in held))
+        return side, int(sum(held_x * gives[bin_id] for bin_id, (held_x, _) in held))
 
     def swap(self, side: int, amount: int) -> None:
         parts, curve = self._parts(side, amount), self.curve

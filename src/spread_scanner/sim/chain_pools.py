@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import NamedTuple, Self
 
 from spread_scanner.sim.solana_keys import derived, named, raw
+from spread_scanner.sim.swap_curves import exact_walk
 
 SYSTEM = "11111111111111111111111111111111"
 TOKEN = "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
@@ -26,6 +27,9 @@ MILLION = 1_000_000
 Q64 = 1 << 64
 TICKS = 88  # of an array
 TICK_BYTES = 113
+ROOT_MIN, ROOT_MAX = 4_295_048_016, 79_226_673_515_401_279_992_447_579_055  # of a Whirlpool's price
+SWAPPED_USD_MAX = 30_000.0
+SWAPPED_SHARE_MAX = 2e-3  # of a pool, where somebody minds what its coins are worth elsewhere
 
 Account = tuple[str, bytes]
 
@@ -36,7 +40,7 @@ class Coin(NamedTuple):
     name: str
     mint: str
     decimals: int
-    usd: int
+    usd: int | Fraction
 
 
 USDC = Coin("USDC", "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v", 6, 1)
@@ -46,6 +50,10 @@ BASES = (
     Coin("RAY", "4k3Dyjzvzp8eMZWUXbBCjEvwSkkk59S5iCNLY3QrkX6R", 6, 3),
     Coin("ORCA", "orcaEKTdK7LKz57vaAYr9QeNsVEPfiu6QeMU1kektZE", 6, 2),
     Coin("JUP", "JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN", 6, 1),
+)
+OTHERS = (  # where exchanges say what they are worth
+    Coin("BONK", "DezXAZ8z7PnrnRJjz3wXBoRgixCa6xjnB7YaB1pPB263", 5, Fraction(1, 50_000)),
+    Coin("WIF", "EKpQGSJtjMFqKZ9KQanSqYXRcF8fBopzLHYxdM65zcjm", 6, 1),
 )
 
 
@@ -82,7 +90,8 @@ class SimPool:
         self.key = named(seed, self.program, "pool", number)
         self.coins = coins
         self.vaults = tuple(named(seed, self.program, "vault", number, side) for side in (0, 1))
-        self.amounts = [usd * 10**coin.decimals // coin.usd for coin in coins]
+        self.usd = usd  # about what it holds of each coin
+        self.amounts = [int(usd * 10**coin.decimals // coin.usd) for coin in coins]
         self.unix_s = 0  # of the chain's clock, by which some fees change
 
     def copied(self) -> Self:
@@ -123,18 +132,30 @@ class SimPool:
         """What so much of coin `side` gives of the other one; 0: nothing, or too much."""
         raise NotImplementedError
 
+    def costs(self, side: int, amount: int) -> int:
+        """What of coin `side` so much of the other one takes; 0: there is not so much."""
+        raise NotImplementedError
+
     def swap(self, side: int, amount: int) -> None:
         """Do it."""
         out = self.quote(side, amount)
         self.amounts[side] += amount
         self.amounts[1 - side] -= out
 
-    def some(self, rng: random.Random) -> tuple[int, int]:
+    def some(self, rng: random.Random, usd_max: float = SWAPPED_USD_MAX) -> tuple[int, int]:
         """A swap that somebody may want: towards where the price began, more often than not."""
         worth = Fraction(self.coins[0].usd, self.coins[1].usd)
         side = 0 if rng.random() < (0.7 if self.price() > worth else 0.3) else 1
-        usd = math.exp(rng.uniform(math.log(10), math.log(30_000)))
+        usd = math.exp(rng.uniform(math.log(10), math.log(usd_max)))
         return side, int(usd * 10 ** self.coins[side].decimals / self.coins[side].usd) + 1
+
+    def towards(self, price: float) -> tuple[int, int]:
+        """About the swap after which a whole token 0 costs so many of token 1: side and amount, 0
+        where there is none."""
+        share = float(self.price()) / price
+        side = 0 if share > 1 else 1
+        depth = float(self.reserves()[side])
+        return side, int(depth * (math.sqrt(share if side == 0 else 1 / share) - 1))
 
 
 class SimAmm(SimPool):
@@ -155,6 +176,9 @@ class SimAmm(SimPool):
         net = amount - up(amount * self.fee)
         into, out_of = reserves[side], reserves[1 - side]
         return down(out_of - into * out_of / (into + net))
+
+    def costs(self, side: int, amount: int) -> int:
+        return up(_taken_in(self.reserves(), side, amount) / (1 - self.fee))
 
     def accounts(self) -> dict[str, Account]:
         numbers = {
@@ -192,6 +216,10 @@ class SimCpmm(SimPool):
         net = amount - self._fee(amount)
         into, out_of = reserves[side], reserves[1 - side]
         return down(out_of * (1 - into / (into + net)))
+
+    def costs(self, side: int, amount: int) -> int:
+        net = _taken_in(self.reserves(), side, amount)
+        return up(Fraction(net * MILLION, MILLION - self.rate))
 
     def swap(self, side: int, amount: int) -> None:
         super().swap(side, amount)
@@ -252,6 +280,18 @@ class SimWhirlpool(SimPool):
             return down(Fraction(self.liquidity * (before - after), Q64))
         return down(self.liquidity * Q64 * (Fraction(1, before) - Fraction(1, after)))
 
+    def costs(self, side: int, amount: int) -> int:
+        found = exact_walk(
+            self.sqrt_price,
+            [(ROOT_MIN if side == 0 else ROOT_MAX, 0)],
+            self.liquidity,
+            amount,
+            Fraction(self.rate, MILLION),
+            down=side == 0,
+            by_input=False,
+        )
+        return found.amount_in if found.whole else 0
+
     def swap(self, side: int, amount: int) -> None:
         after = self._after(side, self._net(amount))
         super().swap(side, amount)
@@ -289,6 +329,13 @@ class SimWhirlpool(SimPool):
                 parts = (8, le(start, 4)), (12 + TICKS * TICK_BYTES, raw(self.key))
                 found[self.array(start)] = WHIRLPOOL, laid(9_988, (0, kind_of("TickArray")), *parts)
         return found
+
+
+def _taken_in(reserves: tuple[Fraction, Fraction], side: int, amount: int) -> int:
+    """Before any fee, for so much of the other coin, where the product of both stays; 0: there is
+    not so much."""
+    into, out_of = reserves[side], reserves[1 - side]
+    return up(into * amount / (out_of - amount)) if amount < out_of else 0
 
 
 def kind_of(name: str) -> bytes:

@@ -12,7 +12,7 @@ import orjson
 import typer
 import uvloop
 
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_DIRECTIONS, SOURCE_BY_LABEL
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL
 from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim.actions import check
 from spread_scanner.sim.configout import write_config
@@ -20,7 +20,7 @@ from spread_scanner.sim.exchange import Exchange8
 from spread_scanner.sim.flood import Flood, FloodOptions, flood
 from spread_scanner.sim.options import Options, sources_of
 from spread_scanner.sim.planting import Planting
-from spread_scanner.sim.rpc_server import SolanaSide
+from spread_scanner.sim.pool_truth import network_fee_bps
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -100,7 +100,7 @@ def serve(
     life_s: Annotated[float | None, typer.Option(help="The 24 h cut, shortened.")] = None,
     time_scale: Annotated[float, typer.Option(help="Scales ping and idle times.")] = 1.0,
     pools: Annotated[
-        int, typer.Option(help="Pools of Solana, with two RPC providers.", min=0, max=POOLS_MAX)
+        int, typer.Option(help="Pools of Solana, with three RPC providers.", min=0, max=POOLS_MAX)
     ] = 0,
     pool_faults_s: Annotated[
         float, typer.Option(help="A fault of a provider or the chain so often; 0: none.", min=0)
@@ -118,19 +118,15 @@ def serve(
         thresholds=by_direction, threshold_bps=default_bps, life_s=life_s, time_scale=time_scale,
         planting=Planting(plant_every_s, *over, *hold), script=script_of(script),
         truth_path=truth, sent_path=sent, recordings=tuple(recording or ()), speed=speed, play=play,
-        characters=characters,
+        characters=characters, pools=pools, pool_faults_s=pool_faults_s,
     )  # fmt: skip
-    solana = SolanaSide(seed, pools, fault_every_s=pool_faults_s) if pools else None
-    uvloop.run(_serve(options, seconds, config_out, solana))
+    uvloop.run(_serve(options, seconds, config_out))
 
 
-async def _serve(
-    options: Options, seconds: float | None, config_out: Path | None, solana: SolanaSide | None
-) -> None:
+async def _serve(options: Options, seconds: float | None, config_out: Path | None) -> None:
     exchange = Exchange8(options)
     await exchange.start()
-    if solana is not None:
-        await solana.start()
+    solana = exchange.solana
     # What stands now stands for ever; short-lived tuples must not make the collector walk it.
     gc.collect()
     gc.freeze()
@@ -141,9 +137,10 @@ async def _serve(
     loop.add_signal_handler(signal.SIGUSR1, exchange.write_sent)
     sources = sources_of(exchange.port)
     if config_out is not None:
-        thresholds = {d.label: options.threshold(d.label) for d in EXCHANGE_DIRECTIONS}
+        thresholds = {way.label: options.threshold(way.label) for way in DIRECTIONS}
         pools = solana.pools_toml() if solana is not None else ""
-        write_config(config_out, sources, thresholds, pools)
+        sol_px = next(coin.price for coin in exchange.universe.coins if coin.name == "SOL")
+        write_config(config_out, sources, thresholds, pools, network_fee_bps(sol_px))
     ready = {
         "ready": True,
         "port": exchange.port,
@@ -157,8 +154,6 @@ async def _serve(
         await exchange.run(seconds)
     finally:
         await exchange.stop()
-        if solana is not None:
-            await solana.stop()
 
 
 @app.command("flood")

@@ -8,7 +8,8 @@ start by the history that the simulator tells; the truth asks for so much more g
 from collections.abc import Mapping
 from pathlib import Path
 
-from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
+from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, POOL_DIRECTIONS
+from spread_scanner.schema.pools import PROGRAM_SOURCES
 from spread_scanner.sim.truth import HYSTERESIS_BPS
 
 # The longest there may be: for the truth, what is usual is what the seed made of each pair, and a
@@ -32,9 +33,11 @@ def write_config(
     sources: Mapping[str, Mapping[str, str]],
     thresholds: Mapping[str, float],
     pools: str = "",
+    network_fee_bps: float = 0.0,
 ) -> None:
-    """Three files, as the config package reads them, and pools.toml where there are `pools`: that
-    of an earlier run names ports that are gone."""
+    """Three files, as the config package reads them, and pools.toml where there are `pools`, whose
+    directions are switched on: that of an earlier run names ports that are gone. `network_fee_bps`
+    is charged of a fill in a pool, in place of a taker's fee."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
         '[pair-discovery]\nquotes = ["USDT"]\nvalidate_s = 5.0\n\n'
@@ -48,10 +51,12 @@ def write_config(
     ]
     (folder / "exchanges.toml").write_text("\n".join(sections), encoding="utf-8")
     lines = ["[defaults]", "enter_bps = 10.0", "exit_bps = 5.0", "resignal_step_bps = 5.0", ""]
-    for direction in EXCHANGE_DIRECTIONS:
-        fees = 2 * (FEES_BPS[direction.spot.label] + FEES_BPS[direction.futures.label])
-        enter = thresholds[direction.label] - fees
-        lines += [f"[direction.{direction.label}]", f"enter_bps = {enter!r}"]
+    of_pools = [way for way in POOL_DIRECTIONS if way.spot in PROGRAM_SOURCES.values()]
+    for way in (*EXCHANGE_DIRECTIONS, *(of_pools if pools else ())):
+        spot_bps = FEES_BPS.get(way.spot.label, network_fee_bps)
+        enter = thresholds[way.label] - 2 * (spot_bps + FEES_BPS[way.futures.label])
+        lines += [f"[direction.{way.label}]", f"enter_bps = {enter!r}"]
+        lines += ["enabled = true"] if way.spot.exchange.by_pools else []
         lines += [f"exit_bps = {enter - HYSTERESIS_BPS!r}", ""]
     lines += [
         "[symbols.alias]",

@@ -17,7 +17,9 @@ import orjson
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES, Exchange
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, Exchange
+from spread_scanner.sim import pool_truth
+from spread_scanner.sim.chain import ChainMarket
 from spread_scanner.sim.characters import give
 from spread_scanner.sim.control import Control
 from spread_scanner.sim.delivery import Delivery
@@ -30,8 +32,10 @@ from spread_scanner.sim.market import Market
 from spread_scanner.sim.notices import Notices
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planter
+from spread_scanner.sim.pool_truth import PoolListing, PoolTruth
 from spread_scanner.sim.recording import Playback
 from spread_scanner.sim.rest import Rest
+from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.sim.rules import RULES
 from spread_scanner.sim.server import SWEEP_S, Connection
 from spread_scanner.sim.tick import Tick
@@ -43,6 +47,7 @@ LOOK_S = 0.5  # how often repeats are looked for
 REPEAT_S = {Exchange.BYBIT: 3.0, Exchange.OKX: 60.0}  # an unchanged quote is said once more
 BODYLESS_S = 10.0  # so often one MEXC spot frame comes without a body
 RESTED_PACE = 2  # of a market that stands still for half of each second (looks.py)
+PROVIDERS = 3  # of Solana; the second one is a slot behind
 LAG_S_MAX = 1.0  # further behind than this the schedule is moved, not caught up
 
 
@@ -51,12 +56,28 @@ class Exchange8:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.universe = Universe(options.seed, options.symbols)
+        self.universe = Universe(options.seed, options.symbols, stable=options.pools > 0)
         self.characters = give(self.universe, options.characters)
         self.playback = Playback(self.universe, options.recordings, options.speed)
         self.market = Market(self.universe)
-        thresholds = {d.label: options.threshold(d.label) for d in EXCHANGE_DIRECTIONS}
-        self.truth = Truth(self.universe, thresholds, options.truth_path)
+        self.solana: SolanaSide | None = None
+        pools: list[PoolListing] = []
+        if options.pools:
+            self.solana = SolanaSide(
+                options.seed,
+                options.pools,
+                providers=PROVIDERS,
+                fault_every_s=options.pool_faults_s,
+                market=ChainMarket(self._worths, lambda: clock.wall_ns() // NS_PER_S),
+            )
+            pools = pool_truth.listings(self.universe, self.solana.chain)
+        self.truth = Truth(
+            (*self.universe.listings, *pools),
+            (*self.universe.pairs(), *pool_truth.pairs(self.universe, pools)),
+            {way.label: options.threshold(way.label) for way in DIRECTIONS},
+            options.truth_path,
+        )
+        self.pools = None if self.solana is None else PoolTruth(self.solana, self.truth, pools)
         self.refused: set[tuple[str, str]] = set()
         self.dialects = dialects(self.universe, self.refused)
         self.limits = Limits(options.time_scale)
@@ -83,6 +104,10 @@ class Exchange8:
             for listing in self.universe.listings
             if listing.source.exchange in REPEAT_S and listing.moves
         ]
+
+    def _worths(self) -> dict[str, float]:
+        """What each coin costs in USDT now."""
+        return {coin.name: coin.price for coin in reversed(self.universe.coins) if coin.listings}
 
     # --- time
 
@@ -193,6 +218,8 @@ class Exchange8:
             self._say_nothing(turn)
         if number % max(1, int(EMIT_S / tick_s)) == 0:
             self.depth.advance()
+        if self.pools is not None:
+            self.pools.rate()
         self.tick_number += 1
         self.delivery.flush()
 
@@ -258,6 +285,8 @@ class Exchange8:
             lambda: Connection(self), host, self.options.port, backlog=512
         )
         self.port = int(self._server.sockets[0].getsockname()[1])
+        if self.solana is not None:
+            await self.solana.start()
         return self.port
 
     async def run(self, seconds: float | None = None) -> None:
@@ -303,6 +332,9 @@ class Exchange8:
     async def stop(self) -> None:
         """Close what is open, write what is owed."""
         self.stopping.set()
+        if self.solana is not None and self.pools is not None:
+            await self.solana.stop()
+            self.pools.close()
         self.delivery.end()
         self.faults.close()
         self.truth.close()

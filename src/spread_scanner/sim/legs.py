@@ -23,6 +23,7 @@ JUMP = 5.0
 WIDE = 3.0  # of a book as wide as that nobody knows the level
 SHOWN = 8  # states of a book that are remembered: what carries a signal may be older than it
 PAST = 64  # quotes of a listing that are remembered: who reads late rests a signal on one of them
+PAST_OF_POOLS = 512  # of which one slot may mean several
 
 
 class Leg:
@@ -74,7 +75,8 @@ class Leg:
         self.count_before = 0
         self.spoke = 0  # the second before which it last said something
         self.pairs: list[Pair] = []
-        self.past: deque[Tick] = deque(maxlen=PAST)  # told and not written to the truth file
+        past = PAST_OF_POOLS if listing.source.exchange.by_pools else PAST
+        self.past: deque[Tick] = deque(maxlen=past)  # told and not written to the truth file
         self.books: deque[dict[str, Any]] = deque(maxlen=SHOWN)  # likewise, rows of its book
         self.standing = 0  # pairs of it that pay now, or nearly
         # Who listens, by form of the channel: the encoder and the connections.

@@ -30,6 +30,8 @@ class Options:
     sent_path: Path | None = None
     recordings: tuple[str, ...] = ()
     speed: float = 1.0
+    pools: int = 0  # of Solana
+    pool_faults_s: float = 0.0  # a fault of a provider or the chain so often; 0: none
     play: str = "auto"  # "request": begin with the action "play", else when all are subscribed
 
     def threshold(self, label: str) -> float:

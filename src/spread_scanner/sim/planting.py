@@ -39,6 +39,12 @@ class Planter:
                 leg.listing.moves and not leg.listing.driven for leg in (pair.spot, pair.futures)
             )
         ]
+        # Pools go their own way: of these the perpetual is moved, as often as one of all others.
+        self._pools = [
+            pair
+            for pair in truth.pairs
+            if pair.direction.spot.exchange.by_pools and pair.futures.listing.moves
+        ]
         self._planting = planting
         self._rng = np.random.default_rng([market.universe.seed, 4])
         self._next_s = planting.every_s
@@ -63,16 +69,18 @@ class Planter:
             told.append(self._market.force(end[1], now_ms))
         if self._planting.every_s > 0 and elapsed_s >= self._next_s and self._pairs:
             self._next_s = elapsed_s + self._planting.every_s * self._rng.uniform(0.5, 1.5)
-            self._asked.append(self._draw())
+            self._asked.append(self._draw(self._pairs))
+            if self._pools:
+                self._asked.append((*self._draw(self._pools)[:3], False))
         for pair, over_bps, hold_s, by_spot in self._asked:
             if (leg := self._begin(pair, over_bps, elapsed_s + hold_s, by_spot)) is not None:
                 told.append(self._market.force(leg, now_ms))
         self._asked.clear()
         return told
 
-    def _draw(self) -> tuple[Pair, float, float, bool]:
+    def _draw(self, pairs: Sequence[Pair]) -> tuple[Pair, float, float, bool]:
         rng, planting = self._rng, self._planting
-        pair = self._pairs[int(rng.integers(len(self._pairs)))]
+        pair = pairs[int(rng.integers(len(pairs)))]
         over = float(rng.uniform(planting.over_bps_min, planting.over_bps_max))
         hold = float(rng.uniform(planting.hold_s_min, planting.hold_s_max))
         return pair, over, hold, bool(rng.integers(2))
@@ -80,10 +88,11 @@ class Planter:
     def _begin(self, pair: Pair, over_bps: float, end_s: float, by_spot: bool) -> Listing | None:
         spot, futures = pair.spot.listing, pair.futures.listing
         leg = spot if by_spot else futures
-        if spot.offset or futures.offset:
+        pools = pair.direction.spot.exchange.by_pools
+        if spot.offset or futures.offset or (pools and not pair.spot.heard):
             return None
         now = gross_bps(
-            spot.ask_ticks / spot.px_pow / spot.px_mul,
+            pair.spot.ask if pools else spot.ask_ticks / spot.px_pow / spot.px_mul,
             futures.bid_ticks / futures.px_pow / futures.px_mul,
         )
         wanted = pair.threshold + over_bps - now

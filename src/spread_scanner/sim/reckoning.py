@@ -58,8 +58,10 @@ def lot_of(listing: Listing) -> Fraction:
 
 
 def common_lot(spot: Listing, futures: Listing) -> float:
-    """The smallest amount that both legs can trade: the least common multiple of their lots."""
-    one, other = lot_of(spot), lot_of(futures)
+    """The smallest amount that both legs can trade: the least common multiple of their lots, of
+    which pools have none."""
+    other = lot_of(futures)
+    one = other if spot.source.exchange.by_pools else lot_of(spot)
     numerator = math.lcm(one.numerator * other.denominator, other.numerator * one.denominator)
     return float(Fraction(numerator, one.denominator * other.denominator))
 

@@ -32,10 +32,10 @@ def _in_base_units(listing: Listing, tick: Tick) -> dict[str, float]:
 
 
 def quote_row(leg: Leg, tick: Tick) -> dict[str, Any]:
-    """A quote as it was sent, in base units."""
+    """A quote as it was sent, in base units; of pools, one of several that one slot may mean."""
     listing = leg.listing
     return {
-        "quote": tick.update_id,
+        "asked" if listing.source.exchange.by_pools else "quote": tick.update_id,
         "source": listing.label,
         "symbol": listing.symbol,
         **_in_base_units(listing, tick),

@@ -36,6 +36,7 @@ class Listening:
         self.say, self.cut = say, cut
         self.accounts: dict[int, str] = {}
         self.slots: set[int] = set()
+        self.since_ns = 0  # monotonic
 
 
 class RpcProvider:
@@ -53,6 +54,13 @@ class RpcProvider:
         self.away = False  # connections are refused, and those that stand are cut
         self.counts = {"requests": 0, "notifications": 0, "limited": 0}
         self._numbers = 0
+
+    @property
+    def hears(self) -> int | None:
+        """Since when somebody has been told all that there is; None: nobody is."""
+        if self.silent or self.away:
+            return None
+        return min((one.since_ns for one in self.listeners if one.slots), default=None)
 
     # --- the turn of a slot
 

@@ -6,11 +6,13 @@
     GET /truth                   every pool as it stands now
 
 HTTP by h11, websockets by the sans-I/O protocol of websockets. Faults come by orders, and, with
-`fault_every_s`, from the seed.
+`fault_every_s`, from the seed. Whoever keeps the truth (pool_truth.py) looks when something was
+told, and hears of what all providers tell alike: after that nobody can be held to a moment.
 """
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -23,8 +25,8 @@ from websockets.server import ServerProtocol
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.answers import Answer
-from spread_scanner.sim.chain import ARRAYS, MISSING, Chain
-from spread_scanner.sim.chain_pools import BASES, SYSTEM, USDC, USDT, Account
+from spread_scanner.sim.chain import ARRAYS, MISSING, Chain, ChainMarket
+from spread_scanner.sim.chain_pools import BASES, OTHERS, SYSTEM, USDC, USDT, Account
 from spread_scanner.sim.http_requests import HttpRequests
 from spread_scanner.sim.jupiter import SimJupiter
 from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
@@ -46,8 +48,12 @@ class SolanaSide:
         swaps_per_slot: float = 4.0,
         slot_s: float = SLOT_S,
         fault_every_s: float = 0.0,
+        market: ChainMarket | None = None,
     ) -> None:
-        self.chain = Chain(seed, pools, swaps_per_slot)
+        self.chain = Chain(seed, pools, swaps_per_slot, market)
+        self.told: Callable[[], None] = lambda: None  # a slot, or that one never was
+        self.acted: Callable[[dict[str, Any]], None] = lambda said: None
+        self.shaken: Callable[[], None] = lambda: None  # what was told is other than it was
         names = [chr(ord("a") + number) for number in range(providers)]
         # The second one is a slot behind, and tells before it acknowledges.
         self.providers = {
@@ -85,6 +91,7 @@ class SolanaSide:
             self.chain.step()
             for provider in self.providers.values():
                 provider.advance()
+            self.told()
             every_ns = int(self._fault_every_s * NS_PER_S)
             if every_ns and clock.mono_ns() - fault_ns >= every_ns:
                 fault_ns = clock.mono_ns()
@@ -99,7 +106,8 @@ class SolanaSide:
 
     def act(self, said: dict[str, Any]) -> None:
         """One order. Raises KeyError on one that means nothing."""
-        self.faults += 1
+        self.faults += said["do"] != "faults"
+        self.acted(said)
         if not self._on_chain(said):
             self._on_provider(self.providers[said["provider"]], said)
 
@@ -110,9 +118,13 @@ class SolanaSide:
             changed = self.chain.fork(int(said.get("slots", 2)))
             for provider in self.providers.values():
                 provider.forked(changed)
+            self.shaken()
+            self.told()
         elif kind == "swaps":
             self.chain.swaps_per_slot = float(said["per_slot"])
             self._fault_every_s = 0.0
+        elif kind == "faults":
+            self._fault_every_s = float(said["every_s"])
         elif kind == "wrong-owner":
             _, data = self.chain.account(said["pool"], self.chain.slot)
             self._bend({said["pool"]: (SYSTEM, data)}, for_s)
@@ -155,12 +167,14 @@ class SolanaSide:
         """These are something else for a while, and told so."""
         self.chain.bent.update(accounts)
         self.chain.touch(accounts)
+        self.shaken()
         self._later(for_s, lambda: self._straight([*accounts]))
 
     def _straight(self, keys: list[str]) -> None:
         for key in keys:
             self.chain.bent.pop(key, None)  # it may have been bent twice
         self.chain.touch(keys)
+        self.shaken()
 
     def _heard_again(self, provider: RpcProvider) -> None:
         """What it did not tell nobody will tell: its connections are worth nothing any more."""
@@ -210,7 +224,7 @@ class SolanaSide:
         for name, urls in self.urls().items():
             lines += [f"[providers.{name}]", *(f'{key} = "{url}"' for key, url in urls.items())]
             lines += ["requests_per_s = 200.0", ""]
-        for coin in (*BASES, USDC, USDT):
+        for coin in (*BASES, *OTHERS, USDC, USDT):
             lines += [f"[mints.{coin.mint}]", f'coin = "{coin.name}"', ""]
         for key, pool in self.chain.pools.items():
             mints = ", ".join(f'"{coin.mint}"' for coin in pool.coins)
@@ -310,6 +324,7 @@ class _Client(asyncio.Protocol):
             return
         ws.send_response(ws.accept(request))
         self._provider = provider
+        self._listening.since_ns = clock.mono_ns()
         provider.listeners.add(self._listening)
 
     def _pass_on(self, ws: ServerProtocol) -> None:

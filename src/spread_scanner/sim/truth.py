@@ -14,20 +14,21 @@ An interval that is still open at the end is written with end null. Read by test
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.enums import Direction
 from spread_scanner.sim.learning import Learned, Learning
 from spread_scanner.sim.legs import NAN, Leg, Pair
 from spread_scanner.sim.looks import Looks
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
 from spread_scanner.sim.rows import Side, book_row, fallen, quote_row, sent_row
 from spread_scanner.sim.tick import Tick
-from spread_scanner.sim.universe import Listing, Universe
+from spread_scanner.sim.universe import Listing
 
 MARGIN_BPS = 1.0  # so near a threshold nobody is judged
 HYSTERESIS_BPS = 5.0  # the exit threshold lies this far below the enter threshold
@@ -39,11 +40,15 @@ class Truth:
     """Evaluates pairs as quotes go out; rows wait for the time of the write that sent them."""
 
     def __init__(
-        self, universe: Universe, thresholds: Mapping[str, float], path: Path | None
+        self,
+        listings: Iterable[Listing],
+        pairs: Iterable[tuple[Direction, Listing, Listing]],
+        thresholds: Mapping[str, float],
+        path: Path | None,
     ) -> None:
-        self.legs = {listing: Leg(listing) for listing in universe.listings}
+        self.legs = {listing: Leg(listing) for listing in listings}
         self.pairs: list[Pair] = []
-        for direction, spot, futures in universe.pairs():
+        for direction, spot, futures in pairs:
             legs = self.legs[spot], self.legs[futures]
             usual = usual_of(spot, futures)
             pair = Pair(direction, spot.symbol, *legs, thresholds[direction.label], usual)
@@ -135,6 +140,13 @@ class Truth:
             for pair in leg.pairs:
                 if pair.near is not None:
                     self._judge(pair)
+
+    def may_have_asked(self, leg: Leg, ticks: Iterable[Tick]) -> None:
+        """What a reader of several pools may rest a signal on besides what they ask together."""
+        if self._file is not None:
+            leg.past.extend(ticks)
+            if leg.standing:
+                self._write_quotes(leg)
 
     def showed(self, listing: Listing, update_id: int, bids: Side, asks: Side) -> None:
         """Somebody was told a book: what it carried is judged by this."""

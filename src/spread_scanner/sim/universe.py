@@ -25,6 +25,7 @@ NAMES_SEED = 7  # Synthetic names and prices are the same in every run; a seed m
 LISTED_SHARE = 0.85
 EVERYWHERE = 21  # the first coins of the catalog are on every source that may list them
 CLASH_FACTOR = 1.10  # the second coin of a ticker stands this much higher
+STABLE_PX = 1.0003
 BASIS_KEEP = 0.9  # how much of a listing's distance to its coin remains at its next event
 BASIS_BPS_MAX = 3.0
 # The least that an order is worth, in quote currency, where the exchange has such a rule.
@@ -234,7 +235,8 @@ def synthetic_names(count: int, taken: set[str]) -> Iterator[tuple[str, float]]:
 class Universe:
     """All coins and listings of one seed."""
 
-    def __init__(self, seed: int, symbols: int) -> None:
+    def __init__(self, seed: int, symbols: int, *, stable: bool = False) -> None:
+        """`stable`: Binance's spot market says what a USDC is in USDT."""
         self.seed = seed
         self.coins: list[Coin] = []
         self.listings: list[Listing] = []
@@ -247,6 +249,10 @@ class Universe:
         self._list_coins(symbols, rng)
         self._make_quiet(rng)
         self._add_traps()
+        if stable:
+            coin = self._coin("USDC", STABLE_PX)
+            coin.weight = self.coins[0].weight
+            self.add(Listing(EXCHANGE_SOURCES[0], coin, "USDC", "USDT", 1))
 
     def _coin(self, name: str, price: float) -> Coin:
         rank = len(self.coins)

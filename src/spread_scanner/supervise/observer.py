@@ -13,7 +13,7 @@ from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
-from spread_scanner.schema.names import ENGINE, TRACKER
+from spread_scanner.schema.names import ENGINE, FEED_SOLANA, TRACKER
 from spread_scanner.shm import Health, PriceStore
 from spread_scanner.supervise.seen import TrackedLife
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
@@ -109,16 +109,23 @@ class Observer:
         return self.status.views()
 
     def subscribed(self) -> bool:
-        """Whether every feed has connected and asked for all that the tables give it."""
+        """Whether every feed has connected and asked for all that the tables give it, and all pools
+        that are read can be stood behind."""
         loaded = self._in_force.loaded
         if loaded is None:
             return False
-        return all(
+        return self._pools_are_fresh() and all(
             self.status.counters(source.process).get("subscribes", 0)
             >= len(loaded.of_source(source.source_id))
             for source in EXCHANGE_SOURCES
             if self.settings.exchanges[source.label].enabled
         )
+
+    def _pools_are_fresh(self) -> bool:
+        """Or nobody reads any."""
+        pools = self.settings.pools
+        fresh = self.status.counters(FEED_SOLANA).get("pools_fresh", 0)
+        return not pools.runs or fresh >= len([*pools.wanted()])
 
     def begin(self) -> None:
         """Latencies of the summary are counted from here on: before, everything was starting."""

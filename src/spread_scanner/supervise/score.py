@@ -30,7 +30,9 @@ that is invented. One that goes beyond `implausible_bps`, or with a leg that had
 level, is not of one coin at one time: nobody owes anything for it, and a signal of so much, or
 while the level was another, is invented, whatever stood. After such a one that lasted for nearly
 `implausible_hold_s` the engine may have blocked the pair, which owes nothing for the rest of the
-run: the simulator is never judged anew. A shorter one may rise and
+run: the simulator is never judged anew. While what Solana's providers tell is shaken (they are all
+away or behind, the chain went back) nothing of pools is owed, and what they were believed on
+BELIEVED_S ago excuses. A shorter one may rise and
 fall between two reads of a socket: the store holds the latest quote and nobody owes a signal for
 it. An engine that was down in between has forgotten that it was in: it owes no EXIT, nor does one
 that was halted. An interval may find the engine already in (hysteresis: the exit threshold lies
@@ -47,7 +49,7 @@ import numpy as np
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema import freshness
-from spread_scanner.schema.enums import SignalKind
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
 from spread_scanner.supervise.carried import CarriedJudged, RightCarried
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
@@ -56,6 +58,7 @@ from spread_scanner.supervise.truth import UNTOLD, Interval, TruthFile
 
 LASTING_MS = 50.0
 TOLERANCE_MS = 250.0
+BELIEVED_S = 2.5  # pools, by what was told last
 FOREVER = math.inf
 NOTHING_SENT = TruthFile([], {}, {})
 NOTHING_CARRIED = RightCarried()
@@ -82,6 +85,7 @@ class Score(NamedTuple):
     """The verdict; `ok` when all that was owed came, and nothing else."""
 
     planted: int
+    planted_by_pools: int  # of these, with the spot leg in a pool
     found: int
     missed: list[Interval]
     invented: list[SeenSignal]
@@ -127,6 +131,7 @@ def score(
     """Judge all intervals and all signals; the rule stands at the head of this module. Without
     `lives` the tracker is not judged, without what was `sent` no size is."""
     tolerance_ns = int(tolerance_ms * NS_PER_MS)
+    outages = [*outages, *sent.shaken]
     spans = _spans(seen)
     blocked_ns = _blocked_from(truth, implausible_bps, implausible_hold_s * NS_PER_S - tolerance_ns)
     found: list[Interval] = []
@@ -150,16 +155,19 @@ def score(
     sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried.judged]
     return Score(
         planted=len(found) + len(missed),
+        planted_by_pools=sum(
+            DIRECTION_BY_LABEL[one.direction].spot.exchange.by_pools for one in (*found, *missed)
+        ),
         found=len(found),
         missed=missed,
-        invented=_invented(truth, seen, tolerance_ns, implausible_bps),
+        invented=_invented(truth, seen, tolerance_ns, implausible_bps, sent.shaken),
         unjudged=dict(unjudged),
         overlong=_overlong(truth, spans, window_ns, outages, tolerance_ns),
         opportunities_wrong=[]
         if lives is None
         else [
             *_followed_wrongly(found, lives, window_ns, outages, tolerance_ns),
-            *_of_nothing(truth, lives, tolerance_ns),
+            *_of_nothing(truth, lives, tolerance_ns, sent.shaken),
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
@@ -216,6 +224,7 @@ def _invented(
     seen: Iterable[SeenSignal],
     tolerance_ns: int,
     implausible_bps: float,
+    shaken: Sequence[DownTime],
 ) -> list[SeenSignal]:
     stood = _by_pair(interval for interval in truth if not interval.jumped)
     return [
@@ -224,9 +233,26 @@ def _invented(
         if one.kind is not SignalKind.EXIT
         and (
             not _plausible(one.net_bps, implausible_bps)  # its gross is even more
-            or not _excused(stood[one.symbol, one.direction], one.mono_ns, tolerance_ns)
+            or not _excused(
+                stood[one.symbol, one.direction],
+                one.mono_ns,
+                tolerance_ns + _believed_ns(one, (one.mono_ns, one.mono_ns), shaken),
+            )
         )
     ]
+
+
+def _believed_ns(
+    one: SeenSignal | TrackedLife, span: tuple[float, float], shaken: Iterable[DownTime]
+) -> int:
+    """How much older what it rests on may be, as providers were shaken then."""
+    is_so = any(
+        away.concerns(one.symbol, one.direction)
+        and away.start_ns <= span[1]
+        and (away.end_ns is None or away.end_ns >= span[0])
+        for away in shaken
+    )
+    return int(BELIEVED_S * NS_PER_S) if is_so else 0
 
 
 def _overlong(
@@ -309,18 +335,27 @@ def _follow_fault(lives: Sequence[Span], interval: Interval, end_ns: int, tolera
 
 
 def _of_nothing(
-    truth: Iterable[Interval], lives: Iterable[TrackedLife], tolerance_ns: int
+    truth: Iterable[Interval],
+    lives: Iterable[TrackedLife],
+    tolerance_ns: int,
+    shaken: Sequence[DownTime],
 ) -> list[WrongOpportunity]:
     """Opportunities in which no interval stood."""
     stood = _by_pair(interval for interval in truth if not interval.jumped)
+
+    def stood_in(life: TrackedLife) -> bool:
+        closed_ns = life.closed_ns or FOREVER
+        late_ns = tolerance_ns + _believed_ns(life, (life.opened_ns, closed_ns), shaken)
+        return any(
+            interval.start_ns - late_ns <= closed_ns
+            and life.opened_ns <= (interval.end_ns or FOREVER) + late_ns
+            for interval in stood[life.symbol, life.direction]
+        )
+
     return [
         WrongOpportunity(life.symbol, life.direction, life.opened_ns, "nothing stood in it")
         for life in lives
-        if not any(
-            interval.start_ns - tolerance_ns <= (life.closed_ns or FOREVER)
-            and life.opened_ns <= (interval.end_ns or FOREVER) + tolerance_ns
-            for interval in stood[life.symbol, life.direction]
-        )
+        if not stood_in(life)
     ]
 
 

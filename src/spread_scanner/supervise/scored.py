@@ -26,6 +26,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "ok": result.ok,
         "seed": seed,
         "planted": result.planted,
+        "planted_by_pools": result.planted_by_pools,
         "found": result.found,
         "missed": len(result.missed),
         "invented": len(result.invented),

@@ -43,6 +43,8 @@ class SimulatedMarket(NamedTuple):
     rate: float
     plant_every_s: float
     characters: float = 0.0  # share of coins whose pairs are not like the others
+    pools: int = 0  # of Solana
+    pool_faults_s: float = 0.0  # so often, from when the run begins; 0: none
 
 
 class Simulation:
@@ -52,11 +54,11 @@ class Simulation:
         self, folder: Path, namespace: str, market: SimulatedMarket, *, gateway: bool = False
     ) -> None:
         """`gateway`: people look on with a browser, at its port or the next that is free."""
-        self._gateway = gateway
+        self._gateway, self._market = gateway, market
         self.config_dir = folder / "config"
         self.truth_path = folder / "truth.jsonl"
         self.namespace = namespace
-        self.control_url = ""
+        self.control_url = self._solana_url = ""
         self.seeded_ns = 0  # monotonic, when the history was written down
         self.seeded: frozenset[tuple[str, str]] = frozenset()  # symbols and directions, of whom
         arguments = [
@@ -65,6 +67,7 @@ class Simulation:
             f"--rate={market.rate}",
             f"--plant-every-s={market.plant_every_s}",
             f"--characters={market.characters}",
+            f"--pools={market.pools}",
             f"--truth={self.truth_path}",
             f"--config-out={self.config_dir}",
         ]
@@ -80,7 +83,8 @@ class Simulation:
         if stopping():
             raise KeyboardInterrupt
         try:
-            self.control_url = orjson.loads(line)["control"]
+            ready = orjson.loads(line)
+            self.control_url, self._solana_url = ready["control"], ready.get("solana") or ""
         except (orjson.JSONDecodeError, KeyError):
             raise CannotStart(
                 "the simulator did not say that it is ready",
@@ -89,7 +93,8 @@ class Simulation:
             ) from None
         path = self.config_dir / "config.toml"
         text = path.read_text(encoding="utf-8")
-        text = f'[system]\nnamespace = "{self.namespace}"\n\n{text}'
+        rows = f"num_sources = {len(SOURCES)}\n" if self._market.pools else ""
+        text = f'[system]\nnamespace = "{self.namespace}"\n{rows}\n{text}'
         if self._gateway:
             shown = Gateway()
             port = free_port(shown.host, shown.port)
@@ -108,8 +113,12 @@ class Simulation:
         return f"has told what leaving {pairs:,} pairs usually earns: nothing is to be learned"
 
     def begin(self) -> None:
-        """The run begins: whoever learns what is usual misses no second from now on."""
+        """The run begins: whoever learns what is usual misses no second from now on, and pools'
+        providers begin to fail."""
         _tell(self.control_url, {"do": "begin"})
+        if self._market.pools:
+            faults = {"do": "faults", "every_s": self._market.pool_faults_s}
+            _tell(f"{self._solana_url}/control", faults)
 
     @property
     def log_path(self) -> Path:

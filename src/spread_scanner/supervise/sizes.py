@@ -1,9 +1,10 @@
 """What size a signal should have named: what its two quotes had as they were sent, in whole lots.
 
 Reckoned here from the truth file, by nothing of the engine's. Less than a lot, or than either leg
-takes as an order, should have made no signal. A signal whose quotes are not in the file, for they
-were sent long before the pair paid, is not judged, nor is one of a pair that never paid: its quotes
-are there by others, and that it is invented says all.
+takes as an order, should have made no signal. A quote of pools goes by its slot, in which it may
+have been of several pools and rates: the signal has to be of one of these. A signal whose quotes
+are not in the file, for they were sent long before the pair paid, is not judged, nor is one of a
+pair that never paid: its quotes are there by others, and that it is invented says all.
 """
 
 import math
@@ -46,12 +47,18 @@ def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]
     right = []
     for one in seen:
         legs = DIRECTION_BY_LABEL[one.direction]
-        spot = sent.quotes.get((legs.spot.label, one.symbol, one.spot_update_id))
-        futures = sent.quotes.get((legs.futures.label, one.symbol, one.fut_update_id))
+        spots = sent.tops(legs.spot.label, one.symbol, one.spot_update_id)
+        futures = sent.tops(legs.futures.label, one.symbol, one.fut_update_id)
         rule = sent.rules.get((one.symbol, one.direction))
-        if one.kind is SignalKind.EXIT or spot is None or futures is None or rule is None:
+        if one.kind is SignalKind.EXIT or rule is None:
             continue
-        right.append(SizeJudged(one, _orderable(spot, futures, rule), spot.ask_px))
+        may_be = [
+            SizeJudged(one, _orderable(spot, future, rule), spot.ask_px)
+            for spot in spots
+            for future in futures
+        ]
+        if may_be:
+            right.append(next((judged for judged in may_be if judged.ok), may_be[0]))
     return right
 
 

@@ -88,6 +88,7 @@ class RunSummary(TypedDict):
     # What was found of what the simulator planted.
     seed: NotRequired[int]
     planted: NotRequired[int]
+    planted_by_pools: NotRequired[int]  # of these
     found: NotRequired[int]
     missed: NotRequired[int]
     invented: NotRequired[int]

@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from spread_scanner.supervise.seen import DownTime
+
+SLOTS_APART = 6  # of what a pool was and what number it got: providers lag, chains fork
+SHAKEN = "shaken"  # the one fault that is read here
 UNTOLD = -1  # Interval.fell_ns: at its end, if the pair stood again later
 NAN = math.nan
 
@@ -82,33 +86,47 @@ class History(NamedTuple):
 
 
 class TruthFile(NamedTuple):
-    """A truth file. Quotes and books are those around intervals, by source, symbol and update id;
-    the rest is by symbol and direction."""
+    """A truth file. Quotes, books and what pools asked are those around intervals, by source,
+    symbol and update id; the rest is by symbol and direction."""
 
     intervals: list[Interval]
     quotes: dict[tuple[str, str, int], SentQuote]
     rules: dict[tuple[str, str], OrderRule]
     histories: Mapping[tuple[str, str], History] = MappingProxyType({})
     books: Mapping[tuple[str, str, int], Sequence[SentBook]] = MappingProxyType({})
+    asked: Mapping[tuple[str, str, int], Sequence[SentQuote]] = MappingProxyType({})
+    shaken: Sequence[DownTime] = ()  # when what Solana's providers told was not to be relied on
+
+    def tops(self, source: str, symbol: str, number: int) -> Sequence[SentQuote]:
+        """What a quote of this number may have been; of pools, whose numbers are slots of whoever
+        was heard then, several."""
+        key = source, symbol, number
+        if key in self.quotes:
+            return [self.quotes[key]]
+        slots = range(number - SLOTS_APART, number + SLOTS_APART + 1)
+        return [one for slot in slots for one in self.asked.get((source, symbol, slot), ())]
 
 
 def read_truth(path: Path) -> TruthFile:
-    """All of a truth file but its rows of faults."""
+    """All of a truth file but its rows of exchanges' faults."""
     histories: dict[tuple[str, str], History] = {}
     books: dict[tuple[str, str, int], list[SentBook]] = {}
-    truth = TruthFile([], {}, {}, histories, books)
+    asked: dict[tuple[str, str, int], list[SentQuote]] = {}
+    shaken: list[DownTime] = []
+    truth = TruthFile([], {}, {}, histories, books, asked, shaken)
     pairs: list[History] = []  # in the order that looks go by
     newest: dict[tuple[str, str], int] = {}  # place of each pair's last interval
     for line in path.read_bytes().splitlines():
         row = orjson.loads(line)
-        if "quote" in row:
+        if row.get("fault") == SHAKEN:
+            shaken.append(DownTime(row["process"], row["start_mono_ns"], row["end_mono_ns"]))
+        elif "quote" in row:
             truth.quotes[row["source"], row["symbol"], int(row["quote"])] = _quote_of(row)
+        elif "asked" in row:
+            key = row["source"], row["symbol"], int(row["asked"])
+            asked.setdefault(key, []).append(_quote_of(row))
         elif "book" in row:
-            sides = ([(px, sz) for px, sz in row[side]] for side in SentBook._fields)
-            # A snapshot by REST and a stream, or two streams, may have told two under one id.
-            told = books.setdefault((row["source"], row["symbol"], int(row["book"])), [])
-            if (book := SentBook(*sides)) not in told:
-                told.append(book)
+            _take_book(row, books)
         elif "look_mono_ns" in row:
             for number, low_bps, high_bps, sure in row["pairs"]:
                 look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))
@@ -127,6 +145,14 @@ def read_truth(path: Path) -> TruthFile:
                 newest[pair] = len(truth.intervals)
             truth.intervals.append(_interval_of(row))
     return truth
+
+
+def _take_book(row: dict[str, Any], books: dict[tuple[str, str, int], list[SentBook]]) -> None:
+    """A snapshot by REST and a stream, or two streams, may have told two under one id."""
+    sides = ([(px, sz) for px, sz in row[side]] for side in SentBook._fields)
+    told = books.setdefault((row["source"], row["symbol"], int(row["book"])), [])
+    if (book := SentBook(*sides)) not in told:
+        told.append(book)
 
 
 def _interval_of(row: dict[str, Any]) -> Interval:

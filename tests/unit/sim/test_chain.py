@@ -6,35 +6,22 @@ import random
 from pathlib import Path
 
 import pytest
+from assembled_pools import assembled
 from typer.testing import CliRunner
 
-from spread_scanner import solana
 from spread_scanner.config import load_pools
-from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.pools import POOLS_MAX
 from spread_scanner.sim import solana_keys
 from spread_scanner.sim.chain import FIRST_SLOT, Chain, unix_s
-from spread_scanner.sim.chain_pools import SYSTEM, WHIRLPOOL, SimPool
+from spread_scanner.sim.chain_pools import SYSTEM, WHIRLPOOL
 from spread_scanner.sim.cli import app
 from spread_scanner.sim.configout import write_config
 from spread_scanner.sim.rpc_server import SolanaSide
-from spread_scanner.solana import keys, orca_whirlpool
+from spread_scanner.solana import keys
 from spread_scanner.solana.pool import price_of, quote_of
 
 COUNT = 15
-
-
-def assembled(chain: Chain, pool: SimPool) -> solana.Pool:
-    """As a reader of the chain has it: arrays that are not there are known not to be."""
-    names = pool.everything(4)
-    accounts = {name: chain.account(name, chain.slot) for name in names}
-    owner, data = accounts[pool.key]
-    if owner == WHIRLPOOL:
-        state = orca_whirlpool.decode(data)
-        assert isinstance(state, orca_whirlpool.Whirlpool)
-        for start in orca_whirlpool.array_starts(state, 2):
-            accounts.setdefault(orca_whirlpool.array_key(pool.key, start), (SYSTEM, b""))
-    return solana.assemble(pool.key, accounts)
 
 
 def test_keys_and_addresses_are_those_of_the_library() -> None:
@@ -62,6 +49,8 @@ def test_every_pool_is_priced_and_quoted_alike(seed: int) -> None:
                 amount = rng.randint(10**5, 10**9)
                 found = quote_of(one, one.mints[side], amount, True, unix_s(chain.slot), chain.slot)
                 assert found.amount_out == pool.quote(side, amount)
+                paid = quote_of(one, one.mints[side], amount, False, unix_s(chain.slot), chain.slot)
+                assert paid.amount_in == pool.costs(side, amount)
             side, amount = pool.some(rng)
             found = quote_of(one, one.mints[side], amount, True, unix_s(chain.slot), chain.slot)
             assert found.amount_out == pool.quote(side, amount)
@@ -100,7 +89,7 @@ def test_the_same_seed_makes_the_same_chain() -> None:
 
 
 def test_a_folder_of_settings_has_no_pools_of_an_earlier_run(tmp_path: Path) -> None:
-    bps = {direction.label: 40.0 for direction in EXCHANGE_DIRECTIONS}
+    bps = {direction.label: 40.0 for direction in DIRECTIONS}
     side = SolanaSide(1, 2)
     side.port = 1
     write_config(tmp_path, {}, bps, side.pools_toml())

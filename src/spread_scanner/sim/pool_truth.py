@@ -1,0 +1,262 @@
+"""Pools as legs of the truth: what each of their sources quotes, by the chain's own fractions.
+
+A source quotes what the reference size costs and brings in the best of its pools: in USDT what
+those in USDT ask, and what those in USDC do by the rate of Binance's USDC-USDT. The truth follows
+what providers told: the latest slot that anybody was told of. What each single pool asked of late,
+at each rate of late, is told as well, since a reader's quote names its slot alone: whoever judges
+sizes finds the one that it was.
+
+Providers that are cut, silent or behind change nothing while another one tells all in time. Where
+none does, and for SETTLED_NS after the chain went back or an account was another one, a reader may
+be behind or have nothing to stand behind: a row says from when to when, for nobody owes a signal
+then. What nobody has told for BELIEVED_NS is unknown.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from spread_scanner import clock
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.enums import POOL_DIRECTIONS, SOURCE_BY_LABEL, Direction, Source
+from spread_scanner.schema.names import FEED_SOLANA
+from spread_scanner.schema.pools import PROGRAM_SOURCES
+from spread_scanner.sim.chain import Chain
+from spread_scanner.sim.chain_pools import SimPool
+from spread_scanner.sim.reckoning import BPS, WIDTH_TICKS
+from spread_scanner.sim.rpc_server import SolanaSide
+from spread_scanner.sim.tick import Tick
+from spread_scanner.sim.truth import Truth
+from spread_scanner.sim.universe import Listing, Universe
+
+REFERENCE_QUOTE = 1_000  # as shipped, in whole coins of the quote
+FEE_LAMPORTS, LAMPORTS = 105_000, 10**9  # of the network and for priority, as shipped; of a SOL
+STABLE = "binance-spot", "USDC-USDT"
+KEPT = 3  # rates, and states of a pool, that a reader's quote may be of
+BELIEVED_NS = 2 * NS_PER_S
+SETTLED_NS = 3 * NS_PER_S  # until seeds have come again
+SUBSCRIBED_NS = 2 * NS_PER_S  # a connection that stands for so long has everything
+
+
+class PoolListing(Listing):
+    """What one source quotes of one coin in USDT; nothing of it moves by itself."""
+
+    def __init__(self, source: Source, universe: Universe, name: str, pools: list[SimPool]) -> None:
+        coin = next(one for one in universe.coins if one.name == name)
+        super().__init__(source, coin, name, "USDT", 1)
+        self.exchange_symbol = self.symbol
+        self.pools = {pool.key: pool.coins[1].name == "USDC" for pool in pools}  # by the rate
+        # As `usual_of` has it, by how the chain begins.
+        found = [one for one in (asked(pool) for pool in pools) if not math.isnan(one.ask_px)]
+        bid, ask = max(one.bid_px for one in found), min(one.ask_px for one in found)
+        wide_bps = max(ask / bid - 1.0, 0.0) * BPS
+        self.width_least = int(wide_bps / BPS * coin.price_start * self.scale - WIDTH_TICKS)
+
+    @property
+    def moves(self) -> bool:
+        return False
+
+
+class Asked(NamedTuple):
+    """What the reference size brings and costs in one pool, in its own quote; NaN: it cannot."""
+
+    bid_px: float
+    bid_sz: float
+    ask_px: float
+    ask_sz: float
+
+
+def asked(pool: SimPool) -> Asked:
+    """What it asks as it stands."""
+    base, quote = (10**coin.decimals for coin in pool.coins)
+    amount = REFERENCE_QUOTE * quote
+    sold, bought = pool.costs(0, amount), pool.quote(1, amount)
+    bid = (REFERENCE_QUOTE * base / sold, sold / base) if sold else (math.nan, math.nan)
+    ask = (REFERENCE_QUOTE * base / bought, bought / base) if bought else (math.nan, math.nan)
+    return Asked(*bid, *ask)
+
+
+def network_fee_bps(sol_px: float) -> float:
+    """What is paid for a swap, of the reference size."""
+    return FEE_LAMPORTS / LAMPORTS * sol_px / REFERENCE_QUOTE * BPS
+
+
+def listings(universe: Universe, chain: Chain) -> list[PoolListing]:
+    """Of each source and coin that has pools."""
+    found: dict[tuple[str, str], list[SimPool]] = {}
+    for pool in chain.pools.values():
+        key = PROGRAM_SOURCES[pool.kind].label, pool.coins[0].name
+        found.setdefault(key, []).append(pool)
+    return [
+        PoolListing(SOURCE_BY_LABEL[label], universe, name, pools)
+        for (label, name), pools in sorted(found.items())
+    ]
+
+
+def pairs(
+    universe: Universe, pools: Iterable[PoolListing]
+) -> Iterator[tuple[Direction, Listing, Listing]]:
+    """Each with the perpetuals of its coin."""
+    perpetuals = {
+        (listing.label, listing.symbol): listing
+        for listing in universe.listings
+        if listing.trading and listing.kind == "perpetual"
+    }
+    for listing in pools:
+        for way in POOL_DIRECTIONS:
+            futures = perpetuals.get((way.futures.label, listing.symbol))
+            if way.spot == listing.source and futures is not None:
+                yield way, listing, futures
+
+
+class PoolTruth:
+    """Tells the truth what pools quote, whenever a provider has told something."""
+
+    def __init__(self, side: SolanaSide, truth: Truth, pools: Sequence[PoolListing]) -> None:
+        self._side, self._truth, self._pools = side, truth, pools
+        self._stable = next(
+            leg for leg in truth.legs.values() if (leg.listing.label, leg.listing.symbol) == STABLE
+        )
+        self._rates: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._known: dict[str, tuple[tuple[int, int], Asked]] = {}  # by pool: of what state
+        self._of_late: dict[str, deque[Asked]] = {}  # by pool
+        self._best_slot = 0  # that was told: on a fork, too, a reader's quotes have its number
+        self._heard_ns, self._shaken_ns = 0, -SETTLED_NS
+        self._shaken_since: tuple[int, int] | None = None  # wall and monotonic
+        side.told, side.acted, side.shaken = self.look, self.acted, self.shake
+
+    def rate(self) -> None:
+        """Whatever a USDC is now; while it is another one, what pools ask in USDT is, too."""
+        now = self._stable.bid, self._stable.ask
+        if self._stable.heard and (not self._rates or self._rates[-1] != now):
+            self._rates.append(now)
+            self._tell_single()
+
+    def acted(self, said: dict[str, Any]) -> None:
+        """A fault, or an order."""
+        times = {"start_ns": clock.wall_ns(), "start_mono_ns": clock.mono_ns()}
+        self._truth.write({"fault": said["do"], "process": FEED_SOLANA, **times, "said": said})
+
+    def shake(self) -> None:
+        """What was told is not what is."""
+        self._shaken_ns = clock.mono_ns()
+        self._note(clock.mono_ns())
+
+    def look(self) -> None:
+        """A slot was told, or none was where one is due."""
+        now_ns = clock.mono_ns()
+        hearing = [one for one in self._side.providers.values() if one.hears is not None]
+        self._note(now_ns)
+        self._truth.advance(now_ns)
+        if hearing:
+            self._heard_ns = now_ns
+            self._quote(max(provider.slot for provider in hearing))
+        elif now_ns - self._heard_ns > BELIEVED_NS:
+            for listing in self._pools:
+                if self._truth.legs[listing].heard:
+                    self._truth.unheard(self._truth.legs[listing])
+        if self._truth.waiting:
+            self._truth.stamp(clock.wall_ns(), clock.mono_ns())
+
+    def close(self) -> None:
+        """What is shaken is so to the end."""
+        if self._shaken_since is not None:
+            self._write(None)
+
+    # --- quotes
+
+    def _quote(self, slot: int) -> None:
+        self.rate()
+        for key in self._side.chain.pools:
+            self._known[key] = found = self._asked(key, slot)
+            of_late = self._of_late.setdefault(key, deque(maxlen=KEPT))
+            if found[1] not in of_late:
+                of_late.append(found[1])
+        self._best_slot = max(self._best_slot, slot)
+        self._tell_single()
+        for listing in self._pools:
+            self._say(listing, self._best_slot)
+
+    def _asked(self, key: str, slot: int) -> tuple[tuple[int, int], Asked]:
+        """As of a slot; some fees fade with time."""
+        since, pool = self._side.chain.stood(key, slot)
+        state = since, self._side.chain.unix_s(slot)
+        known = self._known.get(key)
+        if known is not None and known[0] == state:
+            return known
+        pool.unix_s = state[1]
+        return state, asked(pool)
+
+    def _say(self, listing: PoolListing, slot: int) -> None:
+        """The best of its pools. Two that are further apart than their fees: the bid is shown at
+        the ask."""
+        leg = self._truth.legs[listing]
+        rate = self._rates[-1] if self._rates and self._stable.heard else None
+        asks = [
+            _by(self._known[key][1], rate) if through and rate else self._known[key][1]
+            for key, through in listing.pools.items()
+            if rate or not through
+        ]
+        bids = [(one.bid_px, one.bid_sz) for one in asks if one.bid_px > 0]
+        offers = [(one.ask_px, one.ask_sz) for one in asks if one.ask_px > 0]
+        if not bids or not offers:
+            if leg.heard:
+                self._truth.unheard(leg)
+            return
+        (bid, bid_sz), (ask, ask_sz) = max(bids), min(offers)
+        bid = min(bid, ask)
+        tick = Tick(slot, repr(bid), repr(bid_sz), repr(ask), repr(ask_sz), 0, slot)
+        self._truth.sent(leg, tick, bid, ask)
+
+    def _tell_single(self) -> None:
+        """What each pool asks, and asked of late."""
+        at = self._best_slot
+        for listing in self._pools:
+            ticks = {
+                (one.ask_px, one.ask_sz)
+                for key, through in listing.pools.items()
+                for now in self._of_late.get(key, ())
+                if now.ask_px > 0
+                for one in ([_by(now, rate) for rate in self._rates] if through else [now])
+            }
+            told = [Tick(at, repr(px), "", repr(px), repr(sz), 0, at) for px, sz in sorted(ticks)]
+            self._truth.may_have_asked(self._truth.legs[listing], told)
+
+    # --- when nobody can be held to a moment
+
+    def _note(self, now_ns: int) -> None:
+        shaken = bool(self._side.chain.bent) or now_ns - self._shaken_ns < SETTLED_NS
+        shaken = shaken or not any(self._in_time(now_ns))
+        if shaken and self._shaken_since is None:
+            self._shaken_since = clock.wall_ns(), now_ns
+        elif not shaken and self._shaken_since is not None:
+            self._write(now_ns)
+
+    def _in_time(self, now_ns: int) -> Iterator[bool]:
+        """Of each provider, whether somebody hears everything of it, as soon as it is there."""
+        for provider in self._side.providers.values():
+            since_ns = provider.hears
+            stands = since_ns is not None and now_ns - since_ns >= SUBSCRIBED_NS
+            yield stands and provider.slot == self._side.chain.slot
+
+    def _write(self, end_mono_ns: int | None) -> None:
+        if self._shaken_since is None:
+            return
+        wall_ns, mono_ns = self._shaken_since
+        self._shaken_since = None
+        end_ns = None if end_mono_ns is None else clock.wall_ns()
+        self._truth.write(
+            {
+                "fault": "shaken",
+                "process": FEED_SOLANA,
+                **{"start_ns": wall_ns, "end_ns": end_ns},
+                **{"start_mono_ns": mono_ns, "end_mono_ns": end_mono_ns},
+            }
+        )
+
+
+def _by(one: Asked, rate: tuple[float, float]) -> Asked:
+    """What is in USDC, in USDT: what a sale brings is sold, what a purchase takes is bought."""
+    bid, ask = rate
+    return Asked(one.bid_px * bid, one.bid_sz, one.ask_px * ask, one.ask_sz)

@@ -1,0 +1,142 @@
+"""Pools as legs of the truth: what their sources quote, as the product says of the same accounts;
+who is heard, and when nobody can be held to a moment.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from assembled_pools import assembled
+
+from spread_scanner.clock import VirtualClock
+from spread_scanner.config.pools import MintSettings
+from spread_scanner.pools.effective import StableQuote, as_traded
+from spread_scanner.pools.markets import ChainTime, PoolMarkets
+from spread_scanner.schema.enums import POOL_DIRECTIONS
+from spread_scanner.sim import pool_truth
+from spread_scanner.sim.chain import ChainMarket
+from spread_scanner.sim.legs import Leg
+from spread_scanner.sim.pool_truth import BELIEVED_NS, SETTLED_NS, SUBSCRIBED_NS, PoolTruth
+from spread_scanner.sim.rpc_provider import Listening
+from spread_scanner.sim.rpc_server import SolanaSide
+from spread_scanner.sim.truth import Truth
+from spread_scanner.sim.universe import Universe
+
+RATE = 0.9995, 1.0005
+COUNT, MS = 15, 1_000_000
+
+
+class Told:
+    """A chain, its truth in a file, and one who hears provider a."""
+
+    def __init__(self, path: Path, moved: VirtualClock) -> None:
+        universe = Universe(1, 100, stable=True)
+        worths = {coin.name: coin.price for coin in reversed(universe.coins)}
+        market = ChainMarket(lambda: worths, lambda: 1_795_000_000)
+        self.side = SolanaSide(1, COUNT, providers=2, market=market)
+        self.pools = pool_truth.listings(universe, self.side.chain)
+        self.pairs = [*pool_truth.pairs(universe, self.pools)]
+        thresholds = dict.fromkeys((way.label for way in POOL_DIRECTIONS), 40.0)
+        listings = (*universe.listings, *self.pools)
+        self.truth = Truth(listings, self.pairs, thresholds, path)
+        self.kept = PoolTruth(self.side, self.truth, self.pools)
+        stable = next(leg for leg in self.truth.legs.values() if leg.listing.symbol == "USDC-USDT")
+        stable.heard, stable.bid, stable.ask = True, *RATE
+        self._path, self._clock = path, moved
+        self.hears()
+
+    def hears(self) -> None:
+        one = Listening(lambda _: None, lambda: None)
+        one.slots.add(1)
+        one.since_ns = self._clock.mono_ns()
+        self.side.providers["a"].listeners.add(one)
+
+    def slot(self) -> None:
+        self._clock.advance_ms(400)
+        self.side.chain.step()
+        for provider in self.side.providers.values():
+            provider.advance()
+        self.side.told()
+
+    def leg(self, source: str, symbol: str) -> Leg:
+        names = (source, symbol)
+        return next(
+            leg
+            for leg in self.truth.legs.values()
+            if (leg.listing.label, leg.listing.symbol) == names
+        )
+
+    def shaken(self) -> list[Any]:
+        self.truth.flush()
+        rows = map(orjson.loads, self._path.read_bytes().splitlines())
+        return [row for row in rows if row.get("fault") == "shaken"]
+
+
+@pytest.fixture
+def told(tmp_path: Path, virtual_clock: VirtualClock) -> Iterator[Told]:
+    made = Told(tmp_path / "truth.jsonl", virtual_clock)
+    yield made
+    made.truth.close()
+
+
+def test_each_source_quotes_what_the_product_says_of_its_pools(told: Told) -> None:
+    chain = told.side.chain
+    mints = {
+        coin.mint: MintSettings(coin.name) for pool in chain.pools.values() for coin in pool.coins
+    }
+    for _ in range(5):
+        told.slot()
+        now = ChainTime(chain.unix_s(chain.slot), chain.slot)
+        for listing in told.pools:
+            markets = PoolMarkets(1_000.0)
+            for key in listing.pools:
+                one = as_traded(key, chain.slot, assembled(chain, chain.pools[key]), mints)
+                assert one is not None
+                markets.put(one)
+            sides = markets.best(listing.symbol, StableQuote(*RATE, fresh=True), now)
+            leg = told.leg(listing.label, listing.symbol)
+            assert sides.bid is not None
+            assert sides.ask is not None
+            assert leg.ask == pytest.approx(sides.ask.px, rel=1e-12)
+            assert leg.bid == pytest.approx(min(sides.bid.px, sides.ask.px), rel=1e-12)
+            assert leg.top(buys=True) == pytest.approx(sides.ask.size, rel=1e-12)
+
+
+def test_every_source_has_a_coin_with_all_four_perpetuals(told: Told) -> None:
+    found = {way.label for way, _, futures in told.pairs if futures.symbol == "SOL-USDT"}
+    assert found == {
+        way.label for way in POOL_DIRECTIONS if way.spot.label in ("raydium", "orca", "meteora")
+    }
+
+
+def test_what_nobody_tells_is_believed_for_a_while_and_then_unknown(told: Told) -> None:
+    told.slot()
+    leg = told.leg("orca", "SOL-USDT")
+    assert leg.heard
+    told.side.providers["a"].silent = True
+    for _ in range(BELIEVED_NS // (400 * MS)):
+        told.slot()
+        assert leg.heard
+    told.slot()
+    assert not leg.heard
+    told.side.providers["a"].silent = False
+    told.slot()
+    assert leg.heard
+
+
+def test_it_is_said_when_providers_are_not_to_be_relied_on(told: Told) -> None:
+    for _ in range(SUBSCRIBED_NS // (400 * MS) + 1):
+        told.slot()
+    [begun] = told.shaken()
+    assert begun["process"] == "feed-solana"
+    told.side.act({"do": "fork", "slots": 2})
+    for _ in range(SETTLED_NS // (400 * MS) + 1):
+        assert len(told.shaken()) == 1, "it goes on"
+        told.slot()
+    assert len(told.shaken()) == 2
+    told.side.providers["a"].listeners.clear()
+    told.slot()
+    told.kept.close()
+    assert [row["end_mono_ns"] is None for row in told.shaken()] == [False, False, True]
