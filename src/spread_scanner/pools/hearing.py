@@ -163,7 +163,6 @@ class PoolHearing:
     def _in_words(self, now_ns: int) -> str:
         pools = self._feed.pools.values()
         refused = sum(pool.refusal is not None for pool in pools)
-        away = [f"{line.name}: {line.trouble}" for line in self._lines if line.trouble]
         said = [f"{sum(pool.good for pool in pools)} of {len(pools)} pools"]
         said += [f"{refused} refused"] if refused else []
-        return ", ".join([*said, *away])
+        return "; ".join([", ".join(said), *(line.health(now_ns) for line in self._lines)])

@@ -17,7 +17,7 @@ import httpx
 from picows import WSTransport
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import asking, rpc
@@ -26,7 +26,7 @@ from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing
-from spread_scanner.pools.pace import SLOT_NS
+from spread_scanner.pools.pace import BEHIND_SLOTS_MAX, SLOT_NS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
@@ -115,6 +115,23 @@ class ProviderLine:
             if clock.mono_ns() - begun_ns > STOOD_NS:
                 self._backoff.stood()
             await asyncio.sleep(max(self._backoff.next_s(), wait_s or 0.0))
+
+    def health(self, now_ns: int) -> str:
+        """How it fares, in a word: what keeps it away or is asked too much of it, how far it is
+        behind; where nothing is wrong, its score."""
+        rests_ns = self._rest_until_ns - now_ns
+        score = self._feed.pace.score(self.name, now_ns)
+        if self.trouble:
+            return f"{self.name}: {self.trouble}"
+        if rests_ns > 0:
+            return f"{self.name}: limited, asked again in {rests_ns / NS_PER_S:.0f} s"
+        if score is None:
+            return f"{self.name}: has told no slot"
+        if not score.in_time and score.behind_slots >= BEHIND_SLOTS_MAX:
+            return f"{self.name}: {score.behind_slots:,} slots behind"
+        if not score.in_time:
+            return f"{self.name}: no slot for {score.silent_ns / NS_PER_S:.0f} s"
+        return f"{self.name} {score.first:.0%} first, {score.late_ns / NS_PER_MS:.0f} ms late"
 
     def cut(self) -> None:
         """What the connection has told may be old: a new one is dialled."""

@@ -5,9 +5,14 @@ A provider that has told no slot for max(2 s, 5 slots), or stands ten slots behi
 stopped telling what is written, whatever its connection says. Providers are not to be trusted with
 the future either: a slot hours beyond the best is no slot, and who goes back by more than any fork
 is where it says, as a chain that was begun anew is.
+
+Each is scored by the slots of late: how many it told before all others, and how much later than
+whoever was first it tells one. The score decides nothing, as the first to tell a slot wins whoever
+it is: it says which provider is worth its price.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -18,6 +23,7 @@ BEHIND_SLOTS_MAX = 10
 AHEAD_SLOTS_MAX = 32  # beyond the best: no account was written later; no fork is longer
 LEAP_SLOTS_MAX = 20_000  # likewise, of a provider's word on where it stands: two hours
 _SLOTS_KEPT = 64
+SCORED_SLOTS = 64  # of which a score is the mean, the newer the heavier
 
 
 class _Reached(Struct):
@@ -25,11 +31,28 @@ class _Reached(Struct):
     at_ns: int
 
 
+class _Scored(Struct):
+    slots: int = 0
+    first: float = 0.0
+    late_ns: float = 0.0
+
+
+class ProviderScore(NamedTuple):
+    """How a provider fares, by the slots of late."""
+
+    first: float  # the share that it told before all others
+    late_ns: float  # after whoever was first, on average
+    behind_slots: int
+    silent_ns: int  # since it told one
+    in_time: bool
+
+
 class ProviderPace:
     """The slots of all providers that are connected."""
 
     def __init__(self) -> None:
         self._reached: dict[str, _Reached] = {}
+        self._scored: dict[str, _Scored] = {}  # also of who is away just now
         self._steps: deque[_Reached] = deque(maxlen=_SLOTS_KEPT)  # of whoever is ahead
 
     def told(self, provider: str, slot: int, now_ns: int) -> bool:
@@ -45,7 +68,20 @@ class ProviderPace:
             self._steps.clear()
         if not self._steps or slot > self._steps[-1].slot:
             self._steps.append(_Reached(slot, now_ns))
+        if known is None or slot > known.slot:
+            self._score(provider, slot, now_ns)
         return True
+
+    def _score(self, provider: str, slot: int, now_ns: int) -> None:
+        """It tells a slot that it has not told before."""
+        first = next((step for step in reversed(self._steps) if step.slot == slot), None)
+        if first is None:
+            return  # nobody knows when it was told first
+        scored = self._scored.setdefault(provider, _Scored())
+        scored.slots = min(scored.slots + 1, SCORED_SLOTS)
+        is_first = first is self._steps[-1] and first.at_ns == now_ns
+        scored.first += (is_first - scored.first) / scored.slots
+        scored.late_ns += (now_ns - first.at_ns - scored.late_ns) / scored.slots
 
     def lost(self, provider: str) -> None:
         self._reached.pop(provider, None)
@@ -76,6 +112,19 @@ class ProviderPace:
         """Behind the best; None where it has told no slot."""
         reached = self._reached.get(provider)
         return None if reached is None else self.best_slot - reached.slot
+
+    def score(self, provider: str, now_ns: int) -> ProviderScore | None:
+        """None while it is away, or has told no slot."""
+        reached, scored = self._reached.get(provider), self._scored.get(provider, _Scored())
+        if reached is None:
+            return None
+        return ProviderScore(
+            scored.first,
+            scored.late_ns,
+            self.best_slot - reached.slot,
+            now_ns - reached.at_ns,
+            self.in_time(provider, now_ns),
+        )
 
     def in_time(self, provider: str, now_ns: int) -> bool:
         return self.in_time_until_ns(provider, now_ns) > 0

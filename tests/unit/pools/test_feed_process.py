@@ -83,6 +83,7 @@ def test_every_pool_is_right_at_the_end(bed: FeedBed, chain: SolanaThread) -> No
         assert one.reserves == pytest.approx(truth[key]["reserves"], rel=1e-12)
         assert (one.program, one.symbol) == (truth[key]["kind"], truth[key]["symbol"])
     bed.wait("it is well", lambda: state(bed) is ProcessState.RUNNING)
+    bed.wait("each is scored", lambda: bed.health().message.count("first, ") == 2)
     counters = bed.health().counters
     assert counters["pools_fresh"] == COUNT
     assert counters["skip_bad_message"] == 0
@@ -128,6 +129,7 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     chain.act(do="silent", provider="b")
     bed.wait("nobody tells a slot", lambda: not any(one.fresh for one in bed.pools().values()))
     bed.wait("it says so", lambda: state(bed) is ProcessState.DEGRADED)
+    bed.wait("and who", lambda: "a: no slot for" in bed.health().message)
     for provider in "ab":
         chain.act(do="heard", provider=provider)
     chain.act(do="swaps", per_slot=0)

@@ -164,3 +164,35 @@ def test_a_fork_that_has_not_come_as_far_yet_renews_what_is_good(told: Told) -> 
         told.feed.slot("a", slot, told.now_ns)
         (row,) = told.table.rows()
         assert row["renewed_mono_ns"] + row["good_ns"] == told.now_ns + 2 * S
+
+
+def test_providers_are_scored_by_who_tells_first_and_how_late() -> None:
+    pace = ProviderPace()
+    for slot in range(SLOT, SLOT + 40):
+        at_ns = (slot - SLOT) * 400 * MS
+        one, other = ("a", "c") if slot % 4 else ("c", "a")
+        pace.told(one, slot, at_ns)
+        pace.told(other, slot, at_ns + 20 * MS)
+        pace.told("b", slot - 1, at_ns + 30 * MS)
+        pace.told("b", slot - 1, at_ns + 40 * MS)  # again: no news
+    now_ns = at_ns + 100 * MS
+    found = {name: pace.score(name, now_ns) for name in "abc"}
+    assert all(score is not None and score.in_time for score in found.values())
+    shares = {name: score.first for name, score in found.items() if score is not None}
+    assert shares == pytest.approx({"a": 0.75, "b": 0.0, "c": 0.25})
+    late = {name: score.late_ns / MS for name, score in found.items() if score is not None}
+    assert late == pytest.approx({"a": 5.0, "b": 430.0, "c": 15.0})
+    assert found["b"] is not None
+    assert found["b"].behind_slots == 1
+
+
+def test_who_falls_silent_or_away_has_another_score_or_none() -> None:
+    pace = ProviderPace()
+    for slot in range(SLOT, SLOT + 4):
+        pace.told("a", slot, (slot - SLOT) * 400 * MS)
+    assert pace.score("b", S) is None
+    silent = pace.score("a", 10 * S)
+    assert silent is not None
+    assert (silent.in_time, silent.silent_ns) == (False, 10 * S - 1_200 * MS)
+    pace.lost("a")
+    assert pace.score("a", 10 * S) is None
