@@ -8,6 +8,8 @@ from spread_scanner.view.analysis import BasisAnalysis, PairAnalysis, SymbolAnal
 
 SHOWN = 1  # of the three half-lives: --json has all
 WIDE = 100
+NAME_LETTERS = 13  # of a direction, where there is no room for more
+SIDES = ("entry", "exit")
 
 _STATES = {
     "off": "spread-analyst is not enabled: set enabled = true in [spread-analyst].",
@@ -31,24 +33,35 @@ Table = tuple[list[str], list[Iterable[Any]]]
 def basis(now: SymbolAnalysis, width: int) -> Table:
     """Columns and rows of the pairs: two lines each."""
     columns = ["direction", "", "now>", "mean>", "dev>", "z>", "median>", "5 %>", "95 %>"]
-    more = ["reverts>", "usable>"] if width >= WIDE else ["reverts>"]
-    return [*columns, *more], [row[: len(columns) + len(more)] for row in _basis_rows(now)]
+    wide = width >= WIDE
+    more = ["reverts>", "usable>"] if wide else ["reverts>"]
+    rows = _basis_rows(now, wide=wide)
+    return [*columns, *more], [row[: len(columns) + len(more)] for row in rows]
 
 
-def _basis_rows(now: SymbolAnalysis) -> Iterator[list[Any]]:
+def _basis_rows(now: SymbolAnalysis, *, wide: bool) -> Iterator[list[Any]]:
     for pair in now.pairs:
-        yield _basis_row(pair, "entry", pair.entry)
-        yield _basis_row(pair, "exit", pair.exit)
+        names = in_two(pair.direction, wide=wide)
+        for name, side, one in zip(names, SIDES, (pair.entry, pair.exit), strict=True):
+            yield _basis_row(name, pair, side, one)
 
 
-def _basis_row(pair: PairAnalysis, side: str, one: BasisAnalysis) -> list[Any]:
+def in_two(direction: str, *, wide: bool) -> tuple[str, str]:
+    """A name that is too long for a narrow terminal is on both of a pair's lines."""
+    if wide or len(direction) <= NAME_LETTERS:
+        return direction, ""
+    spot, _, futures = direction.partition("-")
+    return f"{spot}-", futures
+
+
+def _basis_row(name: str, pair: PairAnalysis, side: str, one: BasisAnalysis) -> list[Any]:
     weighted = one.weighted[SHOWN]
     share = None if pair.usable_share is None else f"{100 * pair.usable_share:z.0f} %"
     reverts = None if one.reverts_s is None else f"{one.reverts_s / 60:z,.1f} min"
     quantiles = [one.quantiles_bps[name] for name in ("median", "q05", "q95")]
     means = [one.now_bps, weighted.mean_bps, weighted.deviation_bps, weighted.z]
     numbers = [None if value is None else f"{value:z,.1f}" for value in (*means, *quantiles)]
-    return [pair.direction if side == "entry" else "", side, *numbers, reverts, share]
+    return [name, side, *numbers, reverts, share]
 
 
 def indicators(now: SymbolAnalysis) -> Table:

@@ -92,14 +92,27 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
+GIVE_WAY = ("closed", "why closed")
+
+
 def grid(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """A table; columns whose name ends in '>' are numbers and stand to the right."""
+    """A table; columns whose name ends in '>' are numbers and stand to the right. Where there is no
+    room for all, reasons (GIVE_WAY) end with a mark before any name does."""
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    gives_way = []
     for column in columns:
-        right = column.endswith(">")
-        table.add_column(column.rstrip(">"), justify="right" if right else "left", no_wrap=True)
+        right, gives = column.endswith(">"), column in GIVE_WAY
+        name, justify = column.rstrip(">"), "right" if right else "left"
+        table.add_column(name, justify=justify, no_wrap=not gives)
+        gives_way.append(gives)
     for row in rows:
-        table.add_row(*[text(cell) for cell in row])
+        cells = [text(cell) for cell in row]
+        table.add_row(
+            *(
+                Text(cell, no_wrap=True, overflow="ellipsis") if gives else cell
+                for cell, gives in zip(cells, gives_way, strict=True)
+            )
+        )
     return table
 
 

@@ -487,7 +487,7 @@ def signals(
 
 
 _SIGNAL_HEADING = (
-    f"{'seq':>6} {'kind':8} {'symbol':13} {'direction':13} {'net':>6} {'gross':>6} {'size':>7} "
+    f"{'seq':>5} {'kind':8} {'symbol':12} {'direction':15} {'net':>6} {'gross':>6} {'size':>7} "
     f"{'ages ms':>8} notes"
 )
 
@@ -499,7 +499,7 @@ def _signal_line(signal: SignalView | FollowUpView) -> str:
     gross = f"{signal.gross_bps:z.1f}" if isinstance(signal, SignalView) else ""
     size = "-" if signal.size_quote is None else f"{signal.size_quote:z,.0f}"
     return (
-        f"{signal.seq:>6} {signal.kind:8} {signal.symbol:13} {signal.direction:13} "
+        f"{signal.seq:>5} {signal.kind:8} {f'{signal.symbol:12} {signal.direction}':28} "
         f"{net:>6} {gross:>6} {size:>7} {ages:>8} {notes}"
     ).rstrip()
 

@@ -53,20 +53,20 @@ WIDE_COLUMNS = {
 }
 NARROW_COLUMNS = {
     "symbol": 15,
-    "direction": 13,
-    "net bps": 8,
+    "direction": 15,  # as long as there is any: raydium-binance
+    "net bps": 7,
     "gross bps": 9,
     "enter": 5,
-    "size": 8,
+    "size": 7,
     "age ms": 6,
 }
 
 
 # Of those who follow books: what they carry, in place of how old the quotes are.
 NARROWEST_DEPTH = {
-    "symbol": 14,
-    "direction": 13,
-    "net bps": 8,
+    "symbol": 13,
+    "direction": 15,
+    "net bps": 7,
     "gross bps": 9,
     "enter": 5,
     "size": 7,
@@ -342,7 +342,7 @@ class WatchScreen(App[None]):
         texts = {
             "symbol": self._board.symbols.get(int(row["symbol_id"]), "?"),
             "direction": DIRECTIONS[int(row["direction_id"])].label,
-            "net bps": f"{row['net_bps']:z.2f}",
+            "net bps": _bps(row["net_bps"], self._columns["net bps"]),
             "gross bps": f"{row['gross_bps']:z.2f}",
             "exit bps": f"{row['exit_bps']:z.2f}",
             "enter": f"{row['enter_bps']:z.1f}",
@@ -416,6 +416,12 @@ class WatchScreen(App[None]):
         )
         low = min(history)
         spark.data = [value - low for value in history]
+
+
+def _bps(value: float, room: int) -> str:
+    """To the hundredth, where there is room for it."""
+    exact = f"{value:z.2f}"
+    return exact if len(exact) <= room else f"{value:z.0f}"
 
 
 def _older_ms(rows: np.ndarray | np.void) -> Any:

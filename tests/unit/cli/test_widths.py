@@ -5,6 +5,7 @@ others have named is no markup, and each figure has its meaning below.
 import re
 import sys
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import msgspec
@@ -14,11 +15,15 @@ from cycles_bed import cycle_row, store_cycles
 from database_bed import store
 from pool_rows import pool_row
 from rich.cells import cell_len
+from rich.console import Console
 
 from spread_scanner.cli import legends
+from spread_scanner.cli.analysis import in_two
 from spread_scanner.cli.connections import columns_and_rows
+from spread_scanner.cli.console import grid
+from spread_scanner.cli.watch import NARROW_COLUMNS, NARROWEST_DEPTH, WIDE_COLUMNS
 from spread_scanner.clock import mono_ns
-from spread_scanner.schema.enums import ProcessState, Verdict
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, ProcessState, Verdict
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
@@ -29,6 +34,7 @@ from spread_scanner.view.connections import ConnectionView
 
 Run = Callable[..., tuple[int, str, str]]
 MARKUP = "[RED]-USDT"
+LONGEST = "meteora-binance"  # no direction has a longer name
 CLOSING = "[/red] it's over"
 LONG = "of one word after the other, so that no terminal has room for all of them in one line"
 STYLES = re.compile(r"\x1b\[[0-9;]*m")
@@ -97,7 +103,7 @@ def shown(
     up_bed.quote(0, 0, 99.0, 100.0)
     up_bed.quote(3, 0, 101.0, 102.0)
     up_bed.settings.data_dir.mkdir(exist_ok=True)
-    store(up_bed.settings.data_dir, id=1, symbol=MARKUP, direction="okx-mexc", reason=CLOSING)
+    store(up_bed.settings.data_dir, id=1, symbol=MARKUP, direction=LONGEST, reason=CLOSING)
     store_cycles(up_bed.settings.data_dir, cycle_row(1))
     monkeypatch.setenv("NO_COLOR", "1")
 
@@ -126,6 +132,7 @@ def shown(
             signals = np.zeros(1, SIGNAL_DTYPE)
             signals["kind"], signals["flags"] = 2, 31  # the longest words
             signals["generation"] = 2
+            signals["direction_id"] = DIRECTION_BY_LABEL[LONGEST].direction_id
             producer.push_many(signals)
             one = np.zeros(1, EVALUATION_DTYPE)
             one["verdict"], one["spot_px"], one["fees_bps"] = Verdict.SIZE, 1.25e-9, 0.0
@@ -154,8 +161,10 @@ def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width
     assert "…" not in first
     if command in ("signals", "opportunities", "costs"):
         assert MARKUP in out
+    if command in ("signals", "opportunities"):
+        assert LONGEST in out
     if command == "opportunities":
-        assert CLOSING in out
+        assert CLOSING[:12] in out, "longer than any reason that there is"
     said = legends.lines(legends.of_heads(LEGENDS[command], first))
     unseen = [name for name in LEGENDS[command] if f"{name}: " not in said]
     assert all(width == 80 and not {*name.split()} & {*first.split()} for name in unseen), unseen
@@ -183,6 +192,25 @@ def test_a_connection_for_notices_is_told_from_an_empty_one(width: int, symbols:
     assert ("notices" in row[: titles.index("symbols>")]) == (width == 200)
 
 
+def test_no_direction_is_longer_than_a_narrow_screen_has_room_for() -> None:
+    longest = max(len(way.label) for way in DIRECTIONS)
+    assert longest == len(LONGEST)
+    for columns in (NARROW_COLUMNS, NARROWEST_DEPTH, WIDE_COLUMNS):
+        assert columns["direction"] >= longest
+
+
+def test_a_reason_gives_way_before_any_name_does() -> None:
+    console = Console(file=StringIO(), width=80)
+    columns = ["id>", "symbol", "direction", "entry>", "peak>", "result>", "lived s>", "closed"]
+    row = (123, "BABYDOGE-USDT", LONGEST, 123.45, 123.45, -23.45, 345.67, LONG)
+    with console.capture() as capture:
+        console.print(grid("", columns, [row]))
+    head, told = capture.get().splitlines()
+    assert "…" not in head
+    assert [word for word in told.split() if "…" in word] == told.split()[-1:]
+    assert LONGEST in told
+
+
 UNITS = {"ms", "us", "s", "p50", "p99", "symbols", "open", "reconnects"}
 
 
@@ -201,3 +229,17 @@ def test_whatever_else_is_said_is_said_as_it_is(
     if line == "tables":
         assert f"{CLOSING}, {LONG}" in " ".join(out.split()), "no word is broken"
         assert max(cell_len(line) for line in out.splitlines()) <= width
+
+
+@pytest.mark.parametrize(
+    ("direction", "wide", "lines"),
+    [
+        (LONGEST, False, ("meteora-", "binance")),
+        (LONGEST, True, (LONGEST, "")),
+        ("binance-bybit", False, ("binance-bybit", "")),
+    ],
+)
+def test_a_long_direction_has_both_lines_of_its_pair(
+    direction: str, wide: bool, lines: tuple[str, str]
+) -> None:
+    assert in_two(direction, wide=wide) == lines
