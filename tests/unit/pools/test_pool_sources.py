@@ -12,12 +12,19 @@ from solana_bed import FeedBed, SolanaThread, feeding, solana
 
 from spread_scanner import clock
 from spread_scanner.schema.books import BookFlag
-from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL, UNUSABLE, QuoteFlag
+from spread_scanner.schema.enums import (
+    POOL_SOURCES,
+    SOURCE_BY_LABEL,
+    UNUSABLE,
+    QuoteFlag,
+    ReloadOutcome,
+)
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import PROGRAM_SOURCES
 from spread_scanner.schema.records import TS_ABSENT
-from spread_scanner.shm import PriceStore
+from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.books import BookStore
+from spread_scanner.shm.control import Answer
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.shm.wants import Wants
 from spread_scanner.sim.chain_pools import SimPool
@@ -28,6 +35,7 @@ COUNT = 6  # of each kind one, and one more
 RATE = 0.998, 1.002
 SIZE = 1_000 * 10**6
 SYMBOLS = ("SOL-USDT", "SOL-USDC", "RAY-USDT", "USDC-USDT")
+STALE = int(QuoteFlag.STALE)
 STABLE = SOURCE_BY_LABEL["binance-spot"].source_id
 
 
@@ -181,3 +189,65 @@ def test_sources_quote_what_their_pools_are_worth(world: World, namespace: str) 
 
     assert bed.end() == 0
     assert world.flags("raydium", 1) & QuoteFlag.STALE
+
+
+def reloaded(bed: FeedBed) -> str:
+    """The refusal of a reload; empty: it was applied."""
+    with Control.attach(bed.namespace) as control:
+        before = control.answer(FEED_SOLANA)
+        bed.order(lambda operator: operator.reload(FEED_SOLANA))
+
+        def said() -> Answer | None:
+            now = control.answer(FEED_SOLANA)
+            return None if now is None or now == before else now
+
+        bed.wait("the reload is answered", lambda: said() is not None)
+        answer = said()
+    assert answer is not None
+    assert (answer.outcome is ReloadOutcome.REFUSED) == bool(answer.text)
+    return answer.text
+
+
+@pytest.mark.slow
+def test_a_reload_switches_sources_and_rates_and_is_refused_by_name(world: World) -> None:
+    bed, chain = world.bed, world.chain
+    toml, config = chain.side.pools_toml(), (bed.folder / "config.toml").read_text()
+    world.tell()
+    bed.start()
+    bed.wait("all pools are fresh", bed.all_fresh)
+    chain.act(do="swaps", per_slot=0)
+    bed.wait("every quote is right", world.right)
+
+    for wrong, name in (
+        (toml.replace("requests_per_s = 200.0", "requests_per_s = 0.0", 1), "requests_per_s"),
+        (f'{toml}\n[stable]\nsource = "nobody"\n', "stable.source"),
+        (toml.replace("enabled = true", "enabeld = true", 1), "enabeld"),
+    ):
+        bed.write(wrong)
+        refusal = reloaded(bed)
+        assert name in refusal
+        assert "pools.toml" in refusal
+    bed.write(toml)
+    rows = config.replace("num_sources = 12", "num_sources = 8")
+    (bed.folder / "config.toml").write_text(rows)
+    assert "system.num_sources" in reloaded(bed)
+    (bed.folder / "config.toml").write_text(config)
+    assert world.right(), "what was refused has changed nothing"
+
+    slower = toml.replace("requests_per_s = 200.0", "requests_per_s = 150.0")
+    bed.write(slower)
+    assert reloaded(bed) == ""
+    bed.wait("all goes on at another rate", lambda: bed.all_fresh() and world.right())
+    assert bed.health().counters["reloads"] == 1
+
+    orca = 'program = "orca-whirlpool"'
+    bed.write(slower.replace(orca, f"{orca}\nenabled = false"))
+    assert reloaded(bed) == ""
+    bed.wait("a source without pools is given up", lambda: world.flags("orca", 1) & STALE > 0)
+    bed.wait("the others go on", lambda: not world.flags("raydium", 1) & int(UNUSABLE))
+    assert not [one for one in bed.pools().values() if one.program == "orca-whirlpool"]
+
+    bed.write(slower)
+    assert reloaded(bed) == ""
+    bed.wait("it is a source again", lambda: bed.all_fresh() and world.right())
+    assert bed.end() == 0
