@@ -102,8 +102,9 @@ def grid(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> T
     gives_way = []
     for column in columns:
         right, gives = column.endswith(">"), column in GIVE_WAY
-        name, justify = column.rstrip(">"), "right" if right else "left"
-        table.add_column(name, justify=justify, no_wrap=not gives)
+        table.add_column(
+            column.rstrip(">"), justify="right" if right else "left", no_wrap=not gives
+        )
         gives_way.append(gives)
     for row in rows:
         cells = [text(cell) for cell in row]

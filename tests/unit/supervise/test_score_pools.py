@@ -1,6 +1,7 @@
 """The verdict on pairs with a leg in a pool: what a slot may mean, when providers are shaken."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -29,7 +30,7 @@ def interval(start_ms: int, end_ms: int, way: str = WAY.label) -> Interval:
     return Interval(SYMBOL, way, start_ms * MS, end_ms * MS, True, 60.0)
 
 
-def seen(kind: SignalKind, at_ms: int, **more: object) -> SeenSignal:
+def seen(kind: SignalKind, at_ms: int, **more: Any) -> SeenSignal:
     return SeenSignal(SYMBOL, WAY.label, kind, at_ms * MS, 30.0)._replace(**more)
 
 
