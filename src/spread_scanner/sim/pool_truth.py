@@ -31,7 +31,8 @@ from spread_scanner.sim.truth import Truth
 from spread_scanner.sim.universe import Listing, Universe
 
 REFERENCE_QUOTE = 1_000  # as shipped, in whole coins of the quote
-FEE_LAMPORTS, LAMPORTS = 105_000, 10**9  # of the network and for priority, as shipped; of a SOL
+# Of the network, and about the floor for priority, as nothing was heard before a run; of a SOL.
+FEE_LAMPORTS, LAMPORTS = 5_300, 10**9
 STABLE = "binance-spot", "USDC-USDT"
 KEPT = 3  # rates, and states of a pool, that a reader's quote may be of
 BELIEVED_NS = 2 * NS_PER_S
