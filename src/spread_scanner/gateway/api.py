@@ -31,6 +31,7 @@ from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
 from spread_scanner.runtime import background
+from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, directions_within
 from spread_scanner.schema.version import version
 from spread_scanner.view import (
@@ -205,7 +206,10 @@ def books(
     system: Living,
     symbol: FromPath[str],
     source: SourceName = "",
-    levels: Annotated[int, QueryParameter(ge=1, le=100)] = 10,
+    levels: Annotated[
+        int,
+        QueryParameter(ge=1, le=100, description=f"Of a side; {LEVELS_SHOWN} are shown at most."),
+    ] = 10,
     consolidated: FromQuery[bool] = False,
     fees: FromQuery[bool] = False,
 ) -> SymbolBooks:
