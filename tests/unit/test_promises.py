@@ -211,6 +211,11 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         (CONDITIONS, "test_a_wall_clock_that_was_set_is_told"),
         (CONDITIONS, "test_a_disk_with_too_little_room_is_told"),
         (CONDITIONS, "test_a_disk_that_fills_is_told_before_it_is_full"),
+        (
+            "unit/tracker/test_tracker_filling.py",
+            "test_what_grows_for_an_hour_is_a_trend_and_one_large_file_is_none",
+        ),
+        (CONDITIONS, "test_nothing_learned_when_it_should_be_is_told_as_nothing_is_signalled"),
         (CONDITIONS, "test_a_reader_that_does_not_end_is_told_by_what_it_keeps"),
         ("unit/alerts/test_ledger.py", "test_what_stands_is_told_once_reminded_of_and_ended"),
         ("unit/alerts/test_ledger.py", "test_what_comes_and_goes_is_one_message_with_a_count"),

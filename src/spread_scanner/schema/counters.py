@@ -259,6 +259,11 @@ TRACKER_COUNTERS = _numbered(
             "made_up_for",
             "Signals of a ring that was gone before they were written, taken from the log.",
         ),
+        (
+            "disk_eaten_b_h",
+            "Bytes an hour by which the disk of the data fills, as it has for the last hour; 0: it "
+            "does not, or too little is known (a level).",
+        ),
     ]
 )
 TRACKER_HISTOGRAMS = (

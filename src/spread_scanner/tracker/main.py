@@ -49,7 +49,14 @@ from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.tracker.retention import Keep
 from spread_scanner.tracker.sampler import Grid, Legs
 from spread_scanner.tracker.settling import TableRates, ToldRates
-from spread_scanner.tracker.writer import DatabaseWriter, Failed, LogHeld, Opened, Written
+from spread_scanner.tracker.writer import (
+    DatabaseWriter,
+    DiskFills,
+    Failed,
+    LogHeld,
+    Opened,
+    Written,
+)
 
 SIGNALS_PER_TURN = 4_096  # bounds a turn; what is left is taken in the next
 LOOKS_AT_ONCE = 128  # some 0.7 ms of work
@@ -407,6 +414,8 @@ class Tracker:
                 self._failed(outcome)
             elif isinstance(outcome, LogHeld):
                 self._log_held(outcome)
+            elif isinstance(outcome, DiskFills):
+                self.tally.level("disk_eaten_b_h", outcome.bytes_per_h)
 
     def _written(self, outcome: Written) -> None:
         self._release(outcome.batch.applied - self._released)

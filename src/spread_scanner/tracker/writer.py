@@ -18,6 +18,7 @@ from spread_scanner import clock
 from spread_scanner.runtime import scheduling
 from spread_scanner.runtime.databases import is_world_fault
 from spread_scanner.tracker.database import Database, Kept
+from spread_scanner.tracker.filling import DiskTrend
 from spread_scanner.tracker.held_log import HeldLog
 from spread_scanner.tracker.journal import Batch
 from spread_scanner.tracker.retention import Keep
@@ -51,7 +52,13 @@ class LogHeld(NamedTuple):
     message: str
 
 
-WriterAnswer = Opened | Written | Failed | LogHeld
+class DiskFills(NamedTuple):
+    """By how much an hour, as it has for the last hour."""
+
+    bytes_per_h: int
+
+
+WriterAnswer = Opened | Written | Failed | LogHeld | DiskFills
 
 
 class DatabaseWriter:
@@ -135,8 +142,8 @@ class DatabaseWriter:
             self._wake()
 
     def _write_all(self, database: Database) -> None:
-        """Until asked to stop; now and then a look at the log."""
-        held = HeldLog(self._path)
+        """Until asked to stop; now and then a look at the log, and at the disk."""
+        held, trend = HeldLog(self._path), DiskTrend(self._path.parent)
         while True:
             with contextlib.suppress(queue.Empty):
                 batch = self._batches.get(timeout=held.due_s)
@@ -145,6 +152,8 @@ class DatabaseWriter:
                 self._write(database, batch)
             if (message := held.news()) is not None:
                 self._tell(LogHeld(message))
+            if (eaten := trend.news()) is not None:
+                self._tell(DiskFills(eaten))
 
     def _open(self) -> Database | None:
         """Open, again and again until it works; None when asked to stop."""

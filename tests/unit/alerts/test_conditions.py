@@ -1,10 +1,8 @@
 """Each condition, caused for real: by segments, files and a clock that is set."""
 
 import contextlib
-import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
-from spread_scanner.schema.counters import FEED_COUNTERS
+from spread_scanner.schema.counters import FEED_COUNTERS, TRACKER_COUNTERS
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
     UNUSABLE,
@@ -32,13 +30,12 @@ from spread_scanner.schema.enums import (
     QuoteFlag,
     ReloadOutcome,
 )
-from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE
+from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE, TRACKER
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.symbology import publish, tables, usual
 from spread_scanner.symbology.usual import Usual
-from spread_scanner.view import disk
+from spread_scanner.view import status
 from spread_scanner.view.conditions.condition import Condition
-from spread_scanner.view.conditions.disk import LOOKS, DiskWatch
 from spread_scanner.view.conditions.market import KEPT_S
 
 DAY_MS = 86_400_000
@@ -488,33 +485,23 @@ def test_a_reader_that_does_not_end_is_told_by_what_it_keeps(
         assert "beyond database_mb_max" in text(watch, "database")
 
 
-def test_a_disk_that_fills_is_told_before_it_is_full(up_bed: Any, moved: VirtualClock) -> None:
-    """Told weeks ahead, not a day: a test is not to fill a disk. What others write meanwhile, in a
-    blink of the machine's time, does not fill it by half a MB a minute."""
-    folder = up_bed.settings.data_dir
-    folder.mkdir(exist_ok=True)
-    hours = shutil.disk_usage(folder).free / (60 * 5e5)
-    settings = changed(up_bed.settings, "spread_alerts", disk_full_h_min=hours)
-    watch = DiskWatch()
-    grown = 0
-    with tempfile.TemporaryFile(dir=folder) as file:
-
-        def told(grows: int, minutes: int) -> bool:
-            nonlocal grown
-            said = False
-            for _ in range(minutes):
-                if grows:
-                    os.posix_fallocate(file.fileno(), grown, grows)
-                    grown += grows
-                moved.advance_ms(60_000)
-                now = watch.now(disk.look(folder, []), settings)
-                said = "filling" in [one.key for one in now]
-            return said
-
-        assert not told(grows=0, minutes=LOOKS)
-        assert not told(grows=8 << 20, minutes=1), "one large file is no trend"
-        assert told(grows=1 << 20, minutes=LOOKS)
-        assert not told(grows=0, minutes=LOOKS)
+def test_a_disk_that_fills_is_told_before_it_is_full(watch: Conditions, up_bed: Any) -> None:
+    """As the tracker tells, also to who looks for the first time; none that is gone tells."""
+    up_bed.settings.data_dir.mkdir(exist_ok=True)
+    free = shutil.disk_usage(up_bed.settings.data_dir).free
+    eaten = next(one.counter_id for one in TRACKER_COUNTERS if one.label == "disk_eaten_b_h")
+    with up_bed.health() as health, health.claim(TRACKER) as row:
+        row.beat(ProcessState.RUNNING)
+        row.set(eaten, free // 48)
+        assert found(watch, "filling") is None, "in two days"
+        for hours, urgent in ((12, False), (1, True)):
+            row.set(eaten, free // hours)
+            told = found(watch, "filling")
+            assert told is not None
+            assert told.patient is not urgent
+            standing = {one.key for one in status.read(up_bed.settings, 0.0).conditions}
+            assert "filling" in standing, "status says what alerts tell"
+    assert found(watch, "filling") is None
 
 
 def test_a_disk_with_too_little_room_is_told(watch: Conditions, up_bed: Any) -> None:

@@ -17,7 +17,7 @@ from database_bed import store
 from spread_scanner.cli import data
 from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, VACUUM_FILE
 from spread_scanner.view import disk
-from spread_scanner.view.conditions.disk import DiskWatch
+from spread_scanner.view.conditions.disk import of_disk
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -140,7 +140,7 @@ def test_while_a_vacuum_runs_its_log_is_nobodys_fault(
             wal.touch()
             os.truncate(wal, 10**9)
         found = disk.look(database.parent, [])
-        raised = [one.key for one in DiskWatch().now(found, up_bed.settings)]
+        raised = [one.key for one in of_disk(found, up_bed.settings, 0)]
         seen.append((found.vacuuming, [key for key in raised if key == "wal"]))
         wal.unlink()
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from spread_scanner.config import Settings
+from spread_scanner.schema.names import TRACKER
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.switched import Switched
 from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.conditions.condition import Condition
-from spread_scanner.view.conditions.disk import DiskWatch
+from spread_scanner.view.conditions.disk import of_disk
 from spread_scanner.view.conditions.found import of_tables
 from spread_scanner.view.conditions.funding import of_funding
 from spread_scanner.view.conditions.market import (
@@ -61,7 +62,6 @@ class Weighing:
     def __init__(self, settings: Settings, kept: Evaluations) -> None:
         self._settings = settings
         self._endings = Endings()
-        self._disk = DiskWatch()
         self._implausible = ImplausibleWatch(kept, NamesThen(settings.generated_dir))
         self._usual = UsualReader(settings)
 
@@ -85,7 +85,7 @@ class Weighing:
         yield from self._implausible.now(now.session_ns)
         yield from of_blocked(now.blocked)
         yield from self._of_usual(now.processes)
-        yield from self._disk.now(now.disk, settings)
+        yield from of_disk(now.disk, settings, _eaten_b_h(now))
         yield from of_funding(now.funding, settings, tables.loaded)
         if tables.view is not None:
             yield from of_tables(tables.view, tables.judged_age_s, alerts.tables_age_h_max)
@@ -95,3 +95,9 @@ class Weighing:
         yield from of_usual(views, self._usual.age_s, engine.basis_half_life_s)
         if not engine.signal_basis_unknown:
             yield from of_learning(views, *self._usual.learned, engine)
+
+
+def _eaten_b_h(now: SystemLook) -> int:
+    """By how much the disk fills, as the tracker has it; what one that is gone said last is old."""
+    lives = any(view.process == TRACKER and view.alive for view in now.processes)
+    return now.counters[TRACKER].get("disk_eaten_b_h", 0) if lives else 0
