@@ -165,19 +165,21 @@ class Child:
 
     def ask(self) -> None:
         """To end. A stopped process (SIGSTOP) cannot obey: let it go on."""
-        self._waited_before_s = self._waited_s()
+        self._waited_before_s = self.waited_s()
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
 
     @property
     def held_up_s(self) -> float:
         """How long it has waited for a CPU since it was asked to end."""
-        return max(0.0, self._waited_s() - self._waited_before_s)
+        return max(0.0, self.waited_s() - self._waited_before_s)
 
-    def _waited_s(self) -> float:
+    def waited_s(self) -> float:
+        """How long it has waited for a CPU although it could have gone on, as the kernel counts
+        it; 0: it has gone, or this kernel does not count."""
         try:
             waited_ns = Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]
-        except (OSError, IndexError):  # it has gone, or this kernel does not count
+        except (OSError, IndexError):
             return 0.0
         return int(waited_ns) / NS_PER_S
 

@@ -121,6 +121,11 @@ class Simulation:
             _tell(f"{self._solana_url}/control", faults)
 
     @property
+    def child(self) -> Child:
+        """The simulator's process."""
+        return self._child
+
+    @property
     def log_path(self) -> Path:
         return self._child.log_path
 

@@ -83,6 +83,7 @@ class RunSummary(TypedDict):
     drops: int
     latency_us: dict[str, dict[str, float]]
     restarts: int
+    cpu_wait_ms: dict[str, float]  # by process, the longest wait for a CPU within a second or so
     killed_at_stop: list[str]
     files: NotRequired[str]  # where those of a simulated run are; absent: they are taken away
     # What was found of what the simulator planted.

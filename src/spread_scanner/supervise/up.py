@@ -31,10 +31,12 @@ from spread_scanner.supervise.simulation import NAME, SimulatedMarket, Simulatio
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import TruthFile, read_truth
+from spread_scanner.supervise.waits import CpuWaits
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
 LOOK_EVERY_S = 0.2  # while somebody watches, or something is waited for
+WAITS_EVERY_S = 1.0
 COUNT_EVERY_S = 1.0  # else: signals are kept for the summary, long before the ring comes round
 
 
@@ -83,7 +85,8 @@ class Run:
         self._simulation = simulation
         self._screen = screen
         self._observer: Observer | None = None
-        self._looked_s = 0.0
+        self._looked_s = self._waits_s = 0.0
+        self._waits = CpuWaits()
         self._address = ""  # of the gateway
 
     def live(self) -> RunSummary:
@@ -104,6 +107,8 @@ class Run:
                 if self._simulation is not None:
                     self._simulation.begin()
                 begin_ns = clock.mono_ns()
+                self._waits = CpuWaits()
+                self._look_at_waits()
                 self._until(None, self._options.seconds)
                 end_ns = clock.mono_ns()
                 self._drain(observer)
@@ -112,6 +117,8 @@ class Run:
                 self._simulation.stop()
                 document |= self._scored(self._simulation, observer, (begin_ns, end_ns))
             document["ok"] = document["ok"] and supervisor.came_up
+            if not document["ok"]:
+                self._tell_waits()
             document["killed_at_stop"] = supervisor.killed
         return cast("RunSummary", document)  # a test holds it to that
 
@@ -157,6 +164,7 @@ class Run:
                 return
             self._supervisor.tick()
             self._look(observer, every_s)
+            self._look_at_waits()
             if self._screen is not None:
                 left_s = None if deadline_s is None else deadline_s - clock.awake_s()
                 self._screen.draw(observer, _note(left_s, self._address))
@@ -168,6 +176,21 @@ class Run:
             self._looked_s = clock.mono_s()
             observer.use(self._supervisor.settings)
             observer.look()
+
+    def _look_at_waits(self) -> None:
+        if clock.mono_s() - self._waits_s < WAITS_EVERY_S:
+            return
+        self._waits_s = clock.mono_s()
+        of_sim = [self._simulation.child] if self._simulation is not None else []
+        self._waits.look([*self._supervisor.children.values(), *of_sim])
+
+    def _tell_waits(self) -> None:
+        """What is wrong in a run on a busy machine may be that machine's doing."""
+        busy = self._waits.beyond(self._options.tolerance_ms / 2)
+        if busy:
+            said = ", ".join(f"{name} {waited_ms:,.0f} ms" for name, waited_ms in busy.items())
+            text = f"the machine was busy: waited for a CPU within a second: {said}"
+            self._supervisor.tell(SUPERVISOR, text)
 
     def _drain(self, observer: Observer) -> None:
         """The tracker takes what is still in the ring, so that the counts agree."""
@@ -192,6 +215,9 @@ class Run:
             "pairs": observer.board.pairs if observer.board is not None else 0,
             **summary._asdict(),
             "restarts": self._supervisor.restarts,
+            "cpu_wait_ms": {
+                name: round(ms, 1) for name, ms in sorted(self._waits.longest_ms.items())
+            },
         }
 
     def _scored(

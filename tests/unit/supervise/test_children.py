@@ -152,7 +152,7 @@ def test_who_gets_no_cpu_has_longer(
 ) -> None:
     script = "trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
     waited_s = iter([5.0] + [8.0] * 10_000)  # when it is asked, and from then on
-    monkeypatch.setattr(Child, "_waited_s", lambda _: next(waited_s))
+    monkeypatch.setattr(Child, "waited_s", lambda _: next(waited_s))
     one = child(script)
     one.start()
     until(partial(_is_ready, one))
@@ -162,11 +162,11 @@ def test_who_gets_no_cpu_has_longer(
 
 def test_its_wait_for_a_cpu_is_the_kernels(child: Callable[..., Child]) -> None:
     one = child("exec sleep 60")
-    assert one._waited_s() == 0.0
+    assert one.waited_s() == 0.0
     one.start()
-    assert one._waited_s() > 0.0
+    assert one.waited_s() > 0.0
     one.ask()
-    assert one.held_up_s < one._waited_s()
+    assert one.held_up_s < one.waited_s()
 
 
 def _is_ready(one: Child) -> bool:
