@@ -182,12 +182,9 @@ class Tracker:
         self.writer.start()
         while not self.process.stopping:
             self._obey()
-            for outcome in self.writer.outcomes():
-                if isinstance(outcome, Opened):
-                    self._resume(outcome.kept)
-                    return
-                if isinstance(outcome, Failed):
-                    self._failed(outcome)
+            self._settle()
+            if self._started:
+                return
             self._ask_for_time()
             clock.sleep(START_PAUSE_S)
 
@@ -406,9 +403,11 @@ class Tracker:
         return self._next_note_ns
 
     def _settle(self) -> None:
-        """Take note of what became of the batches."""
+        """Take note of what the thread that writes says."""
         for outcome in self.writer.outcomes():
-            if isinstance(outcome, Written):
+            if isinstance(outcome, Opened):
+                self._resume(outcome.kept)
+            elif isinstance(outcome, Written):
                 self._written(outcome)
             elif isinstance(outcome, Failed):
                 self._failed(outcome)
