@@ -21,6 +21,7 @@ NAMED = (
     *("wrong_opportunities", "wrong_sizes", "wrong_usual"),
 )
 SEED_BITS = 31
+BUSY_MS = 100.0  # of the 250 that a signal may be late
 
 
 def fresh() -> int:
@@ -43,6 +44,8 @@ def told(document: dict[str, Any]) -> str:
     lines = [" ".join(f"{name}={count}" for name, count in counts.items())]
     lines += [f"  {name}: {one}" for name in NAMED for one in document.get(name, [])]
     lines += [f"  {document['error']}"] if "error" in document else []
+    waits_ms = {name: ms for name, ms in document.get("cpu_wait_ms", {}).items() if ms > BUSY_MS}
+    lines += [f"  waited for a CPU, ms within a second: {waits_ms}"] if waits_ms else []
     return "\n".join(lines)
 
 
