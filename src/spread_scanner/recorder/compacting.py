@@ -25,7 +25,7 @@ CHILD = (sys.executable, "-m", "spread_scanner.history.compact")
 PACKER = (sys.executable, "-m", "spread_scanner.wal.packing")
 
 
-class Child:
+class ChildWork:
     """A process for one kind of work, one at a time. `trouble`: what the last one could not do."""
 
     def __init__(self, what: str) -> None:
@@ -84,7 +84,7 @@ class Compacting:
 
     def __init__(self, log: Path, history: Path) -> None:
         self._log, self._history = log, history
-        self.compaction, self.packing = Child("compaction"), Child("packing")
+        self.compaction, self.packing = ChildWork("compaction"), ChildWork("packing")
         self._pack_ns = 0
         self._asked: set[int] = set()  # segments that were to be packed: once in a life
         self.possible = all(importlib.util.find_spec(name) is not None for name in NEEDED)
