@@ -4,9 +4,14 @@ numbers.
 pools.decode    one account to its typed state, by program; peer: construct with the same layout
 pools.quote     an exact quote on decoded state, without crossing and with ten crossings, by program
 pools.raw       the same from raw accounts: decoded anew each time, as a single question would have
-pools.cell      a frame of a provider to its cell, by program and account; peers: a price in a
-                dict of their own (pool_peers.py), medians as ours
-pools.load      2,000 accounts a second of all these, as a hundred pools have: per cent of a core
+pools.cell      a frame of a provider to the pool's cell, by program and the account that made the
+                pool whole, the pools being no sources of the store (sources=0) and being them (1);
+                peers: a price in a dict of their own (pool_peers.py), medians as ours
+pools.heard     the same frame where others of its slot are still to come, which writes no cell
+pools.quoted    from that frame to the store's quotes of the pool's source, cell and all: SOL in
+                USDC, and in USDT by a rate; and to the accounts that the pool is quoted by
+pools.slot      a new slot: everything is renewed, every quote asked again, and both ladders
+pools.load      2,000 accounts a second of a hundred pools and 2.5 slots: per cent of a core
 pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
 
 CPU of one call, the least of many batches beside the median (`least`), as other work on the machine
@@ -18,7 +23,7 @@ import itertools
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pool_accounts as made
 import pool_peers
@@ -38,8 +43,6 @@ from spread_scanner.solana import (
 )
 
 UNIX_TS, SLOT = 1_790_000_000, 453_868_631
-POOL, CONFIG = made.key("pool"), made.key("config")
-VAULTS = (made.key("vault 0"), made.key("vault 1"))
 MINTS = (tokens.WSOL, tokens.USDC)
 CROSSINGS = 10
 LOAD_PER_S = 2_000
@@ -50,18 +53,33 @@ PROGRAMS = {
     "orca_whirlpool": "orca-whirlpool",
     "meteora_dlmm": "meteora-dlmm",
 }
+POOLS_LOADED = 100
+SLOTS_PER_S = 2.5
 Accounts = dict[str, Any]
+
+
+class PoolKeys(NamedTuple):
+    """The accounts that a pool is made of, but for its arrays."""
+
+    pool: str
+    config: str
+    vaults: tuple[str, str]
+
+
+def pool_keys(name: str = "") -> PoolKeys:
+    pool, config, one, other = (
+        made.key(f"{name}{what}") for what in ("pool", "config", "vault 0", "vault 1")
+    )
+    return PoolKeys(pool, config, (one, other))
+
+
+HERE = pool_keys()
+POOL, VAULTS = HERE.pool, HERE.vaults
 
 
 def figures(small: bool) -> Iterator[Figure]:
     batches, calls = (3, 5) if small else (30, 200)
-    worlds = {
-        "raydium_v4": _v4(),
-        "raydium_cpmm": _cpmm(),
-        "raydium_clmm": _clmm(),
-        "orca_whirlpool": _whirlpool(),
-        "meteora_dlmm": _dlmm(),
-    }
+    worlds = {program: make(HERE) for program, make in MAKERS.items()}
     for program, accounts in worlds.items():
         for what, key in {"pool": POOL, **_array(program)}.items():
             owner, data = accounts[key]
@@ -71,7 +89,10 @@ def figures(small: bool) -> Iterator[Figure]:
             yield _us("pools.decode", samples, peers, program=program, account=what)
     for program, accounts in worlds.items():
         yield from _quotes(program, accounts, batches, calls)
-    yield from _cells(worlds, 20 if small else 1_500)
+    for sources in (False, True):
+        for program, accounts in worlds.items():
+            yield from _cells(program, accounts, 20 if small else 1_000, sources)
+        yield _load(2 if small else 20, sources)
     yield from _pda(batches, calls)
 
 
@@ -139,26 +160,87 @@ def _amount(accounts: Accounts, crossings: int) -> int:
     return amount
 
 
-def _cells(worlds: dict[str, Accounts], slots: int) -> Iterator[Figure]:
-    """Every account that a swap writes, slot after slot; and each array by itself."""
-    spent_ns = told = 0
-    for program, accounts in worlds.items():
-        with pool_told.told_pool(PROGRAMS[program], POOL, MINTS, accounts) as pool:
-            for what, keys_told in pool.by_kind().items():
-                frames = pool.frames(keys_told, slots)
-                samples = []
-                for frame in frames:
-                    began_ns = time.process_time_ns()
-                    pool.take(frame)
-                    samples.append(float(time.process_time_ns() - began_ns))
-                demanded = 60.0 if what == "array" else 20.0
-                params: dict[str, Any] = {"program": program, "account": what}
-                peers = pool_peers.peers_us(PROGRAMS[program], POOL, accounts, pool.numbers, frames)
-                yield _us("pools.cell", samples, peers, demanded_max=demanded, **params)
-                spent_ns += int(sum(samples))
-                told += len(samples)
-    per_cent = 100 * LOAD_PER_S * spent_ns / told / 1e9
-    yield figure("pools.load", "%", [per_cent], demanded_max=30.0, accounts_per_s=LOAD_PER_S)
+def _cells(program: str, accounts: Accounts, slots: int, sources: bool) -> Iterator[Figure]:
+    """Every account that a swap writes, slot after slot, in one order and in the other; and an
+    array by itself."""
+    params: dict[str, Any] = {"program": program, "sources": int(sources)}
+    spent: dict[tuple[str, str], list[float]] = {}
+    frames: list[bytes] = []
+    told_pools = pool_told.told_pools({POOL: PROGRAMS[program]}, MINTS, accounts, sources=sources)
+    with told_pools as pools:
+        moving, array = pools.moving(POOL), pools.array(POOL)
+        for number in range(slots):
+            began_ns = time.process_time_ns()
+            pools.next_slot()
+            pools.rest()
+            slot_us = (time.process_time_ns() - began_ns) / 1e3
+            spent.setdefault(("pools.slot", ""), []).append(slot_us)
+            before = pools.published(POOL)
+            order = moving if number % 2 else moving[::-1]
+            frames += (told := [pools.frame(key) for key in order])
+            for key, frame in zip(order, told, strict=True):
+                _take(pools, frame, pools.kind(key), spent)
+            if pools.published(POOL) != before + 1:
+                raise RuntimeError(f"{program}: a swap is to be published once")
+        for _ in range(slots if array else 0):
+            pools.next_slot()
+            pools.rest()
+            _take(pools, pools.frame(array or ""), "array", spent)
+        peers = pool_peers.peers_us(PROGRAMS[program], POOL, accounts, pools.numbers, frames)
+    for (name, kind), samples in spent.items():
+        said = params | ({"account": kind} if kind else {})
+        if name != "pools.cell":
+            yield figure(name, "us", samples, **said)
+            continue
+        demanded = 60.0 if kind == "array" else 20.0
+        yield figure(name, "us", samples, peers=peers, demanded_max=demanded, **said)
+
+
+def _take(
+    pools: pool_told.ToldPools, frame: bytes, kind: str, spent: dict[tuple[str, str], list[float]]
+) -> None:
+    before = pools.published(POOL)
+    began_ns = time.process_time_ns()
+    pools.take(frame)
+    cell_ns = time.process_time_ns()
+    pools.rest()
+    end_ns = time.process_time_ns()
+    if pools.published(POOL) == before:
+        spent.setdefault(("pools.heard", kind), []).append((cell_ns - began_ns) / 1e3)
+        return
+    spent.setdefault(("pools.cell", kind), []).append((cell_ns - began_ns) / 1e3)
+    spent.setdefault(("pools.quoted", kind), []).append((end_ns - began_ns) / 1e3)
+
+
+def _load(rounds: int, sources: bool) -> Figure:
+    """As many pools as that, of each program the same share: swaps in all of them, and slots."""
+    accounts: Accounts = {}
+    programs: dict[str, str] = {}
+    for number, program in zip(range(POOLS_LOADED), itertools.cycle(MAKERS), strict=False):
+        here = pool_keys(f"{number} ")
+        programs[here.pool] = PROGRAMS[program]
+        accounts |= MAKERS[program](here)
+    told_ns = slot_ns = told = 0
+    with pool_told.told_pools(programs, MINTS, accounts, sources=sources) as pools:
+        for _ in range(rounds):
+            began_ns = time.process_time_ns()
+            pools.next_slot()
+            pools.rest()
+            slot_ns += time.process_time_ns() - began_ns
+            frames = [pools.frame(key) for pool in programs for key in pools.moving(pool)]
+            began_ns = time.process_time_ns()
+            for frame in frames:
+                pools.take(frame)
+                pools.rest()
+            told_ns += time.process_time_ns() - began_ns
+            told += len(frames)
+    share = (LOAD_PER_S * told_ns / told + SLOTS_PER_S * slot_ns / rounds) / 1e9
+    params: dict[str, Any] = {
+        "accounts_per_s": LOAD_PER_S,
+        "pools": POOLS_LOADED,
+        "sources": int(sources),
+    }
+    return figure("pools.load", "%", [100 * share], demanded_max=30.0, **params)
 
 
 def _pda(batches: int, calls: int) -> Iterator[Figure]:
@@ -200,20 +282,20 @@ def _array(program: str) -> dict[str, str]:
     return {"array": arrays[program]} if program in arrays else {"vault": VAULTS[0]}
 
 
-def _vaults() -> Accounts:
+def _vaults(here: PoolKeys) -> Accounts:
     return {
-        VAULTS[0]: made.balance(MINTS[0], 10**15),
-        VAULTS[1]: made.balance(MINTS[1], 10**14),
+        here.vaults[0]: made.balance(MINTS[0], 10**15),
+        here.vaults[1]: made.balance(MINTS[1], 10**14),
     }
 
 
-def _v4() -> Accounts:
-    return {POOL: made.amm_v4(vaults=VAULTS, mints=MINTS), **_vaults()}
+def _v4(here: PoolKeys) -> Accounts:
+    return {here.pool: made.amm_v4(vaults=here.vaults, mints=MINTS), **_vaults(here)}
 
 
-def _cpmm() -> Accounts:
-    pool = made.cpmm(config=CONFIG, vaults=VAULTS, mints=MINTS)
-    return {POOL: pool, CONFIG: made.cpmm_config(2_500), **_vaults()}
+def _cpmm(here: PoolKeys) -> Accounts:
+    pool = made.cpmm(config=here.config, vaults=here.vaults, mints=MINTS)
+    return {here.pool: pool, here.config: made.cpmm_config(2_500), **_vaults(here)}
 
 
 NETS = dict.fromkeys(range(-110, 0, 5), 10**12) | dict.fromkeys(range(5, 115, 5), -(10**12))
@@ -226,14 +308,14 @@ def _split(width: int) -> dict[int, dict[int, int]]:
     }
 
 
-def _clmm() -> Accounts:
+def _clmm(here: PoolKeys) -> Accounts:
     arrays = _split(60)
     ticks = {
-        raydium_clmm.array_key(POOL, start): made.clmm_ticks(POOL, start, 1, nets)
+        raydium_clmm.array_key(here.pool, start): made.clmm_ticks(here.pool, start, 1, nets)
         for start, nets in arrays.items()
     }
     pool = made.clmm(
-        config=CONFIG,
+        config=here.config,
         spacing=1,
         liquidity=22 * 10**12,
         sqrt_price=raydium_clmm.PRICES.at(0),
@@ -241,13 +323,13 @@ def _clmm() -> Accounts:
         mints=MINTS,
         arrays=[start // 60 for start in arrays],
     )
-    nothing = {raydium_clmm.extension_key(POOL): (keys.SYSTEM, b"")}
-    return {POOL: pool, CONFIG: made.clmm_config(2_500), **ticks, **nothing}
+    nothing = {raydium_clmm.extension_key(here.pool): (keys.SYSTEM, b"")}
+    return {here.pool: pool, here.config: made.clmm_config(2_500), **ticks, **nothing}
 
 
-def _whirlpool() -> Accounts:
+def _whirlpool(here: PoolKeys) -> Accounts:
     ticks = {
-        orca_whirlpool.array_key(POOL, start): made.whirlpool_ticks(POOL, start, 1, nets)
+        orca_whirlpool.array_key(here.pool, start): made.whirlpool_ticks(here.pool, start, 1, nets)
         for start, nets in _split(88).items()
     }
     pool = made.whirlpool(
@@ -258,18 +340,32 @@ def _whirlpool() -> Accounts:
         tick=0,
         mints=MINTS,
     )
-    return {POOL: pool, **ticks}
+    return {here.pool: pool, **ticks}
 
 
-def _dlmm() -> Accounts:
+def _dlmm(here: PoolKeys) -> Accounts:
     held = {at: (10**9 if at >= 0 else 0, 10**9 if at <= 0 else 0) for at in range(-140, 140)}
     arrays = {
-        meteora_dlmm.array_key(POOL, number): made.dlmm_bins(
-            POOL, number, {at: amounts for at, amounts in held.items() if at // 70 == number}
+        meteora_dlmm.array_key(here.pool, number): made.dlmm_bins(
+            here.pool, number, {at: amounts for at, amounts in held.items() if at // 70 == number}
         )
         for number in range(-2, 2)
     }
     pair = made.lb_pair(
-        mints=MINTS, vaults=VAULTS, active_id=0, bin_step=10, arrays=range(-2, 2), control=50_000
+        mints=MINTS,
+        vaults=here.vaults,
+        active_id=0,
+        bin_step=10,
+        arrays=range(-2, 2),
+        control=50_000,
     )
-    return {POOL: pair, **arrays, **_vaults()}
+    return {here.pool: pair, **arrays, **_vaults(here)}
+
+
+MAKERS: dict[str, Callable[[PoolKeys], Accounts]] = {
+    "raydium_v4": _v4,
+    "raydium_cpmm": _cpmm,
+    "raydium_clmm": _clmm,
+    "orca_whirlpool": _whirlpool,
+    "meteora_dlmm": _dlmm,
+}

@@ -30,7 +30,7 @@ class PoolCell:
         self._writer, self._place, self._key = writer, place, key
         self.pool: Pool | None = None  # as it was published last
         self._values: tuple[float, ...] = (math.nan,) * 5
-        self.slot = self._published = self._because = 0
+        self.slot = self.published = self._because = 0
         self._told_ns = self._written_ns = self._renewed_ns = self._good_ns = 0
         self._decimals = 0, 0
         self._flags = _STALE
@@ -73,11 +73,11 @@ class PoolCell:
             self._flags &= ~_REFUSED
             self._record[0]["why"] = b""
         self.pool = pool
-        self.slot, self._published = whole.slot, self._published + 1
+        self.slot, self.published = whole.slot, self.published + 1
         self._told_ns, self._written_ns = told_ns, now_ns
         self._because = _BECAUSE.index(whole.because)
         packed = pack(whole.accounts, needed, PACKED_BYTES)
-        self._writer.write_state(self._place, self._key, self._published, packed)
+        self._writer.write_state(self._place, self._key, self.published, packed)
 
     def show(self, *, good: bool, paused: bool, now_ns: int, good_ns: int) -> None:
         """Whether what stands there can be stood behind: until when, or no longer."""
@@ -102,7 +102,7 @@ class PoolCell:
             self._numbers,
             _NUMBERS_AT,
             *self._values,
-            *(self.slot, self._published),
+            *(self.slot, self.published),
             *(self._told_ns, self._written_ns, self._renewed_ns, self._good_ns),
             *(*self._decimals, self._flags, self._because),
             *self._priority,
