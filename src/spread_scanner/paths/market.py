@@ -109,7 +109,7 @@ class PoolMarket:
         if why or published == one.published:
             return why != before
         packed = self._table.packed(one.place, one.key.encode(), published)
-        if packed is None:  # its next record is being written, and wakes us
+        if packed is None:  # its accounts follow, and wake us
             one.why = before
             return False
         one.published, one.slot = published, int(row["slot"])

@@ -19,7 +19,7 @@ from spread_scanner.solana.pool import price_of
 _NUMBERS = struct.Struct("<5d2Q4q4IQqI")  # of the record, from its price on
 _WORDS = ("key", "program", "mint0", "mint1", "symbol", "why")
 _NUMBERS_AT = sum(POOL_DTYPE[name].itemsize for name in _WORDS)
-_BECAUSE = list(WholeBecause)
+_BECAUSE = {because: number for number, because in enumerate(WholeBecause)}
 _STALE, _REFUSED, _PAUSED = (int(flag) for flag in PoolFlag)
 
 
@@ -35,21 +35,14 @@ class PoolCell:
         self._decimals = 0, 0
         self._flags = _STALE
         self._priority = 0, 0, 0  # price, when it was heard, and slots that it rests on
+        self._whole: WholePool | None = None  # whose accounts are to be written yet
         self._record = record(key, entry.program)
         self._numbers = self._record.view("u1").data
         self._write()
 
-    def publish(
-        self,
-        whole: WholePool,
-        needed: Collection[str],
-        symbol: str,
-        told_ns: int,
-        now_ns: int,
-    ) -> None:
-        """A pool as it stands now, to be shown, and the accounts that it is quoted by, of which
-        `needed` are those without which there is no price. Raises PoolRefusal where it has none:
-        its cell says so."""
+    def publish(self, whole: WholePool, symbol: str, told_ns: int, now_ns: int) -> None:
+        """A pool as it stands now, to be shown; the accounts that it is quoted by follow. Raises
+        PoolRefusal where it has no price: its cell says so."""
         try:
             pool = assemble(whole.pool, whole.accounts)
             price = price_of(pool)
@@ -75,9 +68,16 @@ class PoolCell:
         self.pool = pool
         self.slot, self.published = whole.slot, self.published + 1
         self._told_ns, self._written_ns = told_ns, now_ns
-        self._because = _BECAUSE.index(whole.because)
-        packed = pack(whole.accounts, needed, PACKED_BYTES)
-        self._writer.write_state(self._place, self._key, self.published, packed)
+        self._because = _BECAUSE[whole.because]
+        self._whole = whole
+
+    def follow(self, needed: Collection[str]) -> None:
+        """Write the accounts that what was published last is quoted by, of which `needed` are those
+        without which there is no price. Nothing where they stand there already."""
+        if self._whole is not None:
+            packed = pack(self._whole.accounts, needed, PACKED_BYTES)
+            self._writer.write_state(self._place, self._key, self.published, packed)
+            self._whole = None
 
     def show(self, *, good: bool, paused: bool, now_ns: int, good_ns: int) -> None:
         """Whether what stands there can be stood behind: until when, or no longer."""

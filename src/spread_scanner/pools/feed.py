@@ -65,7 +65,10 @@ class PoolFeed:
         # A pool was published, or can be stood behind no longer, or again; a slot was told.
         self.moved: Callable[[WatchedPool], None] = lambda pool: None
         self.renewed: Callable[[], None] = lambda: None
+        # Has something called when what is being heard is dealt with.
+        self.soon: Callable[[Callable[[], None]], None] = lambda act: act()
         self.paused = False
+        self._unfollowed: dict[str, WatchedPool] = {}  # whose accounts are to follow their cells
         self._arrays = settings.arrays
         self._writer, self._count, self._refused = writer, count, refused
         self._looked_ns = 0
@@ -201,8 +204,7 @@ class PoolFeed:
         for one in whole:
             pool = self.pools[one.pool]
             try:
-                needed = pool.wanted.core
-                pool.cell.publish(one, needed, pool.symbol, now_ns, self._count.now_ns())
+                pool.cell.publish(one, pool.symbol, now_ns, self._count.now_ns())
             except PoolRefusal as refusal:
                 self._refuse(pool, refusal)
                 continue
@@ -210,6 +212,16 @@ class PoolFeed:
             self._show(pool, now_ns)
             self._count.published(now_ns)
             self.moved(pool)
+            first = not self._unfollowed
+            self._unfollowed[pool.key] = pool
+            if first:
+                self.soon(self.follow)
+
+    def follow(self) -> None:
+        """Write the accounts that pools are quoted by, of those that were published meanwhile."""
+        waiting, self._unfollowed = self._unfollowed, {}
+        for pool in waiting.values():
+            pool.cell.follow(pool.wanted.core)
 
     def _show(self, pool: WatchedPool, now_ns: int) -> None:
         until_ns = 0
@@ -250,6 +262,7 @@ class PoolFeed:
         """Others write the cells from now on; what is still told says nothing."""
         self.pools.clear()
         self._of_head.clear()
+        self._unfollowed.clear()
         self.units = PoolUnits()
 
     def pause(self, paused: bool, now_ns: int) -> None:

@@ -42,7 +42,7 @@ class PoolHearing:
         pools, tls = settings.pools, trust.context()
         self._endpoints_heard = endpoints
         self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
-        self._feed.changed = self._wake_lines
+        self._feed.changed, self._feed.soon = self._wake_lines, self._call_soon
         self._feed.paused = self._process.orders.paused  # a pause survives a restart
         self._sources.hear(self._feed)
         fees = FeeHearing(pools.fees, self._feed.pools)

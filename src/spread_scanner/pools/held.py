@@ -84,6 +84,15 @@ class HeldAccounts:
         heard = self._heard.get(key)
         return heard.covered_by if heard is not None and heard.held is not None else set()
 
+    def covered(self, keys: Iterable[str]) -> dict[str, Account]:
+        """Those of them that can be stood behind, as they are held."""
+        found = {}
+        for key in keys:
+            heard = self._heard.get(key)
+            if heard is not None and heard.held is not None and heard.covered_by:
+                found[key] = heard.held.account
+        return found
+
     def judged(self, key: str, slot: int, account: Account, provider: str) -> AccountTaking:
         """What `take` will make of it."""
         if key not in self._heard or provider not in self._lives:

@@ -35,27 +35,39 @@ class PoolMarkets:
         self._reference_quote = reference_quote
         self._pools: dict[str, dict[str, TradedPool]] = {}  # by symbol as they trade it, and key
         self._sides: dict[str, PoolSides] = {}  # by pool, for the reference size
+        self._best: dict[str, PoolSides] = {}  # by symbol, of the pools that trade it so
+        self._rungs: dict[tuple[str, float], PoolSides] = {}  # of one look, by symbol and size
+        self._rungs_at = ChainTime(0, 0)
 
     def put(self, pool: TradedPool) -> None:
         """It stands so now, and can be stood behind."""
         self._pools.setdefault(pool.symbol, {})[pool.key] = pool
         self._sides.pop(pool.key, None)
+        self._best.pop(pool.symbol, None)
+        self._rungs.clear()
 
     def leave(self, key: str) -> None:
         """It can be stood behind no longer."""
-        for pools in self._pools.values():
-            pools.pop(key, None)
+        for symbol, pools in self._pools.items():
+            if pools.pop(key, None) is not None:
+                self._best.pop(symbol, None)
+                self._rungs.clear()
         self._sides.pop(key, None)
 
     def renew(self) -> None:
         """A slot has passed: all are asked again."""
         self._sides.clear()
+        self._best.clear()
+        self._rungs.clear()
 
     def best(self, symbol: str, rate: StableQuote | None, at: ChainTime) -> PoolSides:
         """The dearest bid and cheapest ask for the reference size; of a symbol in USDT, what its
         pools in USDC ask by this rate, too."""
-        own = best_of([self._side(pool, at) for pool in self._traded(symbol)])
-        other = _in_usdc(symbol)
+        own = self._best.get(symbol)
+        if own is None:
+            own = best_of([self._side(pool, at) for pool in self._traded(symbol)])
+            self._best[symbol] = own
+        other = in_usdc(symbol)
         if other is None or rate is None:
             return own
         return best_of([own, in_usdt(self.best(other, None, at), rate)])
@@ -64,15 +76,24 @@ class PoolMarkets:
         self, symbol: str, rate: StableQuote | None, sizes_quote: Iterable[float], at: ChainTime
     ) -> list[PoolSides]:
         """The same for each size as a whole."""
-        own, other = self._traded(symbol), _in_usdc(symbol)
-        through = [] if other is None or rate is None else self._traded(other)
+        other = in_usdc(symbol)
         found = []
         for size in sizes_quote:
-            sides = [best_sides(own, size, unix_ts=at.unix_ts, slot=at.slot)]
-            if through and rate is not None:
-                theirs = best_sides(through, size, unix_ts=at.unix_ts, slot=at.slot)
-                sides.append(in_usdt(theirs, rate))
+            sides = [self._rung(symbol, size, at)]
+            if other is not None and rate is not None:
+                sides.append(in_usdt(self._rung(other, size, at), rate))
             found.append(best_of(sides))
+        return found
+
+    def _rung(self, symbol: str, size: float, at: ChainTime) -> PoolSides:
+        """Of one symbol's own pools, asked once for both that it stands in."""
+        if at != self._rungs_at:
+            self._rungs.clear()
+            self._rungs_at = at
+        found = self._rungs.get((symbol, size))
+        if found is None:
+            found = best_sides(self._traded(symbol), size, unix_ts=at.unix_ts, slot=at.slot)
+            self._rungs[symbol, size] = found
         return found
 
     def _traded(self, symbol: str) -> list[TradedPool]:
@@ -86,7 +107,7 @@ class PoolMarkets:
         return found
 
 
-def _in_usdc(symbol: str) -> str | None:
+def in_usdc(symbol: str) -> str | None:
     """What the same coin is called against USDC, of one against USDT."""
     base, usdt, _ = symbol.rpartition(_USDT)
     return f"{base}{_USDC}" if usdt else None

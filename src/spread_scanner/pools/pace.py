@@ -53,6 +53,8 @@ class ProviderPace:
     def __init__(self) -> None:
         self._reached: dict[str, _Reached] = {}
         self._scored: dict[str, _Scored] = {}  # also of who is away just now
+        self.best_slot = 0  # of the providers that are connected
+        self.silent_ns_max = SILENT_NS_MAX
         self._steps: deque[_Reached] = deque(maxlen=_SLOTS_KEPT)  # of whoever is ahead
 
     def told(self, provider: str, slot: int, now_ns: int) -> bool:
@@ -64,12 +66,14 @@ class ProviderPace:
         if known is not None and known.slot - slot <= AHEAD_SLOTS_MAX:
             slot = max(known.slot, slot)
         self._reached[provider] = _Reached(slot, now_ns)
+        self._changed()
         if self._steps and self._steps[-1].slot - self.best_slot > AHEAD_SLOTS_MAX:
             self._steps.clear()
         if not self._steps or slot > self._steps[-1].slot:
             self._steps.append(_Reached(slot, now_ns))
         if known is None or slot > known.slot:
             self._score(provider, slot, now_ns)
+        self._changed()
         return True
 
     def _score(self, provider: str, slot: int, now_ns: int) -> None:
@@ -85,10 +89,12 @@ class ProviderPace:
 
     def lost(self, provider: str) -> None:
         self._reached.pop(provider, None)
+        self._changed()
 
-    @property
-    def best_slot(self) -> int:
-        return max((reached.slot for reached in self._reached.values()), default=0)
+    def _changed(self) -> None:
+        """Every account that is told asks these, so they are worked out with each slot."""
+        self.best_slot = max((reached.slot for reached in self._reached.values()), default=0)
+        self.silent_ns_max = max(SILENT_NS_MAX, SILENT_SLOTS_MAX * self.slot_ns)
 
     @property
     def last_slot(self) -> int | None:
@@ -103,10 +109,6 @@ class ProviderPace:
         first, last = self._steps[0], self._steps[-1]
         lasted = (last.at_ns - first.at_ns) // (last.slot - first.slot)
         return min(max(lasted, SLOT_NS), SLOT_NS_MAX)
-
-    @property
-    def silent_ns_max(self) -> int:
-        return max(SILENT_NS_MAX, SILENT_SLOTS_MAX * self.slot_ns)
 
     def behind_slots(self, provider: str) -> int | None:
         """Behind the best; None where it has told no slot."""

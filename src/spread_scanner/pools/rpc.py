@@ -9,7 +9,7 @@ are asked for in base64; base64+zstd is not asked for, and refused.
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -135,6 +135,15 @@ class _AccountParams(Struct):
     subscription: _Number
 
 
+class _AccountNotification(Struct):
+    """The same in one piece, as nearly all that is told is."""
+
+    jsonrpc: Literal["2.0"]
+    method: Literal["accountNotification"]
+    params: _AccountParams
+    error: _Error | None = None
+
+
 class _SlotResult(Struct):
     slot: _Slot
     parent: _Slot
@@ -153,13 +162,13 @@ class _Accounts(Struct):
 
 def heard(data: bytes) -> RpcMessage:
     """One message of a websocket. Raises BadMessage."""
+    if (told := _told(data)) is not None:
+        return told
     envelope = _envelope(data)
     if envelope.error is not None:
         return RpcRefusal(envelope.id, envelope.error.code, envelope.error.message)
     if envelope.method == "accountNotification":
-        of = _of(envelope.params, _AccountParams, data)
-        owner, held = _account(of.result.value, data)
-        return AccountTold(of.subscription, of.result.context.slot, owner, held)
+        return _account_told(_of(envelope.params, _AccountParams, data), data)
     if envelope.method == "slotNotification":
         told = _of(envelope.params, _SlotParams, data)
         found = told.result
@@ -172,6 +181,27 @@ def heard(data: bytes) -> RpcMessage:
     if isinstance(result, bool):
         return Unsubscribed(envelope.id, result)
     return Subscribed(envelope.id, result)
+
+
+_NOTIFICATION = msgspec.json.Decoder(_AccountNotification)
+_HEAD_BYTES = 128
+
+
+def _told(data: bytes) -> AccountTold | None:
+    """What is told of an account, in one look at its bytes; None: whatever it is, is looked at
+    piece by piece."""
+    if data.find(b'"accountNotification"', 0, _HEAD_BYTES) < 0:
+        return None
+    try:
+        said = _NOTIFICATION.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if said.error is not None else _account_told(said.params, data)
+
+
+def _account_told(of: _AccountParams, data: bytes) -> AccountTold:
+    owner, held = _account(of.result.value, data)
+    return AccountTold(of.subscription, of.result.context.slot, owner, held)
 
 
 def answered(data: bytes, request_id: int, asked: Sequence[str]) -> AccountsRead | RpcRefusal:

@@ -9,7 +9,7 @@ no longer beats for.
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.pools.effective import PoolSide, PoolSides, StableQuote, as_traded
 from spread_scanner.pools.feed import PoolFeed, WatchedPool
-from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
+from spread_scanner.pools.markets import ChainTime, PoolMarkets, in_usdc, levels
 from spread_scanner.pools.pace import SLOT_NS
 from spread_scanner.schema import freshness
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
@@ -122,7 +122,7 @@ class PoolSources:
         self._soon = soon
         self._attached = contextlib.ExitStack()
         self.sources: dict[int, PoolSource] = {}
-        self._dirty: set[Source] = set()
+        self._dirty: dict[int, set[str]] = {}  # symbols whose pools have moved, by source
         self._waits = self._slot_told = False
         self._renewed_slot = self._renewed_ns = 0
         self._feed: PoolFeed | None = None
@@ -167,7 +167,8 @@ class PoolSources:
         for pool in feed.pools.values():
             if pool.cell.pool is not None:
                 self.moved(pool)
-        self._dirty.update(of.source for of in self.sources.values())
+        for source_id, of in self.sources.items():
+            self._dirty.setdefault(source_id, set()).update(of.ids)
         self.flush()
 
     def moved(self, pool: WatchedPool) -> None:
@@ -183,7 +184,7 @@ class PoolSources:
                 of.markets.put(made)
         else:
             of.markets.leave(pool.key)
-        self._dirty.add(source)
+        self._dirty.setdefault(source.source_id, set()).add(pool.symbol)
         self._wait()
 
     def renewed(self) -> None:
@@ -209,18 +210,20 @@ class PoolSources:
             self._renewed_slot, self._renewed_ns = slot, now_ns
             for of in self.sources.values():
                 of.markets.renew()
-                self._write(of, at)
+                self._write(of, of.ids, at)
+            for of in self.sources.values():
                 self._ladders(of, at, now_ns)
         else:
-            for source in self._dirty:
-                if source.source_id in self.sources:
-                    self._write(self.sources[source.source_id], at)
+            for source_id, moved in self._dirty.items():
+                if (of_it := self.sources.get(source_id)) is not None:
+                    touched = [symbol for symbol in of_it.ids if {symbol, in_usdc(symbol)} & moved]
+                    self._write(of_it, touched, at)
         self._slot_told = False
         self._dirty.clear()
 
-    def _write(self, of: PoolSource, at: ChainTime) -> None:
+    def _write(self, of: PoolSource, symbols: Iterable[str], at: ChainTime) -> None:
         rate = self._stable()
-        for symbol in of.ids:
+        for symbol in symbols:
             sides = of.markets.best(symbol, rate, at)
             of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
 

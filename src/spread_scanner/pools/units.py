@@ -94,17 +94,15 @@ class PoolUnits:
 
     def fresh_until_ns(self, pool: str, pace: ProviderPace, now_ns: int) -> int:
         """Until when it is, should nobody tell any more; 0: it is not."""
-        in_time_ns: dict[str, int] = {}
-
-        def good_ns(key: str) -> int:
-            covering = self.held.covered_by(key)
-            for provider in covering:
-                if provider not in in_time_ns:
-                    in_time_ns[provider] = pace.in_time_until_ns(provider, now_ns)
-            return max((in_time_ns[provider] for provider in covering), default=0)
-
         wanted = self._units[pool].wanted
-        return min(map(good_ns, wanted.core)) if wanted.moving else 0
+        if not wanted.moving:
+            return 0
+        # Most accounts are covered by the same providers: each such set is asked once.
+        covering = {frozenset(self.held.covered_by(key)) for key in wanted.core}
+        return min(
+            max([pace.in_time_until_ns(provider, now_ns) for provider in one], default=0)
+            for one in covering
+        )
 
     def told(
         self, key: str, slot: int, owner: str, data: bytes, provider: str, now_ns: int
@@ -170,12 +168,7 @@ class PoolUnits:
         return self.is_whole(unit.pool), self._accounts(unit)
 
     def _accounts(self, unit: _Unit) -> dict[str, Account]:
-        accounts = {}
-        for key in unit.wanted.keys:
-            held = self.held.get(key)
-            if held is not None and self.held.covered_by(key):
-                accounts[key] = held.account
-        return accounts
+        return self.held.covered(unit.wanted.keys)
 
     def _doubt_above(self, units: Iterable[_Unit], slot: int) -> None:
         """What was told of later slots than the one that the chain went back to is of the fork."""
@@ -199,8 +192,9 @@ class PoolUnits:
     def _published(self, unit: _Unit, because: WholeBecause) -> list[WholePool]:
         unit.waits_slot = None
         self._waiting.pop(unit.pool, None)
-        if not self.is_whole(unit.pool):
+        accounts, wanted = self._accounts(unit), unit.wanted
+        if not wanted.moving or not wanted.core <= accounts.keys():
             return []
-        told = map(self.held.get, {unit.pool, *unit.wanted.moving})
-        slot = max(held.slot for held in told if held is not None)
-        return [WholePool(unit.pool, slot, self._accounts(unit), because)]
+        told = (self.held.get(key) for key in (unit.pool, *wanted.moving))
+        slot = max([held.slot for held in told if held is not None])
+        return [WholePool(unit.pool, slot, accounts, because)]

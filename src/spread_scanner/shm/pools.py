@@ -4,9 +4,10 @@ Writer:  feed-solana, which claims the table.     Readers: everyone; they map it
 Waiter:  spread-paths, which claims the eventcount and parks on it until anything was written.
 
 A pool's place is its writer's to choose and to change; its record names it, so that a reader goes
-through all of them. What it is quoted by is written before its record, and belongs to it where both
-were published as often. A writer that dies at any store leaves each cell old or new
-(native/seqlock.h), and its last word grows old by the record's own times.
+through all of them. What it is quoted by follows its record, and belongs to it where both were
+published as often: until then who quotes has what was there before. A writer that dies at any store
+leaves each cell old or new (native/seqlock.h), and its last word grows old by the record's own
+times.
 
 Segment: "<namespace>.pools".
 """
@@ -52,12 +53,13 @@ class PoolWriter(Holder):
         self._changed()
 
     def write_state(self, place: int, key: str, published: int, packed: bytes) -> None:
-        """What the pool is quoted by, as of its next record: solana.packed accounts, no more than
+        """What the pool is quoted by, as of its last record: solana.packed accounts, no more than
         PACKED_BYTES; empty where there is no room for them. Raises as `write`."""
         row = self._state[0]
         row["key"], row["length"], row["published"] = key.encode(), len(packed), published
         self._packed[: len(packed)] = packed
         self._states.write(_PLACES[place : place + 1], self._state)
+        self._changed()
 
     def slot(self, slot: int) -> None:
         """The slot that the best provider has come to."""
@@ -150,7 +152,7 @@ class PoolTable(Holder):
 
     def packed(self, place: int, key: bytes, published: int) -> bytes | None:
         """What the pool was quoted by when its record was published so often; empty: there was no
-        room for it. None: what stands there is of another publication, whose record follows."""
+        room for it. None: what stands there is of another publication, and this one's follows."""
         records, told = self._states.read(_PLACES[place : place + 1])
         row = records[0]
         if not told[0] or row["key"] != key or int(row["published"]) != published:

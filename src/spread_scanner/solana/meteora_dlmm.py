@@ -10,16 +10,15 @@ orders all the same: what they seem to give is more than the vault holds. So wha
 held to the vault.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache, partial
 from struct import Struct as Layout
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u16, u32, u64, u128
+from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, u64, u128
 from spread_scanner.solana.pool import (
     Accounts,
     Filled,
@@ -48,6 +47,9 @@ _FEE_ON_Y = 1
 _LIMIT_ORDERS, _UNDETERMINED = 2, 0
 _NO_MINT = "11111111111111111111111111111111"
 _INDEX = Layout("<q")
+# What the fee is made of, from 8 on; then which bin is active, mints and vaults.
+_PAIR = Layout("<4H2I2iH3B3x2Ii4xq11xBiHB3xBx32s32s32s32s")
+_PAIR_AT = 8
 
 
 @lru_cache(maxsize=65_536)
@@ -152,35 +154,18 @@ def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
     if data.startswith(EXTENSION_KIND):
         return _extension(data)
     checked(data, "LbPair", length=PAIR_BYTES, kind=PAIR_KIND)
-    found = LbPair(
-        base_factor=u16(data, 8),
-        filter_s=u16(data, 10),
-        decay_s=u16(data, 12),
-        reduction=u16(data, 14),
-        variable_fee_control=u32(data, 16),
-        accumulator_max=u32(data, 20),
-        bin_id_min=i32(data, 24),
-        bin_id_max=i32(data, 28),
-        protocol_share=u16(data, 32),
-        base_fee_power=data[34],
-        function_type=data[35],
-        collect_fee_mode=data[36],
-        accumulator=u32(data, 40),
-        volatility_reference=u32(data, 44),
-        index_reference=i32(data, 48),
-        last_update_ts=_INDEX.unpack_from(data, 56)[0],
-        pair_type=data[75],
-        active_id=i32(data, 76),
-        bin_step=u16(data, 80),
-        status=data[82],
-        activation_type=data[86],
-        mints=(keys.text(data[88:120]), keys.text(data[120:152])),
-        reserves=(keys.text(data[152:184]), keys.text(data[184:216])),
-        reward_mints=(keys.text(data[264:296]), keys.text(data[408:440])),
-        bitmap=int.from_bytes(data[584:712], "little"),
-        activation_point=u64(data, 816),
-        version=data[882],
+    *numbers, x, y, held_x, held_y = _PAIR.unpack_from(data, _PAIR_AT)
+    text = keys.text
+    fields: tuple[Any, ...] = (
+        *numbers,  # up to activation_type, in the account's order
+        (text(x), text(y)),
+        (text(held_x), text(held_y)),
+        (text(data[264:296]), text(data[408:440])),
+        int.from_bytes(data[584:712], "little"),
+        u64(data, 816),
+        data[882],
     )
+    found = LbPair(*fields)
     if not found.bin_step or found.collect_fee_mode > _FEE_ON_Y or found.base_fee_power > 9:
         raise PoolRefusal(
             PoolReason.BAD_VALUE,
@@ -216,8 +201,12 @@ def _array(data: bytes) -> DlmmBins:
     for place in range(BINS_IN_ARRAY):
         if (found := _bin(data, place)) is not None:
             bins[place] = found
-    number: int = _INDEX.unpack_from(data, 8)[0]
-    return DlmmBins(number, keys.text(data[24:56]), bins)
+    return DlmmBins(*_array_head(data), bins)
+
+
+def _array_head(data: bytes) -> tuple[int, str]:
+    """Its number, and whose it is."""
+    return _INDEX.unpack_from(data, 8)[0], keys.text(data[24:56])
 
 
 def _extension(data: bytes) -> DlmmBitmap:
@@ -327,7 +316,7 @@ class DlmmPool(Pool):
         self,
         pair: LbPair,
         active: DlmmBin | None,
-        known: Callable[[], tuple[dict[int, DlmmBin], tuple["BinsEnd", "BinsEnd"]]],
+        known: Callable[[], "KnownArrays"],
         mints: tuple[TokenMint, TokenMint],
         held: tuple[int | None, int | None] = (None, None),
     ) -> None:
@@ -336,23 +325,25 @@ class DlmmPool(Pool):
         self.pair, self._active, self._known = pair, active, known
         self._held = held  # by the vaults, where they are given
         self._has_orders = pair.has_orders
+        self._read: dict[tuple[int, int], DlmmBin | None] = {}
 
     @cached_property
     def bins(self) -> dict[int, DlmmBin]:
         """As far as they are known. Raises PoolRefusal where an array is not what it should be."""
-        return self._found[0]
+        return {
+            number * BINS_IN_ARRAY + place: found
+            for number in self._arrays.arrays
+            for place in range(BINS_IN_ARRAY)
+            if (found := self._bin_at(number, place)) is not None
+        }
 
-    @cached_property
+    @property
     def ends(self) -> tuple["BinsEnd", "BinsEnd"]:
-        return self._found[1]
+        return self._arrays.ends
 
     @cached_property
-    def _found(self) -> tuple[dict[int, DlmmBin], tuple["BinsEnd", "BinsEnd"]]:
+    def _arrays(self) -> "KnownArrays":
         return self._known()
-
-    @cached_property
-    def _ids(self) -> list[int]:
-        return sorted(self.bins)
 
     def reserves(self) -> tuple[int, int]:
         """Of the active bin alone: what there is at this very price."""
@@ -416,12 +407,8 @@ class DlmmPool(Pool):
 
     def _onward(self, down: bool) -> Iterator[_Layers]:
         """The bins that have what is wanted, from the active one on."""
-        has_orders, ids = self._has_orders, self._ids
-        below = bisect_right(ids, self.pair.active_id) - 1
-        above = bisect_left(ids, self.pair.active_id)
-        for place in range(below, -1, -1) if down else range(above, len(ids)):
-            bin_id = ids[place]
-            found = self.bins[bin_id]
+        has_orders = self._has_orders
+        for bin_id, found in self._bins_onward(down):
             made = found.amount_y if down else found.amount_x
             amounts: tuple[int, ...] = (made,)
             if has_orders and found.asks is not down:
@@ -429,6 +416,33 @@ class DlmmPool(Pool):
             if any(amounts):
                 price = found.price or price_at(bin_id, self.pair.bin_step)
                 yield _Layers(bin_id, price, amounts)
+
+    def _bins_onward(self, down: bool) -> Iterator[tuple[int, DlmmBin]]:
+        """Those that hold anything; each is read when it is come to, as few are."""
+        arrays = self._arrays.arrays
+        own, at = divmod(self.pair.active_id, BINS_IN_ARRAY)
+        for number in sorted(arrays, reverse=down):
+            if number > own if down else number < own:
+                continue
+            first = at if number == own else BINS_IN_ARRAY - 1 if down else 0
+            for place in range(first, -1, -1) if down else range(first, BINS_IN_ARRAY):
+                if (found := self._bin_at(number, place)) is not None:
+                    yield number * BINS_IN_ARRAY + place, found
+
+    def _bin_at(self, number: int, place: int) -> DlmmBin | None:
+        """One bin of an array that is known, read once."""
+        at = number, place
+        if at not in self._read:
+            self._read[at] = _bin(self._arrays.arrays[number], place)
+        return self._read[at]
+
+
+class KnownArrays(NamedTuple):
+    """The arrays of bins that are given around the price, by their numbers, and what is at either
+    end of them."""
+
+    arrays: dict[int, bytes]
+    ends: tuple["BinsEnd", "BinsEnd"]
 
 
 class BinsEnd(NamedTuple):
@@ -461,9 +475,7 @@ def filled_arrays(pair: LbPair, extension: DlmmBitmap | None) -> list[int]:
     return sorted(found)
 
 
-def _known(
-    key: str, pair: LbPair, accounts: Accounts
-) -> tuple[dict[int, DlmmBin], tuple[BinsEnd, BinsEnd]]:
+def _known(key: str, pair: LbPair, accounts: Accounts) -> KnownArrays:
     extension_at = extension_key(key)
     extension = None
     if accounts.get(extension_at, (keys.SYSTEM, b"")) != (keys.SYSTEM, b""):
@@ -474,28 +486,27 @@ def _known(
         extension = found
     numbers = filled_arrays(pair, extension)
     own = pair.active_id // BINS_IN_ARRAY
-    bins: dict[int, DlmmBin] = {}
-    below = _reach(key, accounts, [number for number in numbers[::-1] if number <= own], bins)
-    above = _reach(key, accounts, [number for number in numbers if number >= own], bins)
+    arrays: dict[int, bytes] = {}
+    below = _reach(key, accounts, [number for number in numbers[::-1] if number <= own], arrays)
+    above = _reach(key, accounts, [number for number in numbers if number >= own], arrays)
     beyond = BinsEnd(None if extension_at in accounts else extension_at)
-    return bins, (below or beyond, above or beyond)
+    return KnownArrays(arrays, (below or beyond, above or beyond))
 
 
 def _reach(
-    key: str, accounts: Accounts, numbers: list[int], bins: dict[int, DlmmBin]
+    key: str, accounts: Accounts, numbers: list[int], arrays: dict[int, bytes]
 ) -> BinsEnd | None:
     """Array after array until one is not given; None if all are."""
     for number in numbers:
         array_at = array_key(key, number)
         if array_at not in accounts:
             return BinsEnd(array_at)
-        found = account_of(accounts, array_at, keys.METEORA_DLMM, decoded, DlmmBins, "BinArray")
-        if found.number != number or found.pair != key:
-            raise PoolRefusal(
-                PoolReason.BAD_VALUE, number=found.number, wanted=number, pair=found.pair
-            )
-        start = number * BINS_IN_ARRAY
-        bins.update((start + place, held) for place, held in found.bins.items())
+        data = bytes_of(accounts, array_at, keys.METEORA_DLMM, "BinArray")
+        checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
+        told, pair = _array_head(data)
+        if told != number or pair != key:
+            raise PoolRefusal(PoolReason.BAD_VALUE, number=told, wanted=number, pair=pair)
+        arrays[number] = data
     return None
 
 

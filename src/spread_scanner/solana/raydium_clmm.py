@@ -9,6 +9,8 @@ the bitmap's extension, Token-2022 mints.
 
 from collections.abc import Callable
 from functools import partial
+from struct import Struct as Layout
+from typing import cast
 
 from msgspec import Struct
 
@@ -53,6 +55,10 @@ _SWAP_DISABLED = 1 << 4
 _FEE_ON_INPUT, _FEE_ON_TOKEN0, _FEE_ON_TOKEN1 = 0, 1, 2
 _DYNAMIC_AT, _DYNAMIC_END = 1_096, 1_176
 _EMPTY = bytes(16)
+_NOT_DYNAMIC = bytes(_DYNAMIC_END - _DYNAMIC_AT)
+# Keys from 9 on, decimals, spacing, liquidity, price, tick; fees; status and where the fee is on.
+_POOL = Layout("<32s32x32s32s32s32s32s2BH16s16si36x2Q64x2B")
+_POOL_AT = 9
 
 _FACTORS = (
     *(0xFFFCB933BD6FB800, 0xFFF97272373D4000, 0xFFF2E50F5F657000, 0xFFE5CACA7E10F000),
@@ -154,22 +160,38 @@ def decode(data: bytes) -> ClmmState | ClmmConfig | ClmmTicks | ClmmBitmap:
     if data.startswith(EXTENSION_KIND):
         return _extension(data)
     checked(data, "CLMM PoolState", length=POOL_BYTES, kind=POOL_KIND)
-    config, _, mint0, mint1, vault0, vault1, observation = (
-        keys.text(data[at : at + 32]) for at in range(9, 233, 32)
-    )
+    (
+        config,
+        mint0,
+        mint1,
+        vault0,
+        vault1,
+        observation,
+        decimals0,
+        decimals1,
+        spacing,
+        liquidity,
+        sqrt_price,
+        tick,
+        protocol0,
+        protocol1,
+        status,
+        fee_on,
+    ) = _POOL.unpack_from(data, _POOL_AT)
+    text = keys.text
     found = ClmmState(
-        amm_config=config,
-        mints=(mint0, mint1),
-        vaults=(vault0, vault1),
-        observation=observation,
-        decimals=(data[233], data[234]),
-        tick_spacing=u16(data, 235),
-        liquidity=u128(data, 237),
-        sqrt_price=u128(data, 253),
-        tick=i32(data, 269),
-        protocol_fees=(u64(data, 309), u64(data, 317)),
-        status=data[389],
-        fee_on=data[390],
+        amm_config=text(config),
+        mints=(text(mint0), text(mint1)),
+        vaults=(text(vault0), text(vault1)),
+        observation=text(observation),
+        decimals=(decimals0, decimals1),
+        tick_spacing=spacing,
+        liquidity=int.from_bytes(liquidity, "little"),
+        sqrt_price=int.from_bytes(sqrt_price, "little"),
+        tick=tick,
+        protocol_fees=(protocol0, protocol1),
+        status=status,
+        fee_on=fee_on,
         bitmap=int.from_bytes(data[904:1_032], "little"),
         fund_fees=(u64(data, 1_064), u64(data, 1_072)),
         open_time_s=u64(data, 1_080),
@@ -187,7 +209,7 @@ def decode(data: bytes) -> ClmmState | ClmmConfig | ClmmTicks | ClmmBitmap:
 
 
 def _volatility(data: bytes) -> VolatilityFee | None:
-    if not any(data):
+    if data == _NOT_DYNAMIC:
         return None
     return VolatilityFee(
         filter_s=u16(data, 0),
@@ -475,8 +497,7 @@ def _reach(
         start = number * arrays.width
         if array_key(key, start) not in accounts:
             return _end(number, state, down, array_key(key, start))
-        for tick in _ticks(key, accounts, start):
-            found[tick.tick] = tick
+        found |= _ticks(key, accounts, start)
         number += -1 if down else 1
     # The program fails where no tick is left, even if there is liquidity.
     met = [at for at in found.values() if (at.tick <= here.tick) is down]
@@ -493,21 +514,27 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
     return RangeEnd(edge, PRICES.within(edge), missing)
 
 
-def _ticks(key: str, accounts: Accounts, start: int) -> list[TickAt]:
+def _ticks(key: str, accounts: Accounts, start: int) -> dict[int, TickAt]:
     at = array_key(key, start)
     found = account_of(accounts, at, keys.RAYDIUM_CLMM, decoded, ClmmTicks, "CLMM TickArrayState")
     if found.start != start or found.pool != key:
         raise PoolRefusal(PoolReason.BAD_VALUE, start=found.start, wanted=start, pool=found.pool)
-    return [
-        TickAt(
+    return _met(accounts[at][1])
+
+
+@remembered
+def _met(data: bytes) -> dict[int, TickAt]:
+    """An array's ticks as a swap meets them, by index."""
+    return {
+        tick.index: TickAt(
             tick.index,
             PRICES.at(tick.index),
             tick.liquidity_net if tick.liquidity_gross else 0,
             tick.orders + tick.orders_part_filled,
         )
-        for tick in found.ticks
+        for tick in cast(ClmmTicks, decoded(data)).ticks
         if TICK_MIN <= tick.index <= TICK_MAX
-    ]
+    }
 
 
 def assemble(key: str, accounts: Accounts) -> ClmmPool:

@@ -7,6 +7,8 @@ fees on both legs and a creator fee on the output. From the source alone: a crea
 input, and every exact-out with one.
 """
 
+from struct import Struct as Layout
+
 from msgspec import Struct
 
 from spread_scanner.solana import keys
@@ -27,6 +29,10 @@ from spread_scanner.solana.tokens import TokenBalance, TokenMint
 POOL_BYTES, POOL_KIND = 637, bytes.fromhex("f7ede3f5d7c3de46")
 CONFIG_BYTES, CONFIG_KIND = 236, bytes.fromhex("daf42168cbcb2b6f")
 _SWAP_DISABLED = 1 << 2
+# Keys from 8 on; status, decimals, supply, what is owed to protocol and fund, when it opens, where
+# the creator's fee is on, and what it is owed.
+_POOL = Layout("<32s32x32s32s32s32s32s32s32s32sxBx2B6Q8x2B6x2Q")
+_POOL_AT = 8
 # Which token the creator's fee is taken from: the input's, whatever it is; or always this one.
 _CREATOR_BOTH, _CREATOR_TOKEN0, _CREATOR_TOKEN1 = 0, 1, 2
 
@@ -63,26 +69,49 @@ def decode(data: bytes) -> CpmmState | CpmmConfig:
     if data.startswith(CONFIG_KIND):
         return _config(data)
     checked(data, "CPMM PoolState", length=POOL_BYTES, kind=POOL_KIND)
-    config, _, vault0, vault1, lp_mint, mint0, mint1, program0, program1, observation = (
-        keys.text(data[at : at + 32]) for at in range(8, 328, 32)
-    )
-    owed0, owed1 = (sum(u64(data, at + by) for at in (341, 357, 397)) for by in (0, 8))
-    if data[389] > _CREATOR_TOKEN1:
-        raise PoolRefusal(PoolReason.BAD_VALUE, wanted="CPMM PoolState", creator_fee_on=data[389])
+    (
+        config,
+        vault0,
+        vault1,
+        lp_mint,
+        mint0,
+        mint1,
+        program0,
+        program1,
+        observation,
+        status,
+        decimals0,
+        decimals1,
+        lp_supply,
+        protocol0,
+        protocol1,
+        fund0,
+        fund1,
+        open_time_s,
+        creator_fee_on,
+        creator_fee_enabled,
+        creator0,
+        creator1,
+    ) = _POOL.unpack_from(data, _POOL_AT)
+    if creator_fee_on > _CREATOR_TOKEN1:
+        raise PoolRefusal(
+            PoolReason.BAD_VALUE, wanted="CPMM PoolState", creator_fee_on=creator_fee_on
+        )
+    text = keys.text
     return CpmmState(
-        amm_config=config,
-        vaults=(vault0, vault1),
-        lp_mint=lp_mint,
-        mints=(mint0, mint1),
-        token_programs=(program0, program1),
-        observation=observation,
-        status=data[329],
-        decimals=(data[331], data[332]),
-        lp_supply=u64(data, 333),
-        owed=(owed0, owed1),
-        open_time_s=u64(data, 373),
-        creator_fee_on=data[389],
-        creator_fee_enabled=bool(data[390]),
+        amm_config=text(config),
+        vaults=(text(vault0), text(vault1)),
+        lp_mint=text(lp_mint),
+        mints=(text(mint0), text(mint1)),
+        token_programs=(text(program0), text(program1)),
+        observation=text(observation),
+        status=status,
+        decimals=(decimals0, decimals1),
+        lp_supply=lp_supply,
+        owed=(protocol0 + fund0 + creator0, protocol1 + fund1 + creator1),
+        open_time_s=open_time_s,
+        creator_fee_on=creator_fee_on,
+        creator_fee_enabled=bool(creator_fee_enabled),
     )
 
 

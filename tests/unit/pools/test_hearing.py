@@ -95,6 +95,7 @@ def test_another_key_in_the_same_file_is_dialled_with_after_a_reload(
 def test_nothing_is_stood_behind_when_the_machine_has_slept(hear: Hear) -> None:
     hearing = hear(False)
     feed = hearing._feed
+    feed.soon = lambda act: act()  # there is no loop
     feed.connected("mine")
     feed.slot("mine", 1, clock.mono_ns())
     for _ in range(2):

@@ -2,7 +2,7 @@
 One of them must not keep what the others tell from being heard. Pools are the simulator's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from spread_scanner.shm import Health
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.sim.chain_kinds import made
 from spread_scanner.sim.chain_pools import SimPool
+from spread_scanner.solana.packed import unpack
 
 MS, S = 1_000_000, 1_000_000_000
 SLOT = 350_000_000
@@ -196,3 +197,23 @@ def test_who_falls_silent_or_away_has_another_score_or_none() -> None:
     assert (silent.in_time, silent.silent_ns) == (False, 10 * S - 1_200 * MS)
     pace.lost("a")
     assert pace.score("a", 10 * S) is None
+
+
+def test_a_pools_cell_stands_before_the_accounts_that_it_is_quoted_by(told: Told) -> None:
+    later: list[Callable[[], None]] = []
+    told.feed.soon = later.append
+    told.connected("a", SLOT)
+    told.swapped("a", SLOT + 1)
+    assert told.right
+    (place,), (row,) = told.table.placed()
+    published = int(row["published"])
+    assert published > 1
+    assert told.table.packed(place, row["key"], published) is None
+    assert len(later) == 1, "once for all publications until then"
+    later[0]()
+    packed = told.table.packed(place, row["key"], published)
+    assert packed
+    assert (
+        unpack(packed).items()
+        >= {key: told.pool.accounts()[key] for key in told.watched.wanted.moving}.items()
+    )

@@ -68,6 +68,7 @@ def test_whoever_waits_is_woken_by_anything_that_is_written(namespace: str) -> N
         assert not waiter.wait_beyond(reader.changes, 1.0)
         writes: list[Callable[[], None]] = [
             lambda: writer.write(0, row("one", 1)),
+            lambda: writer.write_state(0, "one", 1, b""),
             lambda: writer.slot(77),
             writer.clear,
         ]
