@@ -155,12 +155,8 @@ _CONCENTRATED = ("raydium_clmm", "orca_whirlpool", "meteora_dlmm") * 3
 def _beside(program: str) -> tuple[tuple[str, ...], dict[str, Pool], str]:
     """A pool with ticks or bins, and a constant product whose price is 2 % off it: the best size
     goes through many of them."""
-    worlds = {
-        "raydium_clmm": bench_pools._clmm,
-        "orca_whirlpool": bench_pools._whirlpool,
-        "meteora_dlmm": bench_pools._dlmm,
-    }
-    pool = assemble(bench_pools.POOL, worlds[program]())
+    accounts = bench_pools.MAKERS[program](bench_pools.HERE)
+    pool = assemble(bench_pools.POOL, accounts)
     deep = 10**14
     beside = Product("beside", pool.mints, (deep, int(deep * 1.02)), 2_500, "v4").pool()
     return ("beside", "pool"), {"beside": beside, "pool": pool}, pool.mints[0]

@@ -169,23 +169,24 @@ def _cells(program: str, accounts: Accounts, slots: int, sources: bool) -> Itera
     told_pools = pool_told.told_pools({POOL: PROGRAMS[program]}, MINTS, accounts, sources=sources)
     with told_pools as pools:
         moving, array = pools.moving(POOL), pools.array(POOL)
-        for number in range(slots):
+        orders = [moving if number % 2 else moving[::-1] for number in range(slots)]
+        told = [[pools.frame(key, ahead) for key in order] for ahead, order in enumerate(orders, 1)]
+        for order, of_slot in zip(orders, told, strict=True):
             began_ns = time.process_time_ns()
             pools.next_slot()
             pools.rest()
             slot_us = (time.process_time_ns() - began_ns) / 1e3
             spent.setdefault(("pools.slot", ""), []).append(slot_us)
             before = pools.published(POOL)
-            order = moving if number % 2 else moving[::-1]
-            frames += (told := [pools.frame(key) for key in order])
-            for key, frame in zip(order, told, strict=True):
+            frames += of_slot
+            for key, frame in zip(order, of_slot, strict=True):
                 _take(pools, frame, pools.kind(key), spent)
             if pools.published(POOL) != before + 1:
                 raise RuntimeError(f"{program}: a swap is to be published once")
-        for _ in range(slots if array else 0):
+        for frame in [pools.frame(array, 1 + number) for number in range(slots)] if array else ():
             pools.next_slot()
             pools.rest()
-            _take(pools, pools.frame(array or ""), "array", spent)
+            _take(pools, frame, "array", spent)
         peers = pool_peers.peers_us(PROGRAMS[program], POOL, accounts, pools.numbers, frames)
     for (name, kind), samples in spent.items():
         said = params | ({"account": kind} if kind else {})

@@ -113,16 +113,17 @@ class ToldPools:
         """How often its cell was."""
         return self._feed.pools[pool].cell.published
 
-    def frame(self, key: str) -> bytes:
-        """Of the slot that was told last."""
+    def frame(self, key: str, ahead: int = 0) -> bytes:
+        """Of the slot that was told last, or of one that follows."""
+        slot = self._slot + ahead
         owner, data = self._accounts[key]
         at = WRITTEN_AT[owner, len(data)]  # as each swap does: no slot brings the bytes of another
-        amount = int.from_bytes(data[at : at + 4], "little") + self._slot & 0xFFFF_FFFF
+        amount = int.from_bytes(data[at : at + 4], "little") + slot & 0xFFFF_FFFF
         data = data[:at] + amount.to_bytes(4, "little") + data[at + 4 :]
         shape: dict[str, Any] = {"lamports": 2_039_280, "owner": owner, "executable": False}
         shape["rentEpoch"] = 2**64 - 1  # as nodes say it
         shape |= {"data": [base64.b64encode(data).decode(), "base64"], "space": len(data)}
-        result = {"context": {"slot": self._slot}, "value": shape}
+        result = {"context": {"slot": slot}, "value": shape}
         params = {"result": result, "subscription": self._wanted[key]}
         said = {"jsonrpc": "2.0", "method": "accountNotification", "params": params}
         return msgspec.json.encode(said)
@@ -167,6 +168,7 @@ def told_pools(
             usdc.heartbeat(clock.mono_ns())
 
         feed = PoolFeed(settings.pools, writer, PoolCounting(row), lambda pool, why: None)
+        feed.soon = later.append
         if sources:
             quoted = PoolSources(settings, later.append)
             held.callback(quoted.close)
