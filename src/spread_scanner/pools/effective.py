@@ -8,7 +8,6 @@ size in quote. USDC and USDT are not one coin: in_usdt says what a rate makes of
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -145,10 +144,14 @@ def in_usdt(sides: PoolSides, rate: StableQuote) -> PoolSides:
 
 def best_of(several: Sequence[PoolSides]) -> PoolSides:
     """The best of each side: of pools against USDT, and of others through the rate."""
-    bids = [sides.bid for sides in several if sides.bid is not None]
-    asks = [sides.ask for sides in several if sides.ask is not None]
-    return PoolSides(
-        max(bids, key=lambda side: side.px, default=None),
-        min(asks, key=lambda side: side.px, default=None),
-        dict(chain.from_iterable(sides.refused.items() for sides in several)),
-    )
+    bid: PoolSide | None = None
+    ask: PoolSide | None = None
+    refused: dict[str, PoolRefusal] = {}
+    for sides in several:
+        if sides.bid is not None and (bid is None or sides.bid.px > bid.px):
+            bid = sides.bid
+        if sides.ask is not None and (ask is None or sides.ask.px < ask.px):
+            ask = sides.ask
+        if sides.refused:
+            refused.update(sides.refused)
+    return PoolSides(bid, ask, refused)

@@ -92,7 +92,11 @@ class PoolMarkets:
             self._rungs_at = at
         found = self._rungs.get((symbol, size))
         if found is None:
-            found = best_sides(self._traded(symbol), size, unix_ts=at.unix_ts, slot=at.slot)
+            traded = self._traded(symbol)
+            if size == self._reference_quote:  # which is asked of each pool by itself
+                found = best_of([self._side(pool, at) for pool in traded])
+            else:
+                found = best_sides(traded, size, unix_ts=at.unix_ts, slot=at.slot)
             self._rungs[symbol, size] = found
         return found
 
