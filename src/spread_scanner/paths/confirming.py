@@ -5,8 +5,8 @@ are constant products, and nothing is taken but of what goes in, the size that p
 closed form; any other is looked for between two sizes that pay less than one in their middle. What
 rounding takes at each hop makes neither of the two wrong by more than so many units.
 
-Pools whose fee changes with the chain's clock are quoted somewhat before and after this machine's
-second, and what they pay less counts.
+Pools whose fee changes with the chain's clock are quoted somewhat before and after the second that
+it is taken to be, and what they pay less counts.
 """
 
 import math
@@ -20,7 +20,7 @@ from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import BPS_ALL, epoch_of
 
 SIZE_PARTS = 1_000  # the size is found to one of so many; what it pays to far less than that
-CLOCK_OFF_S = 5  # the chain's clock is no further off this machine's
+CLOCK_OFF_S = 5  # the chain's clock is no further off what it is taken for
 GUESSES_MAX = 64  # of a first size that can be quoted at all
 
 

@@ -80,7 +80,8 @@ class PathHunt:
     def turn(self) -> None:
         """Look at what was written, search, confirm, look after, keep."""
         now_ns = clock.mono_ns()
-        unix_ts = clock.wall_ns() // NS_PER_S
+        heard_s = self._table.chain_unix_s(now_ns)
+        unix_ts = clock.wall_ns() // NS_PER_S if heard_s is None else heard_s
         changed = self._market.look(now_ns, unix_ts) | self._settled()
         if self._process.orders.paused:
             self._put(changed)

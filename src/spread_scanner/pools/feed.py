@@ -7,7 +7,7 @@ clock is the process's (main.py).
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
-from spread_scanner.clock import NS_PER_MS
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
 from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.counting import PoolCounting
@@ -18,6 +18,7 @@ from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, he
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
+CLOCK_NS = 10 * NS_PER_S  # between two looks at the chain's clock
 LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
 _COUNTED = {
     AccountTaking.OLD: "skip_old",
@@ -73,6 +74,9 @@ class PoolFeed:
         self._writer, self._count, self._refused = writer, count, refused
         self._looked_ns = 0
         self._last_slot: int | None = None
+        self._clock_due_ns = 0
+        self._clock_ms = 0  # as PoolWriter.clock takes it
+        writer.clock(0)
         self.pools: dict[str, WatchedPool] = {}
         self._of_head: dict[str, list[WatchedPool]] = {}
         writer.clear()
@@ -166,6 +170,29 @@ class PoolFeed:
     def _newer(self, key: str, slot: int) -> bool:
         held = self.units.held.get(key)
         return held is None or held.slot <= slot
+
+    def clock_due(self, now_ns: int) -> bool:
+        """Whether the chain's clock is to be read now, which is said once."""
+        due = now_ns >= self._clock_due_ns
+        if due:
+            self._clock_due_ns = now_ns + CLOCK_NS
+        return due
+
+    def clock_told(self, slot: int, unix_ts: int, now_ns: int) -> None:
+        """What the chain's clock said in this slot; slots have passed since then."""
+        if not self._cannot_be(slot):
+            since_ns = max(self.pace.best_slot - slot, 0) * self.pace.slot_ns
+            self._clock_ms = unix_ts * 1_000 + (since_ns - now_ns) // NS_PER_MS
+            self._writer.clock(self._clock_ms)
+
+    def forget_clock(self) -> None:
+        """The machine slept: its monotonic clock did not go on."""
+        self._clock_due_ns = self._clock_ms = 0
+        self._writer.clock(0)
+
+    def chain_unix_s(self, now_ns: int) -> int | None:
+        """The chain's second; None: nobody has told it yet."""
+        return (self._clock_ms + now_ns // NS_PER_MS) // 1_000 if self._clock_ms else None
 
     # --- what follows
 

@@ -67,6 +67,7 @@ class PoolHearing:
         """What was told before counts no longer, and none of it is stood behind from here on: a
         connection's end is told later, by the loop."""
         now_ns = clock.mono_ns()
+        self._feed.forget_clock()
         for line in self._lines:
             line.cut()
             self._feed.lost(line.name, now_ns)

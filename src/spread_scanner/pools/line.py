@@ -32,7 +32,7 @@ from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
 from spread_scanner.runtime.messages import MessageListener
-from spread_scanner.solana import priority_fees
+from spread_scanner.solana import PoolRefusal, chain_clock, priority_fees
 from spread_scanner.solana.priority_fees import RecentFee
 
 DIAL_S_MAX = 10.0
@@ -42,7 +42,7 @@ STOOD_NS = 60 * NS_PER_S
 SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
 AGAIN_NS = SLOT_NS  # between two seeds of the same pools
 IDLE_S = 0.2
-FEES_S = 1.0  # between two looks at whether to ask what others pay
+ASIDE_S = 1.0  # between two looks at whether to ask for the chain's clock, or what others pay
 BAD_IN_A_ROW_MAX = 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
 
@@ -164,12 +164,12 @@ class ProviderLine:
         try:
             async with asking.client(self._tls, proxy) as client:
                 socket.send(rpc.subscribe_slots(next(self._numbers)))
-                fees = asyncio.create_task(self._hear_fees(client))
+                aside = asyncio.create_task(self._ask_aside(client))
                 try:
-                    await self._tend(socket, client, fees)
+                    await self._tend(socket, client, aside)
                 finally:
-                    fees.cancel()
-                    await asyncio.gather(fees, return_exceptions=True)
+                    aside.cancel()
+                    await asyncio.gather(aside, return_exceptions=True)
         finally:
             socket.cut()
             self._socket = None
@@ -297,13 +297,18 @@ class ProviderLine:
         if self._socket is not None and not self._socket.closed:
             self._feed.seeded(self.name, found.slot, found.accounts, clock.mono_ns())
 
-    async def _hear_fees(self, client: httpx.AsyncClient) -> None:
-        """Ask what others paid, when that is due and nothing stands in the way; what is not
-        answered is asked later, by whoever is there then, and keeps nothing else waiting."""
+    async def _ask_aside(self, client: httpx.AsyncClient) -> None:
+        """Ask for the chain's clock and what others paid, when that is due and nothing stands in
+        the way; what is not answered is asked later, by whoever is there then, and keeps nothing
+        else waiting."""
         while True:
-            await asyncio.sleep(FEES_S)
+            await asyncio.sleep(ASIDE_S)
             now_ns = clock.mono_ns()
             if now_ns < self._rest_until_ns or self._allowance.wait_s(now_ns) > 0:
+                continue
+            if self._feed.clock_due(now_ns):
+                self._allowance.use(now_ns)
+                await self._read_clock(client)
                 continue
             asked = self._fees.next(now_ns)
             if asked is None:
@@ -319,6 +324,16 @@ class ProviderLine:
                 continue
             self._count.add("fees_heard")
             self._fees.heard(asked.pool, recent, clock.mono_ns())
+
+    async def _read_clock(self, client: httpx.AsyncClient) -> None:
+        """The next look at it, of whichever provider, may be answered better."""
+        asked, number = [chain_clock.KEY], next(self._numbers)
+        with contextlib.suppress(ProviderRefusal, BadMessage, PoolRefusal):
+            found = await asking.accounts(client, self._endpoint.http_url, number, asked, 0)
+            if not isinstance(found, RpcRefusal):
+                _, data = found.accounts[chain_clock.KEY]
+                told = chain_clock.decode(data)
+                self._feed.clock_told(found.slot, told.unix_ts, clock.mono_ns())
 
     async def _recent_fees(
         self, client: httpx.AsyncClient, accounts: Sequence[str]

@@ -204,7 +204,8 @@ class PoolSources:
         if self._feed is None:
             return
         now_ns, slot = clock.mono_ns(), self._feed.pace.best_slot
-        at = ChainTime(clock.wall_ns() // NS_PER_S, slot)
+        unix_s = self._feed.chain_unix_s(now_ns)
+        at = ChainTime(clock.wall_ns() // NS_PER_S if unix_s is None else unix_s, slot)
         later = slot != self._renewed_slot or now_ns - self._renewed_ns >= SLOT_NS
         if self._slot_told and later:
             self._renewed_slot, self._renewed_ns = slot, now_ns

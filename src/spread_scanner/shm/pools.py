@@ -16,6 +16,7 @@ from typing import Self
 
 import numpy as np
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, POOL_STATE_DTYPE, POOLS_MAX
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
@@ -25,6 +26,7 @@ from spread_scanner.shm.layout import (
     POOLS_BYTES,
     POOLS_CELLS_AT,
     POOLS_CHANGES_AT,
+    POOLS_CLOCK_AT,
     POOLS_SEQUENCES_AT,
     POOLS_SLOT_AT,
     POOLS_WAKE_AT,
@@ -65,6 +67,11 @@ class PoolWriter(Holder):
         """The slot that the best provider has come to."""
         self._held.words.store(POOLS_SLOT_AT, slot)
         self._changed()
+
+    def clock(self, unix_ms: int) -> None:
+        """What the chain's own clock told, or would have, when this machine's monotonic one was at
+        0; 0: nobody has heard it."""
+        self._held.words.store(POOLS_CLOCK_AT, unix_ms)
 
     def clear(self) -> None:
         """Nothing is watched anywhere."""
@@ -143,6 +150,11 @@ class PoolTable(Holder):
     def slot(self) -> int:
         """The slot that the best provider has come to; 0: none was told yet."""
         return int(self._held.words.load(POOLS_SLOT_AT))
+
+    def chain_unix_s(self, mono_ns: int) -> int | None:
+        """The chain's second at this time; None: nobody has heard it."""
+        unix_ms = int(self._held.words.load(POOLS_CLOCK_AT))
+        return (unix_ms + mono_ns // NS_PER_MS) // 1_000 if unix_ms else None
 
     def placed(self) -> tuple[np.ndarray, np.ndarray]:
         """Places (n,) int64 and records (n,) of all pools that are watched."""

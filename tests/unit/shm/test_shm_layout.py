@@ -257,6 +257,7 @@ def test_dial_slots_are_pinned() -> None:
 
 def test_places_of_pools_are_pinned() -> None:
     assert (layout.POOLS_WAKE_AT, layout.POOLS_CHANGES_AT, layout.POOLS_SLOT_AT) == (256, 384, 392)
+    assert layout.POOLS_CLOCK_AT == 400
     assert (layout.POOLS_SEQUENCES_AT, layout.POOLS_CELLS_AT) == (512, 16_896)
     assert (layout.POOL_STATE_SEQUENCES_AT, layout.POOL_STATES_AT) == (311_808, 328_192)
     assert layout.POOLS_BYTES == 8_716_800
