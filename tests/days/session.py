@@ -103,6 +103,12 @@ class Session:
         if switch.cut_successors and len(exchange.sessions) > 1:
             exchange.loop.call_ns(300 * NS_PER_MS, self.reset)
 
+    def _forbidden(self, status: str, for_s: int) -> None:
+        """The feed has the answer: a ban that is still on its way is none that it can keep."""
+        if for_s:
+            self._ban(for_s)
+        self._told(status)
+
     def _told(self, outcome: str) -> None:
         self.dial.outcome = outcome
         self.dial.told_ns = self.exchange.clock.mono_ns()
@@ -111,6 +117,7 @@ class Session:
 
     def _refuse(self, status: str) -> None:
         exchange = self.exchange
+        for_s = 0
         if status == "redirect":
             answer = refusal("302 Found", "Location: https://[portal/")
         else:
@@ -119,10 +126,9 @@ class Session:
             answer = refusal(f"{status} No", *headers)
             # A 403 or 451 to what announces says nothing of the quotes' own path.
             bans = ("418", "429") if self.notices else ("418", "429", "403", "451")
-            if after and status in bans:
-                self._ban(after)
+            for_s = after if status in bans else 0
         exchange.log("refused", exchange.label, status)
-        self.wire.to_near(answer, lambda _: self._told(status))
+        self.wire.to_near(answer, lambda _: self._forbidden(status, for_s))
         self.wire.end(None)
         self._drop()
 
@@ -135,7 +141,7 @@ class Session:
 
     def _ban(self, after_s: int) -> None:
         host, clock = self.exchange.hosts[self.dial.via], self.exchange.clock
-        told_ns = clock.mono_ns() + self.wire.latency_ns
+        told_ns = clock.mono_ns()
         host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - BAN_SLACK_NS)
         if host.ban_told_ns < told_ns - NS_PER_S:
             host.ban_told_ns = told_ns

@@ -162,6 +162,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a ban that a dial gives up waiting for": (
+        "bybit-futures", 0.1,
+        {
+            "bybit-futures": [
+                Fault(101.5, "slow", 25.7, 0.393, 0.89), Fault(117.7, "ban", 29.3, 0.318, 0.059),
+            ],
+        },
+    ),
     "a proxy that an exchange bans, and none": (
         "mexc-spot", 0.09, {"mexc-spot": [Fault(120, "proxy", 40, 0.65, 0.9)]},
     ),
