@@ -47,6 +47,13 @@ class ProviderSettings(Struct, forbid_unknown_fields=True, frozen=True):
     requests_per_s: Annotated[
         float, Meta(gt=0, le=10_000, description="Requests a second, of all kinds.")
     ] = 4.0
+    fee_call: Annotated[
+        Literal["recent", "triton", "helius"],
+        Meta(
+            description="How it is asked what others pay for priority: the call of every node, "
+            "Triton's with a percentile of each slot, or Helius' own estimate."
+        ),
+    ] = "recent"
     subscriptions_max: Annotated[
         int, Meta(ge=1, le=100_000, description="Accounts heard on one connection.")
     ] = 1_000

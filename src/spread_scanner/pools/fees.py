@@ -7,12 +7,20 @@ asked about once in some three minutes, of which a node remembers one. What is n
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings
 from spread_scanner.pools.feed import WatchedPool
-from spread_scanner.solana.priority_fees import ACCOUNTS_MAX, RecentFee, estimate
+from spread_scanner.solana.priority_fees import (
+    ACCOUNTS_MAX,
+    RecentFee,
+    ask_helius,
+    ask_recent,
+    estimate,
+    read_helius,
+    read_recent,
+)
 
 _UNITS = 1  # of which there is a price whatever a transaction asks for
 
@@ -47,9 +55,25 @@ class FeeHearing:
                 return FeeQuestion(pool.key, written[:ACCOUNTS_MAX])
         return None
 
-    def heard(self, key: str, recent: Sequence[RecentFee], now_ns: int) -> None:
-        """What others paid for writing a pool; nothing: no slot is known, which says nothing."""
+    def heard(self, key: str, recent: Sequence[RecentFee] | int, now_ns: int) -> None:
+        """What others paid for writing a pool, or a provider's own price; no slots at all say
+        nothing."""
         pool = self._pools.get(key)
-        if pool is not None and recent:
+        if pool is None or recent == []:
+            return
+        if isinstance(recent, int):
+            found = estimate([], _UNITS, self._settings, of_provider=recent)
+        else:
             found = estimate(recent, _UNITS, self._settings)
-            pool.cell.offer(found.price, found.slots, now_ns)
+        pool.cell.offer(found.price, found.slots, now_ns)
+
+    def request(self, call: str, accounts: Sequence[str]) -> tuple[str, list[Any]]:
+        """Method and parameters, by a provider's `fee_call`."""
+        if call == "helius":
+            return ask_helius(accounts)
+        return ask_recent(accounts, self._settings.percentile if call == "triton" else None)
+
+
+def read(call: str, result: bytes) -> Sequence[RecentFee] | int:
+    """What was answered to `request`. Raises BadMessage."""
+    return read_helius(result) if call == "helius" else read_recent(result)

@@ -20,7 +20,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.errors import BadMessage
-from spread_scanner.pools import asking, rpc
+from spread_scanner.pools import asking, fees, rpc
 from spread_scanner.pools.asking import ProviderRefusal, told_to_wait_s
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
@@ -32,7 +32,7 @@ from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.backoff import Allowance, Backoff
 from spread_scanner.runtime.messages import MessageListener
-from spread_scanner.solana import PoolRefusal, chain_clock, priority_fees
+from spread_scanner.solana import PoolRefusal, chain_clock
 from spread_scanner.solana.priority_fees import RecentFee
 
 DIAL_S_MAX = 10.0
@@ -73,7 +73,7 @@ class ProviderLine:
         endpoint: ProviderEndpoint,
         settings: PoolSettings,
         feed: PoolFeed,
-        fees: FeeHearing,
+        hearing: FeeHearing,
         count: PoolCounting,
         tls: ssl.SSLContext,
     ) -> None:
@@ -83,8 +83,8 @@ class ProviderLine:
         self.woken = asyncio.Event()
         provider = settings.providers[self.name]
         self._endpoint, self._commitment = endpoint, settings.commitment
-        self._subscriptions_max = provider.subscriptions_max
-        self._feed, self._fees, self._count, self._tls = feed, fees, count, tls
+        self._subscriptions_max, self._fee_call = provider.subscriptions_max, provider.fee_call
+        self._feed, self._fees, self._count, self._tls = feed, hearing, count, tls
         self._log = logs.get_logger(provider=self.name)
         self._ended = ""  # why we end this connection; empty: we do not
         self._numbers = itertools.count(1)
@@ -337,16 +337,16 @@ class ProviderLine:
 
     async def _recent_fees(
         self, client: httpx.AsyncClient, accounts: Sequence[str]
-    ) -> list[RecentFee]:
+    ) -> Sequence[RecentFee] | int:
         """Raises ProviderRefusal, with a wait where too much is asked, and BadMessage."""
         number = next(self._numbers)
-        request = rpc.request(number, *priority_fees.ask_recent(accounts))
+        request = rpc.request(number, *self._fees.request(self._fee_call, accounts))
         answer = await asking.posted(client, self._endpoint.http_url, request)
         found = rpc.result_of(answer, number)
         if isinstance(found, RpcRefusal):
             wait_s = 0.0 if found.trouble in PASSING else None
             raise ProviderRefusal(f"{found.code}: {found.said}", wait_s)
-        return priority_fees.read_recent(bytes(found))
+        return fees.read(self._fee_call, bytes(found))
 
     # --- what is heard
 

@@ -11,7 +11,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings, PoolEntry
 from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.feed import WatchedPool
-from spread_scanner.pools.fees import FeeHearing
+from spread_scanner.pools.fees import FeeHearing, read
 from spread_scanner.pools.wanted import WantedAccounts
 from spread_scanner.schema.pools import HeardPrice, heard_price
 from spread_scanner.shm.pools import PoolTable
@@ -62,3 +62,15 @@ def test_what_is_heard_stands_in_the_cell_and_nothing_says_nothing(segment: Any)
     assert stands() == HeardPrice(10, 1, 9), "nobody had to pay: the floor, and it was heard"
     pool.cell.show(good=False, paused=False, now_ns=10, good_ns=0)
     assert stands() == HeardPrice(10, 1, 9)
+
+
+def test_each_provider_is_asked_by_its_own_call(segment: Any) -> None:
+    pool = watched(segment.writer, 0, {"vault"})
+    fees = FeeHearing(SETTINGS, {pool.key: pool})
+    assert fees.request("recent", ["a"]) == ("getRecentPrioritizationFees", [["a"]])
+    assert fees.request("triton", ["a"])[1] == [["a"], {"percentile": 7_500}]
+    assert fees.request("helius", ["a"])[0] == "getPriorityFeeEstimate"
+    slots = read("triton", b'[{"slot": 7, "prioritizationFee": 5}]')
+    assert slots == read("recent", b'[{"slot": 7, "prioritizationFee": 5}]') == [RecentFee(7, 5)]
+    fees.heard(pool.key, read("helius", b'{"priorityFeeEstimate": 70000.0}'), 9)
+    assert heard_price(segment.table.rows()[0]) == HeardPrice(70_000, 0, 9)
