@@ -20,7 +20,7 @@ enum {
     SS_LAG_KEPT = 8,         /* of a window's least lags: seven outliers are nobody's best */
     SS_LAG_SAMPLES_MIN = 15, /* of a window: its eighth least is then no more than the median */
     SS_LAG_WINDOWS = 3,
-    SS_LAG_CONFIRMS = 15,   /* quotes in a row not in time make one time that went back the clock's */
+    SS_LAG_CONFIRMS = 15, /* quotes in a row not in time make one time that went back the clock's */
     SS_LAG_DOUBTS_MAX = 90, /* late windows not believed, a quarter of an hour or more */
 };
 #define SS_LAG_WINDOW_NS (INT64_C(10) * 1000000000)
@@ -39,7 +39,8 @@ typedef struct ss_best_lag {
     int32_t kept_max, windows_min, kept, gone_backs;
     int64_t window_start_ns, best_ns, best_at_ns;
     int64_t doubted_ns; /* the lag of the first of them since it was away */
-    int64_t before_ns;  /* the lag of what a time went back from, better than usual, in this window */
+    int64_t
+        before_ns; /* the lag of what a time went back from, better than usual, in this window */
     int64_t windows[SS_LAG_WINDOWS];
     int64_t least[SS_LAG_KEPT];
 } ss_best_lag;
