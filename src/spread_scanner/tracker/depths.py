@@ -110,10 +110,11 @@ class DepthLooks:
 def _asked(one: Followed) -> tuple[float, ...]:
     row, pair = one.row, one.pair
     entered_at = row.entry_spot_ask_px, row.entry_fut_bid_px
+    carried = row.carry_bps or 0.0
     terms = Terms(
         close_bps=row.close_bps or 0.0,
         fees_bps=row.fees_bps,
-        carry_bps=carry_at_ask_bps(row.carry_bps or 0.0, *entered_at),
+        carry_bps=carry_at_ask_bps(carried, *entered_at) if carried else 0.0,
         enter_bps=row.enter_bps,
         lot_base=pair.lot,
     )
