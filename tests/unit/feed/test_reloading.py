@@ -184,6 +184,9 @@ def drift(reload: Reload) -> None:
         def drifts(self, ppm: float) -> None:
             told.append(ppm)
 
+        def lost(self) -> None:
+            """The bed's end takes its connections away."""
+
     reload.share.board = type("Seen", (), {"__getattr__": lambda _, name: getattr(board, name)})()
     reload.share.board.best = Best()  # type: ignore[assignment]
     reload.take(lag_drift_ppm=7.0)

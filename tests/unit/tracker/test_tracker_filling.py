@@ -1,6 +1,7 @@
 """How fast the disk of the data fills: a trend of an hour, which one large file is not."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,28 +18,40 @@ MB = 1 << 20
 
 
 def test_what_grows_for_an_hour_is_a_trend_and_one_large_file_is_none(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of numbers: on the machine's disk others write meanwhile, more than is looked for here."""
+    trend, free = DiskTrend(tmp_path), 1 << 40
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
+
+    def eaten_mb_h(grows: int, minutes: int) -> float:
+        nonlocal free
+        found = 0
+        for _ in range(minutes):
+            free -= grows
+            virtual_clock.advance_ms(60_000)
+            found = trend.news() or 0
+        return found / MB
+
+    assert eaten_mb_h(grows=MB, minutes=LOOKS_MIN - 1) == 0, "too little is known"
+    assert eaten_mb_h(grows=0, minutes=LOOKS) == 0
+    assert eaten_mb_h(grows=8 * MB, minutes=1) == 0, "one large file"
+    assert eaten_mb_h(grows=MB, minutes=LOOKS) == 60
+    assert eaten_mb_h(grows=-MB, minutes=LOOKS) == 0, "what empties does not fill"
+
+
+def test_what_is_written_to_the_real_disk_is_seen(
     tmp_path: Path, virtual_clock: VirtualClock
 ) -> None:
-    """Others write meanwhile, in a blink of the machine's time: within half a MB a minute."""
-    trend, grown = DiskTrend(tmp_path), 0
+    """More in a minute than others write in the blink of the machine's time that it takes."""
+    trend, size = DiskTrend(tmp_path), 64 * MB
     with tempfile.TemporaryFile(dir=tmp_path) as file:
-
-        def eaten_mb_h(grows: int, minutes: int) -> float:
-            nonlocal grown
-            found = 0
-            for _ in range(minutes):
-                if grows:
-                    os.posix_fallocate(file.fileno(), grown, grows)
-                    grown += grows
-                virtual_clock.advance_ms(60_000)
-                found = trend.news() or 0
-            return found / MB
-
-        assert eaten_mb_h(grows=MB, minutes=LOOKS_MIN - 1) == 0, "too little is known"
-        assert eaten_mb_h(grows=0, minutes=LOOKS) < 30
-        assert eaten_mb_h(grows=8 * MB, minutes=1) < 30
-        assert eaten_mb_h(grows=MB, minutes=LOOKS) > 30
-        assert eaten_mb_h(grows=0, minutes=LOOKS) < 30
+        for look in range(LOOKS_MIN):
+            os.posix_fallocate(file.fileno(), 0, max(1, look * size))
+            virtual_clock.advance_ms(60_000)
+            found = trend.news() or 0
+        assert found > 15 * size
 
 
 def test_a_look_is_taken_once_a_minute_and_a_disk_that_is_away_has_no_trend(
