@@ -305,7 +305,7 @@ class PathHunt:
         said = f"{len(self._graph)} of {len(self._market.pools)} pools, {len(self._cycles)} cycles"
         pools = self._market.pools.values()
         heard = sum(believed(one.heard, self._fees, clock.mono_ns()) for one in pools)
-        row.set(_COUNTER["fees_heard"], heard)
+        row.set(_COUNTER["fees_known"], heard)
         if pools and not heard:
             said += ", priority fees are the floor: none was heard"
         well = not self._kept.trouble

@@ -113,7 +113,7 @@ def test_a_constructed_cycle_is_found_with_the_simulators_own_integers(
         bed.feed.wait("all pools are fresh", bed.feed.all_fresh)
         bed.start()
         bed.wait("all pools are traded", lambda: bed.counted("traded") == 9)
-        bed.wait("of all pools fees are heard", lambda: bed.counted("fees_heard") == 9)
+        bed.wait("of all pools fees are heard", lambda: bed.counted("fees_known") == 9)
         pool = next(iter(chain.side.chain.pools.values()))
         chain.act(do="swap", pool=pool.key, side=0, amount=pool.amounts[0] // 20)
         bed.wait(
