@@ -1,4 +1,4 @@
-"""Whatever stands in the three files and the variables: Settings or a ConfigError, nothing else."""
+"""Whatever stands in the four files and the variables: Settings or a ConfigError, nothing else."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from spread_scanner import config
-from spread_scanner.config import restart
+from spread_scanner.config import pools, restart
+from spread_scanner.config import settings as sections
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 
@@ -21,6 +22,7 @@ FILES = {
     "config.toml": config.Config,
     "exchanges.toml": dict[str, config.SourceSettings],
     "directions.toml": config.Directions,
+    "pools.toml": config.PoolSettings,
 }
 NUMBERS = st.one_of(
     st.integers(-(10**30), 10**30),
@@ -109,6 +111,7 @@ def files() -> st.SearchStrategy[dict[str, str]]:
             "config.toml": st.one_of(general, st.dictionaries(TEXTS, values())).map(document),
             "exchanges.toml": st.one_of(st.just(""), exchanges.map(document)),
             "directions.toml": table(config.Directions).map(document),
+            "pools.toml": st.one_of(st.just(""), table(config.PoolSettings).map(document)),
         }
     )
 
@@ -165,21 +168,22 @@ def test_any_single_key_of_the_shipped_files(folder: Path, data: Any, name: str)
     """One odd value among right ones: the refusal names the file and the key."""
     for shipped in FILES:
         (folder / shipped).write_text((SHIPPED / shipped).read_text(), encoding="utf-8")
-    sections: dict[str, type[Struct]] = {
-        "config.toml": config.System,
-        "exchanges.toml": config.SourceSettings,
-        "directions.toml": config.Thresholds,
+    places: dict[str, tuple[str, type[Struct]]] = {
+        "config.toml": ("system", config.System),
+        "exchanges.toml": ("okx-spot", config.SourceSettings),
+        "directions.toml": ("defaults", config.Thresholds),
+        "pools.toml": ("fees", pools.FeeSettings),
     }
-    section = {"config.toml": "system", "exchanges.toml": "okx-spot", "directions.toml": "defaults"}
-    keys = [field.encode_name for field in msgspec.structs.fields(sections[name])]
+    section, struct = places[name]
+    keys = [field.encode_name for field in msgspec.structs.fields(struct)]
     key, value = data.draw(st.sampled_from(keys)), data.draw(values())
     tables = msgspec.toml.decode((folder / name).read_bytes())
-    tables.setdefault(section[name], {})[key] = value
+    tables.setdefault(section, {})[key] = value
     (folder / name).write_text(document(tables), encoding="utf-8")
     error = refusal(folder, {})
     if error is not None:
         assert error.evidence["file"] == folder / name
-        assert str(error.evidence["key"]).startswith(section[name]), str(error)
+        assert str(error.evidence["key"]).startswith(section), str(error)
 
 
 @settings(max_examples=100, deadline=None, print_blob=True)
@@ -193,9 +197,13 @@ def test_any_bytes(folder: Path, content: bytes) -> None:
 
 def test_every_number_has_a_range() -> None:
     """A number without a lower and an upper bound is one that nobody has thought about."""
-    structs = [config.System, config.Discovery, config.Feed, config.Engine, config.Tracker]
-    structs += [config.Alerts, config.SourceSettings, config.Thresholds, config.ThresholdOverride]
-    structs += [config.Symbols]
+    structs = [
+        one
+        for module in (sections, pools)
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Struct) and one.__module__ == module.__name__
+    ]
+    assert {config.Alerts, config.Thresholds, pools.FeeSettings} < set(structs)
     for struct in structs:
         for name, hint in get_type_hints(struct, include_extras=True).items():
             for number, metas in numbers_in(hint, ()):
