@@ -482,6 +482,7 @@ def test_a_partial_run_is_reported_as_such(discover: Discover) -> None:
     code, said = discover.run("exit 3")
     assert code == 3
     assert "an exchange could not be reached" in said
+    assert "enabled = false in exchanges.toml leaves it out for good" in said
 
 
 def test_a_second_run_is_refused_while_the_first_goes_on(discover: Discover) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
+from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 
 BODY = """
@@ -86,9 +87,11 @@ def told(tmp_path: Path, namespace: str) -> Iterator[Told]:
 
 
 def test_a_process_is_ready_once_it_runs(told: Told) -> None:
-    code, said, _ = told.live("RUNNING", "RUNNING", "PAUSED", "RUNNING")
+    code, said, logged = told.live("RUNNING", "RUNNING", "PAUSED", "RUNNING")
     assert code == 0
     assert said == ["READY=1", "STOPPING=1"]
+    began = json.loads(logged.splitlines()[0])
+    assert (began["event"], began["version"]) == ("started", version())
 
 
 @pytest.mark.parametrize("state", ["PAUSED", "DEGRADED"])
