@@ -374,5 +374,5 @@ def for_people(seconds: float) -> str:
     """How long something took."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds / size:z.0f} {unit}"
+    return f"{seconds:z.0f} s"

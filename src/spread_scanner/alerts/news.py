@@ -37,8 +37,8 @@ class OpportunityNews:
             self._last_id = row.id
             if row.entry_net_bps >= self.net_bps_min:
                 text = (
-                    f"{row.symbol} {row.direction}: {row.entry_net_bps:.1f} bps net, "
-                    f"{row.entry_size_quote:,.0f} at the top"
+                    f"{row.symbol} {row.direction}: {row.entry_net_bps:z.1f} bps net, "
+                    f"{row.entry_size_quote:z,.0f} at the top"
                 )
                 yield Condition(f"opportunity:{row.id}", text, passing=True)
 

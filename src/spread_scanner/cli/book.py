@@ -91,7 +91,7 @@ def tables_of(now: SymbolBooks, width: int) -> Iterator[Table | Text]:
 
 
 def _of_source(one: ShownBook) -> Table:
-    age = "never heard" if one.age_ms is None else f"{one.age_ms:,.0f} ms old"
+    age = "never heard" if one.age_ms is None else f"{one.age_ms:z,.0f} ms old"
     stands = "" if one.usable else f", cannot be stood behind: {_why_not(one)}"
     title = f"{one.source}, {age}{stands}"
     rows = []

@@ -77,7 +77,7 @@ def backup(
     if as_json:
         print_json(answers.Copied(str(file), size))
     else:
-        people().print(f"Copied {size / 1e6:,.1f} MB to {file}.", markup=False)
+        people().print(f"Copied {size / 1e6:z,.1f} MB to {file}.", markup=False)
 
 
 def _user() -> str:
@@ -155,4 +155,4 @@ def vacuum(cycles: OfCycles = False, as_json: Json = False) -> None:
     if as_json:
         print_json(answers.Vacuumed(before, after))
     else:
-        people().print(f"{before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now.")
+        people().print(f"{before / 1e6:z,.1f} MB before, {after / 1e6:z,.1f} MB now.")

@@ -155,7 +155,7 @@ def memory(settings: Settings) -> Iterator[Check]:
     yield Check(
         "shared memory",
         OK if well else FAIL,
-        f"{needed / 2**20:,.1f} MiB needed, {free / 2**20:,.0f} MiB free",
+        f"{needed / 2**20:z,.1f} MiB needed, {free / 2**20:z,.0f} MiB free",
         ""
         if well
         else "mount -o remount,size=1G /dev/shm, or lower tape_slots, ring_slots or max_symbols",
@@ -217,7 +217,7 @@ def _folder(name: str, folder: Path, free_mb_min: float) -> Check:
     return Check(
         name,
         WARN if full else OK,
-        f"{folder}, {free / 2**30:,.1f} GiB free",
+        f"{folder}, {free / 2**30:z,.1f} GiB free",
         "make room: the tracker needs it" if full else "",
     )
 
@@ -317,10 +317,10 @@ async def _rest(
         return Check(
             name,
             WARN,
-            f"{took_ms:.0f} ms; our clock is {skew_s:+z.0f} s off",
+            f"{took_ms:z.0f} ms; our clock is {skew_s:+z.0f} s off",
             "run an NTP client (chrony): ages of quotes are measured against our clock",
         )
-    return Check(name, OK, f"{took_ms:.0f} ms")
+    return Check(name, OK, f"{took_ms:z.0f} ms")
 
 
 def _said(reason: str, note: str) -> str:
@@ -364,7 +364,7 @@ async def _websocket(
             advice = f"check the source's ws_url; {ELSEWHERE}"
         return Check(name, FAIL, f"{at.ws_url}: {_said(error.reason, note)}", advice)
     transport.disconnect()
-    return Check(name, OK, f"{(clock.mono_ns() - begun_ns) / NS_PER_MS:.0f} ms")
+    return Check(name, OK, f"{(clock.mono_ns() - begun_ns) / NS_PER_MS:z.0f} ms")
 
 
 def _text(path: Path) -> str:

@@ -24,7 +24,7 @@ def _row(one: PoolView, *, wide: bool) -> list[object]:
         one.symbol,
         None if one.price is None else plain(one.price),
         None if one.fee is None else plain(100 * one.fee, 4),
-        None if one.told_age_s is None else f"{one.told_age_s:.1f}",
+        None if one.told_age_s is None else f"{one.told_age_s:z.1f}",
         one.why[:NOTE_LETTERS] if wide else one.why.partition(" (")[0][:NOTE_LETTERS],
     ]
     if wide:

@@ -237,7 +237,7 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
     table = grid("", columns, [])
     rows = board.rows()
     if (learned := shares_learned(rows)) < 1:
-        table.caption = f"learning what leaving earns: {learned:.0%}; no signal before"
+        table.caption = f"learning what leaving earns: {learned:z.0%}; no signal before"
     for record in top(rows, room):
         row = spread_of(record, board.symbols)
         over = record["net_bps"] >= record["enter_bps"]
@@ -248,7 +248,7 @@ def _spreads(observer: Observer | None, room: int) -> RenderableType:
             f"{record['gross_bps']:z.1f}",
             f"{record['enter_bps']:z.0f}",
             f"{record['size_quote']:z,.0f}",
-            f"{max(record['spot_age_ms'], record['fut_age_ms']):,.0f}",
+            f"{max(record['spot_age_ms'], record['fut_age_ms']):z,.0f}",
             style=("bold green" if record["learned"] >= 1 else "yellow") if over else "",
         )
     return table

@@ -148,7 +148,7 @@ def _reasons(now: Status) -> Iterator[str]:
         if view.process in now.unwell:
             hangs = view.alive and view.state in ("running", "paused") and not view.degraded
             silent_s = (view.heartbeat_age_ms or 0.0) / 1e3
-            said = [f"has not beaten for {silent_s:.1f} s"] if hangs else []
+            said = [f"has not beaten for {silent_s:z.1f} s"] if hangs else []
             said += [view.message] if view.message else []
             if said:
                 yield f"{view.process}: {', '.join(said)}"

@@ -43,7 +43,7 @@ def _head(found: Transaction) -> Iterator[str]:
 
 
 def _sol(lamports: int) -> str:
-    return f"{lamports / 10**LAMPORTS_PER_SOL_DIGITS:.9f}"
+    return f"{lamports / 10**LAMPORTS_PER_SOL_DIGITS:z.9f}"
 
 
 def _name(key: str | None) -> str:

@@ -380,7 +380,7 @@ class WatchScreen(App[None]):
         if self._wanted:
             summary.append("   filter ").append(self._wanted, style="cyan")
         if (learned := shares_learned(self._rows)) < 1:
-            summary.append(f"   learning what leaving earns: {learned:.0%}", style="yellow")
+            summary.append(f"   learning what leaving earns: {learned:z.0%}", style="yellow")
         if self._paused:
             summary.append("   ").append(" PAUSED ", style="black on yellow")
         self.query_one("#summary", Static).update(summary)

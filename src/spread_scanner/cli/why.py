@@ -35,8 +35,8 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     for one in answer.blocked:
-        since = f"Blocked in {one.direction} {one.age_s:,.0f} s ago, until discovery judges anew"
-        yield f"{since}: it stayed implausible, with {one.gross_bps:,.0f} bps gross at the end"
+        since = f"Blocked in {one.direction} {one.age_s:z,.0f} s ago, until discovery judges anew"
+        yield f"{since}: it stayed implausible, with {one.gross_bps:z,.0f} bps gross at the end"
     if answer.now:
         yield Text("\nnow", style="bold")
     by_direction = {row.direction: row for row in answer.now}
@@ -86,17 +86,17 @@ def _funding(one: FundingView) -> str:
     if one.rate is None:
         return f"funding {one.source}: {one.unknown}"
     per = f" per {plain(one.interval_h)} h" if one.interval_h is not None else ""
-    cap = "" if one.cap is None else f", at most {one.cap:.3%}"
-    due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:,.0f} min"
+    cap = "" if one.cap is None else f", at most {one.cap:z.3%}"
+    due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:z,.0f} min"
     since = "not told yet, as the last discovery saw it"
     if one.age_s is not None:
-        since = f"told {one.age_s:,.0f} s ago"
-    said = f"funding {one.source}: {one.rate:+.4%}{per}{cap}{due}, {since}"
+        since = f"told {one.age_s:z,.0f} s ago"
+    said = f"funding {one.source}: {one.rate:+z.4%}{per}{cap}{due}, {since}"
     return f"{said}; not used: {one.unknown}" if one.unknown else said
 
 
 def _share(learned: float) -> str:
-    return f"{min(learned, 0.99):.0%}"
+    return f"{min(learned, 0.99):z.0%}"
 
 
 def _learned(one: Evaluation) -> str:
@@ -110,7 +110,7 @@ def _learned(one: Evaluation) -> str:
 def _z(one: Evaluation, least: float) -> Iterator[str]:
     """What gross was measured by, when the settings ask how unusual it is."""
     mean, deviation = _or_nan(one.z_mean_bps), _or_nan(one.z_deviation_bps)
-    stands = f"usually stands at {mean:z.2f}, deviation {deviation:.2f}"
+    stands = f"usually stands at {mean:z.2f}, deviation {deviation:z.2f}"
     if one.z is None:
         stands = "has not moved" if one.z_deviation_bps == 0 else "has no known mean"
     z = "-" if one.z is None else f"{one.z:z.2f}"

@@ -31,7 +31,7 @@ def _hindrance(beat: Beat) -> str:
         return f"pid {beat.pid}, stopped by a signal: kill -CONT {beat.pid} lets it go on"
     if beat.state in (ProcessState.STARTING, ProcessState.STOPPING):
         return f"pid {beat.pid}, {beat.state.name.lower()}"
-    return f"pid {beat.pid}, last heartbeat {beat.heartbeat_age_ns / NS_PER_S:.1f} s ago"
+    return f"pid {beat.pid}, last heartbeat {beat.heartbeat_age_ns / NS_PER_S:z.1f} s ago"
 
 
 def _state(pid: int) -> str:

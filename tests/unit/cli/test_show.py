@@ -54,6 +54,7 @@ from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import funding
 from spread_scanner.view.conditions.condition import STANDS_S
 from spread_scanner.view.evaluations import Explanation
+from spread_scanner.view.funding import FundingView
 
 Run = Callable[..., tuple[int, str, str]]
 DAY_MS = 86_400_000
@@ -538,6 +539,18 @@ def test_why_shows_the_rate_that_counts_before_any_was_told(up_bed: Any) -> None
     assert any(
         "+0.0100% per 8 h, not told yet, as the last discovery saw it" in str(x) for x in said
     )
+
+
+def test_why_says_nothing_of_funding_with_a_minus() -> None:
+    """A rate that rounds to nothing, and a settlement that has just passed."""
+    told = FundingView(
+        *("okx-futures", "AAA-USDT", -4e-7, None, None, 8.0, 1, -10.0, -0.1),
+        noted=False,
+        unknown="",
+    )
+    said = why.lines(Explanation("AAA-USDT", "", [], [], [], [], [], [told]))
+    line = "+0.0000% per 8 h, settled in 0 min, told 0 s ago"
+    assert any(line in str(one) for one in said)
 
 
 def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:

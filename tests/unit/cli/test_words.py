@@ -152,3 +152,17 @@ def test_numbers_for_people_have_no_exponents() -> None:
         if re.search(r":\.?[0-9]*[ge]}", path.read_text())
     }
     assert {name for name in found if not name.startswith("sim/")} == keys
+
+
+def test_numbers_for_people_have_no_minus_zero() -> None:
+    """Of what is rounded in what people are told, `z` takes the sign where nothing is left."""
+    rounded = re.compile(r":[<>^]?[+]?[0-9]*,?\.[0-9{][^}:]*[f%]}")
+    rooms = [ROOT / "src" / "spread_scanner" / room for room in ("cli", "alerts", "orders", "view")]
+    lines = [
+        line.strip()
+        for room in rooms
+        for path in room.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if rounded.search(line)
+    ]
+    assert lines == []

@@ -18,12 +18,12 @@ def of_disk(disk: Disk, settings: Settings, eaten_b_h: int) -> Iterator[Conditio
     alerts, free = settings.config.spread_alerts, disk.free_bytes
     if free is not None:
         if free < alerts.disk_free_mb_min * MB:
-            yield Condition("disk", f"{disk.folder}: {free / MB:,.0f} MB are left")
+            yield Condition("disk", f"{disk.folder}: {free / MB:z,.0f} MB are left")
         if free < alerts.disk_full_h_min * eaten_b_h:
             hours = free / eaten_b_h
             text = (
-                f"{disk.folder}: full in {hours:.1f} h as it fills now, {eaten_b_h / MB:,.0f} MB "
-                f"an hour; {free / MB:,.0f} MB are left"
+                f"{disk.folder}: full in {hours:z.1f} h as it fills now, {eaten_b_h / MB:z,.0f} MB "
+                f"an hour; {free / MB:z,.0f} MB are left"
             )
             yield Condition("filling", text, patient=hours > SOON_H)
     yield from _ours(disk, settings)
@@ -35,14 +35,14 @@ def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
     if wal_bytes > settings.config.spread_alerts.wal_mb_max * MB and not disk.vacuuming:
         who = " and ".join(one.who for one in disk.readers) or "some program"
         text = (
-            f"{wal_bytes / MB:,.0f} MB wait beside the database (tracker.db-wal): {who} reads it "
+            f"{wal_bytes / MB:z,.0f} MB wait beside the database (tracker.db-wal): {who} reads it "
             "in one transaction that does not end"
         )
         yield Condition("wal", text)
     database_mb_max = settings.config.spread_tracker.database_mb_max
     if database_mb_max and database_bytes > OVER * database_mb_max * MB:
         text = (
-            f"the database has {database_bytes / MB:,.0f} MB, beyond database_mb_max = "
+            f"the database has {database_bytes / MB:z,.0f} MB, beyond database_mb_max = "
             f"{plain(database_mb_max)}: what is deleted does not keep up"
         )
         yield Condition("database", text, patient=True)

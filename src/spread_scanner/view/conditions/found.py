@@ -15,7 +15,7 @@ def of_tables(view: TablesView, judged_age_s: float, age_h_max: float) -> Iterat
     """What lasts: `judged_age_s` ago a full run judged them."""
     age_h = judged_age_s / 3_600
     if age_h > age_h_max:
-        text = f"no full discovery for {age_h / 24:.1f} days: what is listed may be another now"
+        text = f"no full discovery for {age_h / 24:z.1f} days: what is listed may be another now"
         yield Condition("old:tables", text, patient=True)
     for warning in view.warnings:
         if warning.startswith(NO_ROOM):

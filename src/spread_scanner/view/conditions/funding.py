@@ -20,5 +20,5 @@ def of_funding(
         source = settings.exchanges[one.source]
         listed = loaded.of_source(SOURCE_BY_LABEL[one.source].source_id)
         if one.late and listed and source.enabled:
-            text = f"{one.source} has told no funding for {one.age_s / 3_600:.1f} h"
+            text = f"{one.source} has told no funding for {one.age_s / 3_600:z.1f} h"
             yield Condition(f"funding:{one.source}", f"{text}: its rates count as unknown")

@@ -39,7 +39,7 @@ def of_sources(views: Sequence[SourceView], hung: set[str]) -> Iterator[Conditio
             continue
         share = 1 - one.usable / one.quoted
         if share > STALE_SHARE_MAX:
-            text = f"{one.source}: {share:.0%} of {one.quoted} quotes cannot be stood behind"
+            text = f"{one.source}: {share:z.0%} of {one.quoted} quotes cannot be stood behind"
             yield Condition(f"stale:{one.source}", text)
 
 
@@ -55,7 +55,7 @@ def of_usual(
         text = "what leaving usually earns is not kept: after a restart it is learned anew"
         yield Condition("usual", text, stands_s=NOT_KEPT_S, process=ENGINE)
     elif abs(age_s) > half_life_s:
-        hours = f"{abs(age_s) / 3_600:.1f} h"
+        hours = f"{abs(age_s) / 3_600:z.1f} h"
         when = f"{hours} ago, too long to count" if age_s > 0 else f"by a clock {hours} ahead"
         yield Condition("usual", f"what leaving usually earns was last kept {when}")
 
@@ -81,7 +81,7 @@ def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:
     start blocks them, too."""
     by_symbol: dict[str, list[str]] = {}
     for one in found:
-        by_symbol.setdefault(one.symbol, []).append(f"{one.direction} {one.gross_bps:,.0f} bps")
+        by_symbol.setdefault(one.symbol, []).append(f"{one.direction} {one.gross_bps:z,.0f} bps")
     for symbol, apart in by_symbol.items():
         text = f"{symbol}: stayed apart, {', '.join(apart)}: blocked until discovery judges anew"
         yield Condition(f"blocked:{symbol}", text)
@@ -110,7 +110,7 @@ class ImplausibleWatch:
         by_symbol: dict[str, list[str]] = {}
         for (symbol, direction), one in sorted(latest.items()):
             if one.ts_engine - self._first_ns[symbol, direction] >= AGAIN_NS:
-                by_symbol.setdefault(symbol, []).append(f"{direction} {one.gross_bps:,.0f} bps")
+                by_symbol.setdefault(symbol, []).append(f"{direction} {one.gross_bps:z,.0f} bps")
         for symbol, apart in by_symbol.items():
             text = f"{symbol}: {', '.join(apart)}: not one coin at one time, nothing is signalled"
             yield Condition(f"implausible:{symbol}", text)

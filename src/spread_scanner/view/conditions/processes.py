@@ -40,7 +40,7 @@ def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterato
                 yield Condition(f"down:{name}", f"{name} is down: {view.message or 'no word left'}")
         elif hangs(view, heartbeat_ms_max):
             seconds = (view.heartbeat_age_ms or 0.0) / MS_PER_S
-            yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:.1f} s")
+            yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:z.1f} s")
         elif view.degraded:
             yield Condition(f"degraded:{name}", f"{name}: {view.message}")
         elif view.state == "running" and view.message and name in FEEDS:
@@ -107,7 +107,7 @@ def of_clock(stepped_s: float, step_s_max: float) -> Iterator[Condition]:
     """A wall clock that was set: what is stored from then on has times that are off by as much."""
     if abs(stepped_s) > step_s_max:
         text = (
-            f"the wall clock was set by {stepped_s:+.1f} s since the start; times are "
+            f"the wall clock was set by {stepped_s:+z.1f} s since the start; times are "
             "stored as if it had not been: restart the target when convenient"
         )
         yield Condition("clock", text, patient=True)
@@ -118,5 +118,5 @@ def of_switches(standing: Sequence[Switched], hours_max: float) -> Iterator[Cond
     for one in standing:
         if one.age_s is not None and one.age_s > hours_max * 3_600:
             what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
-            text = f"{what} for {one.age_s / 86_400:.1f} days, by {one.user or 'somebody'}"
+            text = f"{what} for {one.age_s / 86_400:z.1f} days, by {one.user or 'somebody'}"
             yield Condition(f"switched:{one.kind}:{one.name}", text, patient=True, deliberate=True)
