@@ -11,6 +11,8 @@ from spread_scanner.cli import screen
 from spread_scanner.cli.screen import Screen
 from spread_scanner.clock import VirtualClock
 from spread_scanner.runtime import logs
+from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.names import SHM_INIT
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
 
@@ -48,3 +50,24 @@ def test_what_happened_to_a_process_is_shown_for_a_minute(
     assert "started again" in drawn(*observed, 80, 24)
     virtual_clock.advance_ms(screen.NEWS_S * 1e3 + 1)
     assert "started again" not in drawn(*observed, 80, 24)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [(5, "5 s ago"), (119, "119 s ago"), (180, "3 min ago"), (7_300, "2 h ago"), (2e5, "2 d ago")],
+)
+def test_what_is_done_says_since_when(
+    observed: tuple[Supervisor, Observer],
+    virtual_clock: VirtualClock,
+    up_bed: Any,
+    age_s: float,
+    said: str,
+) -> None:
+    """One that does its work and ends has not stopped: it is done."""
+    with up_bed.health() as health, health.claim(SHM_INIT) as row:
+        row.beat(ProcessState.STOPPED)
+    virtual_clock.advance_ms(age_s * 1e3)
+    observed[1].look()
+    lines = drawn(*observed, 120, 40).splitlines()
+    (line,) = (" ".join(line.split()) for line in lines if SHM_INIT in line)
+    assert f"{SHM_INIT} done {said}" in line

@@ -82,6 +82,8 @@ def test_the_version_is_said_and_shown(up_bed: Any, spread_ctl: Run) -> None:
         out = spread_ctl("status", "--interval", "0.05")[1]
         assert "0.0.9+0123456789ab runs in spread-engine: restart to take it (version)" in out
         assert "0.0.9+0123456789ab runs in" in spread_ctl("doctor", "--offline")[1]
+        checks = orjson.loads(spread_ctl("doctor", "--offline", "--json")[1])["checks"]
+        assert version() in [one["found"] for one in checks if one["name"] == "version"]
 
 
 @pytest.mark.parametrize("command", ["status", "sources", "tables", "settings", "why AAA-USDT"])

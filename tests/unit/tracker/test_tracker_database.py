@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tracker_bed import RULES, STREAM, Bed, Counts, make_signal, pairs
 
+from spread_scanner.config import Tracker
 from spread_scanner.runtime.databases import is_world_fault
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.opportunities import MIGRATIONS, VERSION
@@ -20,7 +21,7 @@ from spread_scanner.tracker.database import (
     migrate,
     read_only,
 )
-from spread_scanner.tracker.journal import Journal
+from spread_scanner.tracker.journal import SAMPLE_BYTES, Journal
 from spread_scanner.tracker.opportunity import (
     COLUMNS,
     SAMPLED_COLUMNS,
@@ -220,6 +221,21 @@ def test_the_journal_lets_go_of_details_first_and_of_open_rows_never(tmp_path: P
         assert bed.journal.drop_beyond(0) == 0
         bed.commit()
         assert bed.rows("SELECT count(*) FROM opportunities WHERE closed_ns IS NULL") == [(2,)]
+
+
+def test_samples_are_worth_a_transaction_from_64_kb_on() -> None:
+    """Or when they are as old as what a kill may cost."""
+    journal, count = Journal(), -(-65_536 // SAMPLE_BYTES)
+    row = SampleRow(*range(len(SampleRow._fields)))
+    for _ in range(count - 1):
+        journal.sample(row)
+    assert not journal.full
+    journal.sample(row)
+    assert journal.full
+    assert not journal.urgent, "an opening or a closing is"
+    assert len(journal.drain({}, everything=False).samples) == 0
+    assert len(journal.drain({}).samples) == count
+    assert Tracker().samples_commit_s == 10.0
 
 
 def test_the_journal_keeps_a_row_that_changes_often_once() -> None:
