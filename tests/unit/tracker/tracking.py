@@ -31,6 +31,7 @@ class Tracking:
         self.health = enter(Health.attach(namespace))
         row = enter(self.health.claim(TRACKER))
         process = Process(TRACKER, bed.settings, logs.set_up(TRACKER, "error"), row, slot)
+        stack.callback(process.close)
         more = enter(Connections.attach(namespace)), enter(FundingTable.attach(namespace))
         self.tracker = Tracker(process, self.prices, ring, consumer, *more)
         self.tracker.recover()
