@@ -152,6 +152,12 @@ def test_a_link_leads_somewhere(path: Path) -> None:
             assert anchor[1:] in known, anchor
 
 
+def test_every_page_is_linked_from_the_first() -> None:
+    linked = {target for target, _ in LINK.findall((ROOT / "README.md").read_text())}
+    written = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")}
+    assert sorted(written - linked) == []
+
+
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_a_generated_page_is_current(name: str) -> None:
     said = "run python -m spread_scanner.cli.reference"
