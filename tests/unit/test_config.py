@@ -1,5 +1,6 @@
 """Settings: what is right is taken, what is wrong is named with file, key and what is allowed."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from spread_scanner import config
 from spread_scanner.config import files, restart
 from spread_scanner.config.gone import GONE
+from spread_scanner.config.pools import PoolSettings
+from spread_scanner.config.settings import Paths
 from spread_scanner.errors import ConfigError
 from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
@@ -454,14 +457,23 @@ def test_a_section_under_both_its_names_is_refused(folder: Path) -> None:
         config.load(folder, {})
 
 
+IN_FILES: dict[Any, tuple[str, str]] = {
+    config.Engine: ("config.toml", "spread-engine"),
+    config.Tracker: ("config.toml", "spread-tracker"),
+    Paths: ("config.toml", "spread-paths"),
+    PoolSettings: ("pools.toml", ""),
+}
+
+
 @pytest.mark.parametrize(("struct", "key"), GONE)
 def test_a_setting_that_has_gone_names_the_one_that_came(
     folder: Path, struct: Any, key: str
 ) -> None:
-    section = {config.Engine: "spread-engine", config.Tracker: "spread-tracker"}[struct]
-    write(folder, "config.toml", f"[{section}]\n{key} = 8.0\n")
-    named = GONE[struct, key].split(",")[0].split()[0]
+    name, section = IN_FILES[struct]
+    write(folder, name, f"[{section}]\n{key} = 8\n" if section else f"{key} = 8\n")
+    said = GONE[struct, key]
+    named = re.split("[,; ]", said)[0]
     with pytest.raises(ConfigError, match=f"there is now {named}") as caught:
         config.load(folder, environ={})
-    assert caught.value.evidence["key"] == f"{section}.{key}"
-    assert named in struct.__struct_fields__
+    assert caught.value.evidence["key"] == f"{section}.{key}".removeprefix(".")
+    assert named in (PoolSettings if "of pools.toml" in said else struct).__struct_fields__
