@@ -8,9 +8,11 @@ documentation alone.
 from msgspec import Struct
 
 from spread_scanner.solana.layout import checked, i64, u64
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
 KEY = "SysvarC1ock11111111111111111111111111111111"
 CLOCK_BYTES = 40
+UNIX_S_MIN, UNIX_S_MAX = 1_577_836_800, 2**32 - 1  # 2020, before which there was no block, to 2106
 
 
 class ChainClock(Struct, frozen=True):
@@ -21,5 +23,12 @@ class ChainClock(Struct, frozen=True):
 
 
 def decode(data: bytes) -> ChainClock:
+    """Raises PoolRefusal, also on a time that no block can have."""
     checked(data, "Clock", length=CLOCK_BYTES)
-    return ChainClock(u64(data, 0), i64(data, 32))
+    found = ChainClock(u64(data, 0), i64(data, 32))
+    if not UNIX_S_MIN <= found.unix_ts <= UNIX_S_MAX:
+        allowed = f"{UNIX_S_MIN} to {UNIX_S_MAX}"
+        raise PoolRefusal(
+            PoolReason.BAD_VALUE, wanted="Clock", unix_ts=found.unix_ts, allowed=allowed
+        )
+    return found

@@ -16,10 +16,10 @@ from pools offer by them (`offered`).
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings
@@ -156,9 +156,12 @@ def _weighed(recent: Sequence[RecentFee], settings: FeeSettings) -> tuple[float,
 # --- what is asked, and how its results are read
 
 
+_Told = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # larger ones no number of Python's maths holds
+
+
 class _Recent(Struct):
-    slot: int
-    prioritizationFee: int  # noqa: N815
+    slot: _Told
+    prioritizationFee: _Told  # noqa: N815
 
 
 def ask_recent(accounts: Sequence[str], percentile: float | None = None) -> tuple[str, list[Any]]:
@@ -175,8 +178,6 @@ def ask_recent(accounts: Sequence[str], percentile: float | None = None) -> tupl
 def read_recent(result: bytes) -> list[RecentFee]:
     """Raises BadMessage."""
     found: list[_Recent] = _read(result, list[_Recent])
-    if any(one.prioritizationFee < 0 or one.slot < 0 for one in found):
-        raise BadMessage("a fee or a slot that cannot be", raw=result)
     return [RecentFee(one.slot, one.prioritizationFee) for one in found]
 
 

@@ -122,13 +122,27 @@ WRONG: list[tuple[Callable[[bytes], object], bytes, str]] = [
     (read_recent, b"", "not what a fee call answers"),
     (read_recent, b"null", "not what a fee call answers"),
     (read_recent, b'[{"slot": 1}]', "not what a fee call answers"),
-    (read_recent, b'[{"slot": 1, "prioritizationFee": -1}]', "cannot be"),
-    (read_recent, b'[{"slot": -1, "prioritizationFee": 1}]', "cannot be"),
+    (read_recent, b'[{"slot": 1, "prioritizationFee": -1}]', ">= 0"),
+    (read_recent, b'[{"slot": -1, "prioritizationFee": 1}]', ">= 0"),
+    (read_recent, b'[{"slot": 1, "prioritizationFee": %d}]' % 2**63, "not what a fee call answers"),
+    (read_recent, b'[{"slot": 1, "prioritizationFee": 1%s}]' % (b"0" * 400), "not what a fee"),
+    (read_recent, b'[{"slot": 1%s, "prioritizationFee": 1}]' % (b"0" * 400), "not what a fee"),
+    (read_recent, b'[{"slot": 1.0, "prioritizationFee": 1}]', "not what a fee call answers"),
+    (read_recent, b'[{"slot": 1, "prioritizationFee": true}]', "not what a fee call answers"),
+    (read_recent, b'[{"slot": 1, "prioritizationFee": null}]', "not what a fee call answers"),
+    (read_recent, b"[null]", "not what a fee call answers"),
+    (read_recent, b"{}", "not what a fee call answers"),
+    (read_recent, b'"\xff"', "not what a fee call answers"),
     (read_recent, b'[{"slot": 1, "prioritizationFee": "1"}]', "not what a fee call answers"),
     (read_helius, b"{}", "no fee of this level"),
     (read_helius, b'{"priorityFeeLevels": {"low": 1.0}}', "no fee of this level"),
     (read_helius, b'{"priorityFeeEstimate": -1.0}', "no fee of this level"),
     (read_helius, b'{"priorityFeeEstimate": 1e300}', "no fee of this level"),
+    (read_helius, b'{"priorityFeeEstimate": 1e400}', "not what a fee call answers"),
+    (read_helius, b'{"priorityFeeEstimate": null}', "no fee of this level"),
+    (read_helius, b'{"priorityFeeEstimate": "7"}', "not what a fee call answers"),
+    (read_helius, b'{"priorityFeeLevels": {"medium": null}}', "not what a fee call answers"),
+    (read_helius, b"null", "not what a fee call answers"),
     (read_helius, b"[]", "not what a fee call answers"),
 ]
 
@@ -138,6 +152,14 @@ def test_wrong_answers(number: int) -> None:
     read, said, why = WRONG[number]
     with pytest.raises(BadMessage, match=why):
         read(said)
+
+
+def test_the_largest_prices_and_slots_are_offered_as_the_cap() -> None:
+    said = b'[{"slot": %d, "prioritizationFee": %d}, {"slot": 0, "prioritizationFee": 1}]'
+    dear = read_recent(said % (2**63 - 1, 2**63 - 1))
+    assert estimate(dear, UNITS, FeeSettings()).price == FeeSettings().micro_lamports_max
+    unpaid = read_recent(said % (2**63 - 1, 0))  # beside which the other weighs nothing
+    assert estimate(unpaid, UNITS, FeeSettings()).price == FeeSettings().micro_lamports_min
 
 
 @pytest.mark.parametrize(("units", "signatures"), [(0, 1), (-1, 1), (UNITS_MAX + 1, 1), (1, 0)])
