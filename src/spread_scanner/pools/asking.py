@@ -35,12 +35,12 @@ T = TypeVar("T")
 
 
 class ProviderRefusal(Exception):
-    """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own
-    word."""
+    """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own word,
+    `status` that of HTTP, or 0."""
 
-    def __init__(self, said: str, wait_s: float | None = None) -> None:
+    def __init__(self, said: str, wait_s: float | None = None, status: int = 0) -> None:
         super().__init__(said)
-        self.wait_s = wait_s
+        self.wait_s, self.status = wait_s, status
 
 
 class NoProvider(SpreadError):
@@ -97,7 +97,7 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
         if answer.status_code != httpx.codes.OK:
             said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
             wait_s = told_to_wait_s(answer.status_code, said)
-            raise ProviderRefusal(f"HTTP {answer.status_code}", wait_s)
+            raise ProviderRefusal(f"HTTP {answer.status_code}", wait_s, answer.status_code)
         body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk

@@ -13,6 +13,7 @@ from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
+from spread_scanner.pools.turns import Turns
 from spread_scanner.pools.units import PoolUnits, WholePool
 from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, heads, wanted
 from spread_scanner.shm.pools import PoolWriter
@@ -74,7 +75,7 @@ class PoolFeed:
         self._writer, self._count, self._refused = writer, count, refused
         self._looked_ns = 0
         self._last_slot: int | None = None
-        self._clock_due_ns = 0
+        self._clock_turns = Turns(CLOCK_NS)
         self._clock_ms = 0  # as PoolWriter.clock takes it
         writer.clock(0)
         self.pools: dict[str, WatchedPool] = {}
@@ -130,7 +131,7 @@ class PoolFeed:
 
     def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None:
         """An account was written in this slot."""
-        if self._cannot_be(slot):
+        if self.cannot_be(slot):
             self.units.held.uncovered(key, provider)
             return
         held = self.units.held
@@ -151,7 +152,7 @@ class PoolFeed:
         self, provider: str, slot: int, accounts: Mapping[str, Account], now_ns: int
     ) -> None:
         """What stood at the end of a slot, asked for when this provider's subscriptions stood."""
-        if self._cannot_be(slot):
+        if self.cannot_be(slot):
             return
         fresh = {key: account for key, account in accounts.items() if self._newer(key, slot)}
         for pool in {id(one): one for key in fresh for one in self._of_head.get(key, ())}.values():
@@ -159,7 +160,7 @@ class PoolFeed:
         self._publish(self.units.seeded(provider, slot, accounts, now_ns), now_ns)
         self.look(now_ns)
 
-    def _cannot_be(self, slot: int) -> bool:
+    def cannot_be(self, slot: int) -> bool:
         """It is told of a slot that nobody has come near: it would stand over all that follows."""
         last_slot = self.pace.last_slot
         if last_slot is None or slot <= last_slot:
@@ -171,23 +172,24 @@ class PoolFeed:
         held = self.units.held.get(key)
         return held is None or held.slot <= slot
 
-    def clock_due(self, now_ns: int) -> bool:
-        """Whether the chain's clock is to be read now, which is said once."""
-        due = now_ns >= self._clock_due_ns
+    def clock_due(self, provider: str, now_ns: int) -> bool:
+        """Whether the chain's clock is to be read now of this provider, which is said once."""
+        due = self._clock_turns.come(provider, now_ns)
         if due:
-            self._clock_due_ns = now_ns + CLOCK_NS
+            self._clock_turns.take(provider, now_ns)
         return due
 
     def clock_told(self, slot: int, unix_ts: int, now_ns: int) -> None:
         """What the chain's clock said in this slot; slots have passed since then."""
-        if not self._cannot_be(slot):
+        if not self.cannot_be(slot):
             since_ns = max(self.pace.best_slot - slot, 0) * self.pace.slot_ns
             self._clock_ms = unix_ts * 1_000 + (since_ns - now_ns) // NS_PER_MS
             self._writer.clock(self._clock_ms)
 
     def forget_clock(self) -> None:
-        """The machine slept: its monotonic clock did not go on."""
-        self._clock_due_ns = self._clock_ms = 0
+        """The machine slept: it is heard anew, at once."""
+        self._clock_turns.again()
+        self._clock_ms = 0
         self._writer.clock(0)
 
     def chain_unix_s(self, now_ns: int) -> int | None:

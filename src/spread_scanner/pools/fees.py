@@ -1,7 +1,7 @@
 """Which pool is to be asked about next, of what others paid for priority to write it; and what was
 heard, to its cell. No I/O but shared memory; time is told.
 
-One question each `ask_every_s`, whichever provider takes it, pool after pool: a hundred pools are
+One question each `ask_every_s`, a provider in its turn, pool after pool: a hundred pools are
 asked about once in some three minutes, of which a node remembers one. What is not heard for
 `heard_s_max` whoever offers by it believes no more (solana.priority_fees).
 """
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings
 from spread_scanner.pools.feed import WatchedPool
+from spread_scanner.pools.turns import Turns
 from spread_scanner.solana.priority_fees import (
     ACCOUNTS_MAX,
     RecentFee,
@@ -37,20 +38,20 @@ class FeeHearing:
 
     def __init__(self, settings: FeeSettings, pools: Mapping[str, WatchedPool]) -> None:
         self._settings, self._pools = settings, pools
-        self._every_ns = int(settings.ask_every_s * NS_PER_S)
-        self._due_ns = 0
+        self.every_s = settings.ask_every_s
+        self._turns = Turns(int(settings.ask_every_s * NS_PER_S))
         self._waiting: list[str] = []  # the next one last
 
-    def next(self, now_ns: int) -> FeeQuestion | None:
-        """What is to be asked now, once; None: nothing is."""
-        if now_ns < self._due_ns:
+    def next(self, provider: str, now_ns: int) -> FeeQuestion | None:
+        """What this provider is to be asked now, once; None: nothing is."""
+        if not self._turns.come(provider, now_ns):
             return None
         if not self._waiting:
             self._waiting = [*self._pools][::-1]
         while self._waiting:
             pool = self._pools.get(self._waiting.pop())
             if pool is not None and pool.wanted.moving:
-                self._due_ns = now_ns + self._every_ns
+                self._turns.take(provider, now_ns)
                 written = sorted({pool.key, *pool.wanted.moving})
                 return FeeQuestion(pool.key, written[:ACCOUNTS_MAX])
         return None

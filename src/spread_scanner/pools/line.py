@@ -25,7 +25,7 @@ from spread_scanner.pools.asking import ProviderRefusal, told_to_wait_s
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
-from spread_scanner.pools.fees import FeeHearing
+from spread_scanner.pools.fees import FeeHearing, FeeQuestion
 from spread_scanner.pools.pace import BEHIND_SLOTS_MAX, SLOT_NS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.pools.subscriptions import Subscriptions
@@ -45,6 +45,15 @@ IDLE_S = 0.2
 ASIDE_S = 1.0  # between two looks at whether to ask for the chain's clock, or what others pay
 BAD_IN_A_ROW_MAX = 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
+
+
+FORBIDDEN = (403, 451)  # what is asked, or by whom; other calls may be granted
+
+
+def _refused(refusal: RpcRefusal) -> ProviderRefusal:
+    """As a status would have it: with a wait, where the same may be granted later."""
+    wait_s = 0.0 if refusal.trouble in PASSING else None
+    return ProviderRefusal(f"{refusal.code}: {refusal.said}", wait_s)
 
 
 class _Socket(MessageListener):
@@ -99,6 +108,7 @@ class ProviderLine:
         self._slot_ns = 0  # when a slot was told last
         self._answer_ns = 0  # when a subscription was answered last, or the first one asked for
         self._rest_until_ns = 0
+        self._aside_until_ns = 0  # likewise, of the clock's and the fees' questions alone
 
     async def run(self) -> None:
         """Dial, live, and dial again."""
@@ -302,38 +312,45 @@ class ProviderLine:
         the way; what is not answered is asked later, by whoever is there then, and keeps nothing
         else waiting."""
         while True:
-            await asyncio.sleep(ASIDE_S)
+            await asyncio.sleep(min(ASIDE_S, self._fees.every_s))
             now_ns = clock.mono_ns()
-            if now_ns < self._rest_until_ns or self._allowance.wait_s(now_ns) > 0:
-                continue
-            if self._feed.clock_due(now_ns):
-                self._allowance.use(now_ns)
-                await self._read_clock(client)
-                continue
-            asked = self._fees.next(now_ns)
-            if asked is None:
-                continue
-            self._allowance.use(now_ns)
-            try:
-                recent = await self._recent_fees(client, asked.accounts)
-            except (ProviderRefusal, BadMessage) as error:
-                self._count.add("fees_failed")
-                if isinstance(error, ProviderRefusal) and error.wait_s is not None:
-                    self._count.add("limited")
-                    self._rest(error)
-                continue
-            self._count.add("fees_heard")
-            self._fees.heard(asked.pool, recent, clock.mono_ns())
+            rest_until_ns = max(self._rest_until_ns, self._aside_until_ns)
+            if now_ns >= rest_until_ns and self._allowance.wait_s(now_ns) <= 0:
+                if self._feed.clock_due(self.name, now_ns):
+                    self._allowance.use(now_ns)
+                    await self._read_clock(client)
+                elif (asked := self._fees.next(self.name, now_ns)) is not None:
+                    self._allowance.use(now_ns)
+                    await self._ask_fees(client, asked)
 
     async def _read_clock(self, client: httpx.AsyncClient) -> None:
         """The next look at it, of whichever provider, may be answered better."""
         asked, number = [chain_clock.KEY], next(self._numbers)
-        with contextlib.suppress(ProviderRefusal, BadMessage, PoolRefusal):
+        try:
             found = await asking.accounts(client, self._endpoint.http_url, number, asked, 0)
-            if not isinstance(found, RpcRefusal):
-                _, data = found.accounts[chain_clock.KEY]
-                told = chain_clock.decode(data)
-                self._feed.clock_told(found.slot, told.unix_ts, clock.mono_ns())
+            if isinstance(found, RpcRefusal):
+                raise _refused(found)
+            _, data = found.accounts[chain_clock.KEY]
+            told = chain_clock.decode(data)
+        except ProviderRefusal as refusal:
+            self._rest_aside(refusal)
+        except (BadMessage, PoolRefusal):
+            self._count.add("skip_bad_message")
+        else:
+            self._feed.clock_told(found.slot, told.unix_ts, clock.mono_ns())
+
+    async def _ask_fees(self, client: httpx.AsyncClient, asked: FeeQuestion) -> None:
+        """What others paid for writing a pool, to its cell."""
+        try:
+            recent = await self._recent_fees(client, asked.accounts)
+        except ProviderRefusal as refusal:
+            self._count.add("fees_failed")
+            self._rest_aside(refusal)
+        except BadMessage:
+            self._count.add("fees_failed")
+        else:
+            self._count.add("fees_heard")
+            self._fees.heard(asked.pool, recent, clock.mono_ns())
 
     async def _recent_fees(
         self, client: httpx.AsyncClient, accounts: Sequence[str]
@@ -344,9 +361,22 @@ class ProviderLine:
         answer = await asking.posted(client, self._endpoint.http_url, request)
         found = rpc.result_of(answer, number)
         if isinstance(found, RpcRefusal):
-            wait_s = 0.0 if found.trouble in PASSING else None
-            raise ProviderRefusal(f"{found.code}: {found.said}", wait_s)
-        return fees.read(self._fee_call, bytes(found))
+            raise _refused(found)
+        recent = fees.read(self._fee_call, bytes(found))
+        if not isinstance(recent, int) and any(self._feed.cannot_be(one.slot) for one in recent):
+            raise BadMessage("fees of a slot that nobody has come near", raw=answer)
+        return recent
+
+    def _rest_aside(self, refusal: ProviderRefusal) -> None:
+        """Who is asked too much is asked nothing for a while; who forbids such a question, no such
+        question."""
+        if refusal.wait_s is None:
+            return
+        if refusal.status in FORBIDDEN:
+            self._aside_until_ns = clock.mono_ns() + int(refusal.wait_s * NS_PER_S)
+            return
+        self._count.add("limited")
+        self._rest(refusal)
 
     # --- what is heard
 

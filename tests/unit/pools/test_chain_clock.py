@@ -45,8 +45,8 @@ def test_a_slot_that_nobody_has_come_near_says_no_time_and_sleep_ends_it(heard: 
     heard.feed.clock_told(SLOT + AHEAD_SLOTS_MAX + 1, UNIX_TS, NOW_NS)
     assert seconds(heard, NOW_NS) is None
     heard.feed.clock_told(SLOT, UNIX_TS, NOW_NS)
-    assert heard.feed.clock_due(NOW_NS)
-    assert not heard.feed.clock_due(NOW_NS + CLOCK_NS - 1)
+    assert heard.feed.clock_due("a", NOW_NS)
+    assert not heard.feed.clock_due("a", NOW_NS + CLOCK_NS - 1)
     heard.feed.forget_clock()
     assert seconds(heard, NOW_NS) is None
-    assert heard.feed.clock_due(NOW_NS), "at once"
+    assert heard.feed.clock_due("a", NOW_NS), "at once"

@@ -39,11 +39,11 @@ def test_one_pool_after_the_other_is_asked_about_at_the_pace_that_is_set(segment
         for place, moving in enumerate(({"vault"}, set[str](), {"a", "b"}))
     )
     fees = FeeHearing(SETTINGS, {pool.key: pool for pool in (one, unread, other)})
-    asked = [fees.next(at * NS_PER_S) for at in range(5)]
+    asked = [fees.next("a", at * NS_PER_S) for at in range(5)]
     told = [None if found is None else (found.pool, set(found.accounts)) for found in asked]
     first, second = (one.key, {one.key, "vault"}), (other.key, {other.key, "a", "b"})
     assert told == [first, None, second, None, first], "who has told nothing yet writes nothing"
-    assert FeeHearing(SETTINGS, {}).next(0) is None
+    assert FeeHearing(SETTINGS, {}).next("a", 0) is None
 
 
 def test_what_is_heard_stands_in_the_cell_and_nothing_says_nothing(segment: Any) -> None:
