@@ -43,6 +43,7 @@ SILENT_NS_MAX = 15 * NS_PER_S  # no slot for so long: the connection is ended
 AGAIN_NS = SLOT_NS  # between two seeds of the same pools
 IDLE_S = 0.2
 ASIDE_S = 1.0  # between two looks at whether to ask for the chain's clock, or what others pay
+CLOCK_OLD_SLOTS_MAX = 150  # a minute: what a provider keeps goes on from its own slot
 BAD_IN_A_ROW_MAX = 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
 
@@ -332,12 +333,14 @@ class ProviderLine:
                 raise _refused(found)
             _, data = found.accounts[chain_clock.KEY]
             told = chain_clock.decode(data)
+            if not 0 <= found.slot - told.slot <= CLOCK_OLD_SLOTS_MAX:
+                raise BadMessage("a clock of another slot", slot=told.slot, asked=found.slot)
         except ProviderRefusal as refusal:
             self._rest_aside(refusal)
         except (BadMessage, PoolRefusal):
             self._count.add("skip_bad_message")
         else:
-            self._feed.clock_told(found.slot, told.unix_ts, clock.mono_ns())
+            self._feed.clock_told(told.slot, told.unix_ts, clock.mono_ns())
 
     async def _ask_fees(self, client: httpx.AsyncClient, asked: FeeQuestion) -> None:
         """What others paid for writing a pool, to its cell."""

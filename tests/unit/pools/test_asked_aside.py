@@ -21,7 +21,7 @@ from spread_scanner.config.pools import FeeSettings, PoolSettings, ProviderSetti
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing, FeeQuestion
-from spread_scanner.pools.line import ProviderLine
+from spread_scanner.pools.line import CLOCK_OLD_SLOTS_MAX, ProviderLine
 from spread_scanner.pools.pace import AHEAD_SLOTS_MAX
 from spread_scanner.pools.turns import AWAY_NS, Turns
 from spread_scanner.schema.pools import HeardPrice, heard_price
@@ -171,8 +171,15 @@ def test_what_helius_answers_of_fees(asked: Asked, result: str, price: int | Non
     assert dict(asked.counted) == (FAILED if price is None else HEARD)
 
 
-def clock_at(unix_ts: int, slot: int = SLOT, length: int = 40) -> httpx.Response:
-    data = SLOT.to_bytes(8, "little") + bytes(24) + unix_ts.to_bytes(8, "little", signed=True)
+def clock_at(
+    unix_ts: int, slot: int = SLOT, length: int = 40, of: int | None = None
+) -> httpx.Response:
+    """As of a slot, written in that one or another."""
+    data = (
+        (slot if of is None else of).to_bytes(8, "little")
+        + bytes(24)
+        + unix_ts.to_bytes(8, "little", signed=True)
+    )
     told = [base64.b64encode(data[:length]).decode(), "base64"]
     account = {"lamports": 1, "data": told, "owner": keys.SYSVAR}
     return said(json.dumps({"context": {"slot": slot}, "value": [account]}))
@@ -182,6 +189,10 @@ def clock_at(unix_ts: int, slot: int = SLOT, length: int = 40) -> httpx.Response
 CLOCKS: list[tuple[httpx.Response, int | None, dict[str, int], tuple[bool, bool]]] = [
     (clock_at(UNIX_TS), UNIX_TS, NOTHING, (False, False)),
     (clock_at(UNIX_TS, slot=SLOT + AHEAD_SLOTS_MAX + 1), None, BAD, (False, False)),
+    (clock_at(UNIX_TS, of=SLOT - 50), UNIX_TS + 20, NOTHING, (False, False)),  # it stood still
+    (clock_at(UNIX_TS, of=SLOT - CLOCK_OLD_SLOTS_MAX - 1), None, BAD, (False, False)),
+    (clock_at(UNIX_TS, of=SLOT + 1), None, BAD, (False, False)),
+    (clock_at(UNIX_TS, of=0), None, BAD, (False, False)),
     (clock_at(0), None, BAD, (False, False)),
     (clock_at(-5), None, BAD, (False, False)),
     (clock_at(UNIX_TS * 1_000), None, BAD, (False, False)),  # ms
