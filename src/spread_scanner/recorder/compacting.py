@@ -86,7 +86,8 @@ class Compacting:
         self._log, self._history = log, history
         self.compaction, self.packing = ChildWork("compaction"), ChildWork("packing")
         self._pack_ns = 0
-        self._asked: set[int] = set()  # segments that were to be packed: once in a life
+        self._asked: set[int] = set()  # segments that a child was done with: once in a life
+        self._asking: list[int] = []  # those of the last child
         self.possible = all(importlib.util.find_spec(name) is not None for name in NEEDED)
         if not self.possible:
             self.compaction.trouble = MISSING
@@ -100,19 +101,22 @@ class Compacting:
         """Hear of the child; start one when there is something to do. `history`: hours are to
         become Parquet, and segments are packed when they are in it. Raises OSError, SpreadError."""
         self.compaction.hear()
+        done = self.packing.done
         self.packing.hear()
+        if self.packing.done > done:
+            self._asked.update(self._asking)
         wanted = history and self.possible
         if self.running:
             return
         if wanted and self.compaction.may_start and units.due(self._log, kept.read(self._history)):
             self.compaction.start([*CHILD, str(self._log), str(self._history)])
         elif pack and (numbers := self._to_pack(in_history=wanted)):
-            self._asked.update(numbers)
+            self._asking = numbers
             self.packing.start([*PACKER, str(self._log), *map(str, numbers)])
 
     def _to_pack(self, *, in_history: bool) -> list[int]:
-        """Segments for which a child is worth while. One that was refused is not asked for again:
-        it will not come out better."""
+        """Segments for which a child is worth while. One that a child was done with is not asked
+        for again: it will not come out better. What a child that failed has left is."""
         if not self.packing.may_start or clock.mono_ns() < self._pack_ns:
             return []
         self._pack_ns = clock.mono_ns() + PACK_NS

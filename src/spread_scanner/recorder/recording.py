@@ -237,9 +237,11 @@ class Recording:
             f"appended {log.appended_seq:,}, on the disk {log.durable_seq:,}, "
             f"{log.durable_age_ns / NS_PER_MS:.0f} ms behind"
         )
-        unwell = compaction.trouble if self._process.settings.config.spread_recorder.history else ""
+        settings = self._process.settings.config.spread_recorder
+        unwell = compaction.trouble if settings.history else ""
+        unpacked = packing.trouble if settings.pack else ""
         trouble = log.refusal or self._short or self._snapshots.refusal
-        trouble = trouble or (unwell if self._compacting.possible else "") or packing.trouble
+        trouble = trouble or (unwell if self._compacting.possible else "") or unpacked
         state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
         told = trouble or unwell  # what is not installed is said, and is no fault
         self._process.state(state, f"{told}; {said}" if told else said)

@@ -512,6 +512,34 @@ def test_segments_that_are_in_the_history_are_packed_and_their_files_used_again(
     assert set(segments.numbered(folder, segments.PACKED)) == {max(known)}
 
 
+def test_a_packing_that_fails_is_said_and_tried_again_with_the_same_segments(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "RAW_BYTES_MIN", 1)
+    monkeypatch.setattr(packing, "TOGETHER", 2)
+    working = compacting.PACKER
+    monkeypatch.setattr(compacting, "PACKER", ("/bin/sh", "-c", "echo full >&2; exit 1"))
+    hours_later(recorded, 3)
+    both, folder = recorded.recording._compacting, recorded.folder
+
+    def ends(of: Callable[[], int]) -> bool:
+        both.look(history=False, pack=True)
+        return of() == 1
+
+    waits.until(lambda: ends(lambda: both.packing.failed), "it fails")
+    recorded.recording._tell()
+    seen = recorded.health.read(RECORDER)
+    assert seen is not None
+    assert (seen.state, "packing failed: full" in seen.message) == (ProcessState.DEGRADED, True)
+    both.look(history=False, pack=True)
+    assert not both.running, "at once"
+    monkeypatch.setattr(compacting, "PACKER", working)
+    recorded.clock.advance_ns(compacting.AGAIN_NS)
+    waits.until(lambda: ends(lambda: both.packing.done), "they are packed")
+    assert len(segments.numbered(folder, segments.PACKED)) >= packing.TOGETHER
+    assert both.packing.trouble == ""
+
+
 def test_a_book_that_is_held_is_written_each_second(recorded: Recorded) -> None:
     recorded.book(3, 100.0, 101.0)
     recorded.book(7, 5.0, 6.0)
