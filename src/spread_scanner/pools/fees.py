@@ -2,7 +2,7 @@
 heard, to its cell. No I/O but shared memory; time is told.
 
 One question each `ask_every_s`, a provider in its turn, pool after pool: a hundred pools are
-asked about once in some three minutes, of which a node remembers one. What is not heard for
+asked about once in some four minutes, of which a node remembers one. What is not heard for
 `heard_s_max` whoever offers by it believes no more (solana.priority_fees).
 """
 
