@@ -5,12 +5,16 @@ for byte, and renamed. The segment itself stays: the log's writer takes its file
 (LogWriter.give_back), as nobody else knows which files wait to be used again. So whenever this is
 killed a segment is there as it was, or both ways. One that does not come out as it was stays as it
 is, as does one that is damaged.
+
+One packs at a time: a recorder that was killed leaves its child at work, and the next one starts
+another, which waits for that.
 """
 
 import contextlib
+import fcntl
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from spread_scanner.errors import SpreadError
@@ -18,7 +22,7 @@ from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.wal import packed, reader, segments
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.packed import NotPacked
-from spread_scanner.wal.reader import Link
+from spread_scanner.wal.reader import Link, NoLog
 
 RAW_BYTES_MIN = 1 << 30  # the newest stay as they are: starts and questions read these
 TOGETHER = 8  # segments for which it is worth while to start a process
@@ -44,14 +48,29 @@ def _may_be(link: Link) -> bool:
 
 def pack(folder: Path, numbers: Collection[int], disk: LogDisk) -> list[int]:
     """Pack these segments, as far as they are in the log; which were. Raises NoLog, OSError."""
-    _clear(folder, disk)
     done = []
-    for link in reader.linked(folder):
-        if link.number in numbers and _may_be(link):
-            with contextlib.suppress(NotPacked, FileNotFoundError):
-                _pack(link, disk)
-                done.append(link.number)
+    with _alone(folder):
+        _clear(folder, disk)
+        for link in reader.linked(folder):
+            if link.number in numbers and _may_be(link):
+                with contextlib.suppress(NotPacked, FileNotFoundError):
+                    _pack(link, disk)
+                    done.append(link.number)
     return done
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else packs there, for which it waits. Raises NoLog, OSError."""
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NoLog("there is no log", folder=str(folder)) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _pack(link: Link, disk: LogDisk) -> None:

@@ -4,6 +4,7 @@ damage is found and named; killed at each step of the packing the log is there.
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -287,6 +288,41 @@ def test_killed_behind_each_call_the_log_is_whole_and_the_next_one_packs_it(log:
         at += 1
         shutil.rmtree(folder)
     assert at > 10
+
+
+def test_one_packs_at_a_time(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child whose recorder was killed goes on: what it writes is not cleared away, nor written to
+    by another one."""
+
+    def refused(folder: Path) -> bool:
+        """Whether another one has to wait."""
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+        return False
+
+    cleared, packed_there = packing._clear, packing._pack
+    found: list[bool] = []
+
+    def clear(folder: Path, disk: LogDisk) -> None:
+        found.append(refused(folder))
+        cleared(folder, disk)
+
+    def pack(link: Link, disk: LogDisk) -> None:
+        packed_there(link, disk)
+        found.append(refused(link.path.parent))
+
+    monkeypatch.setattr(packing, "_clear", clear)
+    monkeypatch.setattr(packing, "_pack", pack)
+    packing.pack(log, [link.number for link in packing.due(reader.chain(log))][:1], LogDisk())
+    assert found == [True, True]
+    assert not refused(log)
+    with pytest.raises(reader.NoLog):
+        packing.pack(log / "none", [1], LogDisk())
 
 
 @pytest.mark.parametrize("how", ["EIO", "ENOSPC", "short"])
