@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from pool_rows import pool_row
 
-from spread_scanner import config
+from spread_scanner import clock, config
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.paths import hunting
 from spread_scanner.paths.hunting import PathHunt
 from spread_scanner.paths.keeping import FORGOTTEN_AT_ONCE, KeptCycles
@@ -25,6 +26,8 @@ from spread_scanner.view.cycles import CycleView, StoredCycles
 
 SHIPPED = Path(__file__).parents[3] / "config"
 SLOT = 350_000_000
+OTHER_UNIX_S = 1_700_000_000  # of a chain whose clock is years off this machine's
+NEAR_S = 600
 LABELS = {row.counter_id: row.label for row in PATH_COUNTERS}
 
 
@@ -78,6 +81,10 @@ class HuntBed:
     def slot(self, slot: int) -> None:
         self._writer.slot(slot)
 
+    def chain_clock(self, unix_s: int) -> None:
+        """What it says now."""
+        self._writer.clock(unix_s * 1_000 - clock.mono_ns() // NS_PER_MS)
+
     def turn(self) -> list[CycleView]:
         """What is stored after it."""
         self.hunt._flush_due_ns = 0
@@ -117,6 +124,24 @@ def test_both_of_one_slot_need_not_wait(bed: HuntBed) -> None:
     bed.write(0, SLOT)
     (found,) = bed.turn()
     assert (found.one_slot, found.oldest_slot) == (True, SLOT)
+
+
+def test_the_chains_second_counts_once_it_was_told(
+    bed: HuntBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[int] = []
+    look = bed.hunt._market.look
+
+    def looked(now_ns: int, unix_ts: int) -> set[str]:
+        seconds.append(unix_ts)
+        return look(now_ns, unix_ts)
+
+    monkeypatch.setattr(bed.hunt._market, "look", looked)
+    bed.turn()
+    assert abs(seconds[-1] - clock.wall_ns() // NS_PER_S) < NEAR_S, "this machine's, until then"
+    bed.chain_clock(OTHER_UNIX_S)
+    bed.turn()
+    assert abs(seconds[-1] - OTHER_UNIX_S) < NEAR_S
 
 
 def _set(bed: HuntBed, **values: Any) -> None:
