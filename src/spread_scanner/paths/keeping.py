@@ -27,6 +27,7 @@ from spread_scanner.runtime.databases import (
     KnownDatabase,
     checked_version,
     is_world_fault,
+    may_pass,
     migrate,
     used_bytes,
 )
@@ -281,11 +282,10 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _passes(error: BaseException) -> bool:
-    """Whether it may be over without anybody's doing anything about this file: no room, a disk that
-    fails for a moment, somebody else's lock."""
+    """As databases.may_pass says, of what the disk says, too."""
     if isinstance(error, OSError):
         return error.errno in _PASSING
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _PASSING_CODES
+    return isinstance(error, sqlite3.Error) and may_pass(error)
 
 
 def _locked(path: Path) -> int:
@@ -306,15 +306,6 @@ def _locked(path: Path) -> int:
 
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE}
-_PASSING_CODES = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PROTOCOL,
-}
 _CLOSE_ALL = """
     UPDATE cycles SET ended_ns = ?, why_ended = 'spread-paths ended meanwhile'
     WHERE ended_ns IS NULL

@@ -9,25 +9,37 @@ from typing import NamedTuple
 from spread_scanner.errors import SpreadError
 from spread_scanner.schema.opportunities import read_only_uri
 
-_WORLD_CODES = {
+_PASSING_CODES = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_WORLD_CODES = _PASSING_CODES | {
+    sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 }
 
 
 def is_world_fault(error: sqlite3.Error) -> bool:
     """Full disk, lock, input/output error: passes by itself or with the operator's help."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF in _WORLD_CODES  # the low byte is the kind, the rest its detail
+    return _kind(error) in _WORLD_CODES
+
+
+def may_pass(error: sqlite3.Error) -> bool:
+    """Whether it may be over without anybody's doing anything about this file: no room, a disk that
+    fails for a moment, somebody else's lock."""
+    return _kind(error) in _PASSING_CODES
+
+
+def _kind(error: sqlite3.Error) -> int:
+    """The low byte; the rest is its detail."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
