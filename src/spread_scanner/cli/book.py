@@ -67,7 +67,6 @@ def _page(now: SymbolBooks, console: Console) -> tuple[RenderableType, int]:
 
 def _cut(now: SymbolBooks, levels: int) -> SymbolBooks:
     """The same with fewer levels."""
-
     books = [replace(one, bids=one.bids[:levels], asks=one.asks[:levels]) for one in now.books]
     shared = now.consolidated
     if shared is not None:

@@ -39,8 +39,7 @@ typedef struct ss_best_lag {
     int32_t kept_max, windows_min, kept, gone_backs;
     int64_t window_start_ns, best_ns, best_at_ns;
     int64_t doubted_ns; /* the lag of the first of them since it was away */
-    int64_t
-        before_ns; /* the lag of what a time went back from, better than usual, in this window */
+    int64_t before_ns;  /* what a time went back from in this window: its lag, not usual yet */
     int64_t windows[SS_LAG_WINDOWS];
     int64_t least[SS_LAG_KEPT];
 } ss_best_lag;
