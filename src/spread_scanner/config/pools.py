@@ -195,6 +195,12 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
         return self.enabled and any(self.wanted()) and any(self.asked())
 
 
+def in_usdc(symbol: str) -> str | None:
+    """What the same coin is called against USDC, of one against USDT."""
+    base, usdt, _ = symbol.rpartition("-USDT")
+    return f"{base}-USDC" if usdt else None
+
+
 def symbol_of(coins: Collection[str]) -> str | None:
     """What two coins are traded as; None where neither is one that prices are in."""
     quote = next((coin for coin in POOL_QUOTES if coin in coins), None)

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from spread_scanner.config import Settings
-from spread_scanner.config.pools import PoolSettings, symbol_of
+from spread_scanner.config.pools import PoolSettings, in_usdc, symbol_of
 from spread_scanner.discovery.answers import SPOT_TYPE, Listed
 from spread_scanner.discovery.legs import LeftOut, Leg
 from spread_scanner.errors import SegmentError
@@ -97,7 +97,8 @@ def _lamports(
     """Of one swap: what the dearest costs of all pools that the symbol may be filled in."""
     from spread_scanner.solana.priority_fees import offered, units_of  # which needs the extra
 
-    symbols = (leg.exchange_symbol, f"{leg.exchange_symbol.removesuffix('-USDT')}-USDC")
+    own = leg.exchange_symbol
+    symbols = (own, in_usdc(own) or own)
     offers = (
         offered([heard.get(key)], units_of([entry.program]), settings.fees, now_ns)
         for key, entry in settings.of_source(leg.source)

@@ -43,6 +43,11 @@ class ProviderRefusal(Exception):
         self.wait_s, self.status = wait_s, status
 
 
+def refused(said: RpcRefusal, wait_s: float | None = None) -> ProviderRefusal:
+    """What the words of an answer come to."""
+    return ProviderRefusal(f"{said.code}: {said.said}", wait_s)
+
+
 class NoProvider(SpreadError):
     """None of the providers has answered, and why."""
 
@@ -147,7 +152,7 @@ async def _of_provider(
         )
         if isinstance(found, RpcRefusal):
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise ProviderRefusal(f"{found.code}: {found.said}")
+                raise refused(found)
             await asyncio.sleep(AGAIN_S)
             continue
         slot = found.slot

@@ -16,6 +16,7 @@ from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.turns import Turns
 from spread_scanner.pools.units import PoolUnits, WholePool
 from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, heads, wanted
+from spread_scanner.schema.pools import chain_unix_s
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
@@ -194,7 +195,7 @@ class PoolFeed:
 
     def chain_unix_s(self, now_ns: int) -> int | None:
         """The chain's second; None: nobody has told it yet."""
-        return (self._clock_ms + now_ns // NS_PER_MS) // 1_000 if self._clock_ms else None
+        return chain_unix_s(self._clock_ms, now_ns)
 
     # --- what follows
 

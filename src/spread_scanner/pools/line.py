@@ -46,15 +46,12 @@ ASIDE_S = 1.0  # between two looks at whether to ask for the chain's clock, or w
 CLOCK_OLD_SLOTS_MAX = 150  # a minute: what a provider keeps goes on from its own slot
 BAD_IN_A_ROW_MAX = 20
 PASSING = (RpcTrouble.LIMITED, RpcTrouble.BEHIND)  # the same may be granted later
-
-
 FORBIDDEN = (403, 451)  # what is asked, or by whom; other calls may be granted
 
 
 def _refused(refusal: RpcRefusal) -> ProviderRefusal:
     """As a status would have it: with a wait, where the same may be granted later."""
-    wait_s = 0.0 if refusal.trouble in PASSING else None
-    return ProviderRefusal(f"{refusal.code}: {refusal.said}", wait_s)
+    return asking.refused(refusal, 0.0 if refusal.trouble in PASSING else None)
 
 
 class _Socket(MessageListener):
@@ -301,7 +298,7 @@ class ProviderLine:
             self._count.add("seeds_failed")
             self._count.add("refusals")
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise ProviderRefusal(f"{found.code}: {found.said}")
+                raise asking.refused(found)
             return
         self._count.add("seeds")
         self._rests.stood()

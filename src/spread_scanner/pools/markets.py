@@ -8,6 +8,7 @@ that volatility adds fade with time: with each slot all are asked again.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from spread_scanner.config.pools import in_usdc
 from spread_scanner.pools.effective import (
     PoolSide,
     PoolSides,
@@ -17,8 +18,6 @@ from spread_scanner.pools.effective import (
     best_sides,
     in_usdt,
 )
-
-_USDC, _USDT = "-USDC", "-USDT"
 
 
 class ChainTime(NamedTuple):
@@ -109,12 +108,6 @@ class PoolMarkets:
             found = best_sides([pool], self._reference_quote, unix_ts=at.unix_ts, slot=at.slot)
             self._sides[pool.key] = found
         return found
-
-
-def in_usdc(symbol: str) -> str | None:
-    """What the same coin is called against USDC, of one against USDT."""
-    base, usdt, _ = symbol.rpartition(_USDT)
-    return f"{base}{_USDC}" if usdt else None
 
 
 def levels(rungs: Sequence[PoolSide | None], *, bids: bool) -> list[tuple[float, float]]:

@@ -17,9 +17,10 @@ import numpy as np
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.config.pools import in_usdc
 from spread_scanner.pools.effective import PoolSide, PoolSides, StableQuote, as_traded
 from spread_scanner.pools.feed import PoolFeed, WatchedPool
-from spread_scanner.pools.markets import ChainTime, PoolMarkets, in_usdc, levels
+from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
 from spread_scanner.pools.pace import SLOT_NS
 from spread_scanner.schema import freshness
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
@@ -216,9 +217,9 @@ class PoolSources:
                 self._ladders(of, at, now_ns)
         else:
             for source_id, moved in self._dirty.items():
-                if (of_it := self.sources.get(source_id)) is not None:
-                    touched = [symbol for symbol in of_it.ids if {symbol, in_usdc(symbol)} & moved]
-                    self._write(of_it, touched, at)
+                if (source := self.sources.get(source_id)) is not None:
+                    touched = [symbol for symbol in source.ids if {symbol, in_usdc(symbol)} & moved]
+                    self._write(source, touched, at)
         self._slot_told = False
         self._dirty.clear()
 

@@ -84,8 +84,8 @@ class PoolUnits:
 
     def is_whole(self, pool: str) -> bool:
         """Whether there is a price that can be stood behind, as far as accounts go."""
-        wanted = self._units[pool].wanted
-        return bool(wanted.moving) and all(map(self.held.covered_by, wanted.core))
+        whole, _ = self._seen(self._units[pool])
+        return whole
 
     def is_fresh(self, pool: str, pace: ProviderPace, now_ns: int) -> bool:
         """Whether it is whole, and each account covered by a provider that is in time: what was
@@ -165,10 +165,9 @@ class PoolUnits:
         return None if first_ns is None else first_ns + SETTLE_NS
 
     def _seen(self, unit: _Unit) -> tuple[bool, dict[str, Account]]:
-        return self.is_whole(unit.pool), self._accounts(unit)
-
-    def _accounts(self, unit: _Unit) -> dict[str, Account]:
-        return self.held.covered(unit.wanted.keys)
+        """Whether it is whole, and what can be stood behind of it."""
+        accounts = self.held.covered(unit.wanted.keys)
+        return unit.wanted.whole_with(accounts), accounts
 
     def _doubt_above(self, units: Iterable[_Unit], slot: int) -> None:
         """What was told of later slots than the one that the chain went back to is of the fork."""
@@ -192,9 +191,9 @@ class PoolUnits:
     def _published(self, unit: _Unit, because: WholeBecause) -> list[WholePool]:
         unit.waits_slot = None
         self._waiting.pop(unit.pool, None)
-        accounts, wanted = self._accounts(unit), unit.wanted
-        if not wanted.moving or not wanted.core <= accounts.keys():
+        whole, accounts = self._seen(unit)
+        if not whole:
             return []
-        told = (self.held.get(key) for key in (unit.pool, *wanted.moving))
+        told = (self.held.get(key) for key in (unit.pool, *unit.wanted.moving))
         slot = max([held.slot for held in told if held is not None])
         return [WholePool(unit.pool, slot, accounts, because)]

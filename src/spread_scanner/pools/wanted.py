@@ -38,6 +38,10 @@ class WantedAccounts(NamedTuple):
     core: frozenset[str]
     moving: frozenset[str]
 
+    def whole_with(self, accounts: Accounts) -> bool:
+        """Whether these are enough for a price."""
+        return bool(self.moving) and self.core <= accounts.keys()
+
 
 _State = (
     raydium_v4.AmmInfo

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
 
 POOLS_MAX = 256
@@ -69,6 +70,12 @@ class HeardPrice(NamedTuple):
     price: int  # micro-lamports a compute unit
     slots: int
     mono_ns: int
+
+
+def chain_unix_s(clock_ms: int, mono_ns: int) -> int | None:
+    """The chain's second at this time, by what its clock was when the machine's monotonic one was
+    at 0, ms; None: 0, which is that nobody has heard it."""
+    return (clock_ms + mono_ns // NS_PER_MS) // 1_000 if clock_ms else None
 
 
 def heard_price(row: Any) -> HeardPrice | None:

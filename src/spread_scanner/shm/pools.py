@@ -16,8 +16,13 @@ from typing import Self
 
 import numpy as np
 
-from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, POOL_STATE_DTYPE, POOLS_MAX
+from spread_scanner.schema.pools import (
+    PACKED_BYTES,
+    POOL_DTYPE,
+    POOL_STATE_DTYPE,
+    POOLS_MAX,
+    chain_unix_s,
+)
 from spread_scanner.shm import segment
 from spread_scanner.shm._latches import LatchTable
 from spread_scanner.shm.layout import (
@@ -153,8 +158,7 @@ class PoolTable(Holder):
 
     def chain_unix_s(self, mono_ns: int) -> int | None:
         """The chain's second at this time; None: nobody has heard it."""
-        unix_ms = int(self._held.words.load(POOLS_CLOCK_AT))
-        return (unix_ms + mono_ns // NS_PER_MS) // 1_000 if unix_ms else None
+        return chain_unix_s(int(self._held.words.load(POOLS_CLOCK_AT)), mono_ns)
 
     def placed(self) -> tuple[np.ndarray, np.ndarray]:
         """Places (n,) int64 and records (n,) of all pools that are watched."""
