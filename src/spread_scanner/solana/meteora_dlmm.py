@@ -274,15 +274,15 @@ class _Taken(NamedTuple):
 def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
     """As much of an amount as a bin takes."""
     price = layers.price
-    most = sum(_in_for(amount, price, down) for amount in layers.amounts)
+    costs = [_in_for(amount, price, down) for amount in layers.amounts]
+    most = sum(costs)
     most_fee = -(-most * rate // (_RATE_ALL - rate)) if fee_on_input else 0
     if left > most + most_fee:
         used, out, fee = most + most_fee, sum(layers.amounts), most_fee
     else:
         fee = -(-left * rate // _RATE_ALL) if fee_on_input else 0
         used, out, rest = left, 0, left - fee
-        for amount in layers.amounts:
-            cost = _in_for(amount, price, down)
+        for amount, cost in zip(layers.amounts, costs, strict=True):
             if rest < cost:
                 out += min(_out_for(rest, price, down), amount)
                 break
@@ -337,6 +337,11 @@ class DlmmPool(Pool):
             if (found := self._bin_at(number, place)) is not None
         }
 
+    @cached_property
+    def _nearest(self) -> tuple[_Layers | None, _Layers | None]:
+        """The first bin that has something to give: of X, and of Y (down)."""
+        return next(self._onward(False), None), next(self._onward(True), None)
+
     @property
     def ends(self) -> tuple["BinsEnd", "BinsEnd"]:
         return self._arrays.ends
@@ -369,9 +374,45 @@ class DlmmPool(Pool):
         if now < pair.activation_point:
             raise PoolRefusal(PoolReason.CLOSED, activation_point=pair.activation_point, now=now)
 
+    def _within(
+        self, down: bool, amount: int, by_input: bool, fees: _BinFees, fee_on_input: bool
+    ) -> Filled | None:
+        """A swap that the first bin fills without its orders, as most are, for half of what going
+        from bin to bin costs; None where it takes that to tell."""
+        layers = self._nearest[down]
+        if layers is None:
+            return None
+        made, rate = layers.amounts[0], fees.at(layers.bin_id)
+        if by_input:
+            paid, fee = amount, -(-amount * rate // _RATE_ALL) if fee_on_input else 0
+            out = _out_for(amount - fee, layers.price, down)
+            if out >= made:
+                return None
+            if not fee_on_input:
+                fee = -(-out * rate // _RATE_ALL)
+        else:
+            out = amount if fee_on_input else -(-amount * _RATE_ALL // (_RATE_ALL - rate))
+            if out > made:
+                return None
+            paid = _in_for(out, layers.price, down)
+            fee = -(-paid * rate // (_RATE_ALL - rate)) if fee_on_input else out - amount
+            paid += fee if fee_on_input else 0
+        given, held = out if fee_on_input else out - fee, self._held[down]
+        if not given or (held is not None and given > held):
+            return None
+        return Filled(paid, given, fee, fee_on_input)
+
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         fees = _BinFees(self.pair, unix_ts)
         fee_on_input = not (down and self.pair.collect_fee_mode == _FEE_ON_Y)
+        if (filled := self._within(down, amount, by_input, fees, fee_on_input)) is not None:
+            return filled
+        return self._through(down, amount, by_input, fees, fee_on_input)
+
+    def _through(
+        self, down: bool, amount: int, by_input: bool, fees: _BinFees, fee_on_input: bool
+    ) -> Filled:
+        """From bin to bin, with what orders fill."""
         take = _exact_in if by_input else _exact_out
         left, amount_in, amount_out, fee, crossed = amount, 0, 0, 0, -1
         for layers in self._onward(down):

@@ -3,6 +3,7 @@ opinion.
 """
 
 import base64
+import random
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -27,6 +28,7 @@ from spread_scanner.solana.meteora_dlmm import (
     DlmmBins,
     DlmmPool,
     LbPair,
+    _BinFees,
     array_key,
     extension_key,
     price_at,
@@ -298,6 +300,51 @@ def test_orders_fill_after_the_makers_and_only_from_the_vault() -> None:
         with pytest.raises(PoolRefusal) as refused:
             quote(*asked, 12_000, exact=exact, unix_ts=NOW_TS, slot=SLOT)
         assert refused.value.reason is PoolReason.TOO_MUCH
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("by_input", [False, True])
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize("first", [10_000, 10**9])
+def test_one_bin_and_going_through_bins_agree(
+    first: int, mode: int, by_input: bool, down: bool
+) -> None:
+    """To the last unit, where the first bin is nearly used up, too, has orders behind, or where the
+    vault holds less than it says."""
+    bins = {-7: (0, 10**9), -3: (0, first), 2: (first, 0), 5: (10**9, 0)}
+    orders = {-3: (3_000, 2_000, False), 2: (3_000, 2_000, True)}
+    accounts = accounts_of(bins, orders=orders, function_type=2, collect_fee_mode=mode)
+    held = first == 10_000
+    in_vault = 9_990 if held else 10**12
+    mints = zip(VAULTS, (WSOL, USDC), strict=True)
+    accounts |= {vault: balance(mint, in_vault) for vault, mint in mints}
+    pooled = assemble(POOL, accounts)
+    assert isinstance(pooled, DlmmPool)
+    rng = random.Random(f"{first} {mode} {by_input} {down}")
+    fees, on_input = _BinFees(pooled.pair, NOW_TS), not (down and mode)
+    used = first
+    if by_input and not held:
+        used = pooled._through(down, first, False, fees, on_input).amount_in
+    around = range(used - 20, used + 20) if not held else range(9_700, 10_500, 3)
+    refused = crossed = 0
+    for amount in (
+        1,
+        2,
+        499,
+        first + first // 5,
+        *around,
+        *(int(10 ** rng.uniform(0, 9.2)) for _ in range(99)),
+    ):
+        try:
+            through = pooled._through(down, amount, by_input, fees, on_input)
+        except PoolRefusal as refusal:
+            refused += 1
+            with pytest.raises(PoolRefusal, match=refusal.reason.value):
+                pooled.swap(down, amount, by_input, NOW_TS)
+            continue
+        crossed += through.crossed > 0
+        assert pooled.swap(down, amount, by_input, NOW_TS) == through
+    assert refused if held else crossed
 
 
 def test_arrays_beyond_the_pairs_bitmap() -> None:
