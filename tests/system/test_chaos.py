@@ -59,6 +59,7 @@ from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import segment
 from spread_scanner.supervise import score
 from spread_scanner.supervise.children import Child
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.seen import DownTime, SeenSignal, seen_of
 from spread_scanner.supervise.truth import Interval, read_truth
 from spread_scanner.view import connections
@@ -388,9 +389,9 @@ def check_truth(
         part for interval in truth for part in clear_parts(interval, downs, window_ns, LASTING_MS)
     ]
     lasting = score.score(
-        owed, seen, window_ns, lasting_ms=LASTING_MS, tolerance_ms=TOLERANCE_MS / 4
+        owed, seen, window_ns, lasting_ms=LASTING_MS, lateness=Lateness(TOLERANCE_MS / 4)
     )
-    all_stood = score.score(truth, seen, window_ns, tolerance_ms=TOLERANCE_MS)
+    all_stood = score.score(truth, seen, window_ns, lateness=Lateness(TOLERANCE_MS))
     invented = [one for one in all_stood.invented if not leg_was_down(one, downs, TOLERANCE_MS)]
     print(
         f"{len(truth)} intervals stood, {lasting.found} stretches of them were owed and found; "

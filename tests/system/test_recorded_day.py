@@ -64,6 +64,7 @@ from spread_scanner.schema.enums import (
 from spread_scanner.schema.records import QUOTE_DTYPE, SIGNAL_LEG_LOST
 from spread_scanner.sim.truth import MARGIN_BPS
 from spread_scanner.supervise import score
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.seen import seen_of
 from spread_scanner.supervise.truth import read_truth
 from spread_scanner.symbology.tables import DirectionRow
@@ -326,7 +327,7 @@ def check_found(
     owed = [
         part for interval in truth for part in clear_parts(interval, pulse.gaps, window, LASTING_MS)
     ]
-    result = score.score(owed, seen, window, lasting_ms=LASTING_MS, tolerance_ms=TOLERANCE_MS)
+    result = score.score(owed, seen, window, lasting_ms=LASTING_MS, lateness=Lateness(TOLERANCE_MS))
     recorded_symbol = sum(interval.symbol == day.symbol for interval in owed)
     print(
         f"{len(truth)} intervals stood, {result.found} found, {recorded_symbol} of them recorded "

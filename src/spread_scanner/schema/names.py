@@ -8,6 +8,7 @@ from spread_scanner.schema.enums import EXCHANGE_SOURCES, POOL_SOURCES
 SHM_INIT = "shm-init"
 DISCOVERY = "pair-discovery"
 ENGINE = "spread-engine"
+EXCHANGE_SIM = "exchange-sim"
 TRACKER = "spread-tracker"
 ALERTS = "spread-alerts"  # optional: only where somebody is to be told
 ANALYST = "spread-analyst"  # optional: where somebody asks how spreads usually stand

@@ -4,11 +4,12 @@ The truth is a list of intervals: a pair's gross spread stood over its threshold
 `end`, by the margin that nobody is judged within (owed), or not by that margin below it (near). The
 engine's side is a list of spans: from an ENTER of a pair to its EXIT.
 
-    found     an owed interval that overlaps a span; an ENTER may come `tolerance` late
+    found     an owed interval that overlaps a span; an ENTER may come late
     missed    an owed interval that overlaps none
-    invented  an ENTER or RE-SIGNAL while no interval of its pair stood, give or take `tolerance`
-    overlong  an interval after which the pair had also left the exit threshold, and no EXIT came
-              within `tolerance` of that
+    invented  an ENTER or RE-SIGNAL while no interval of its pair stood, give or take what may be
+              late
+    overlong  an interval after which the pair had also left the exit threshold, and no EXIT came,
+              late or not
     opportunities_wrong
               a found interval that does not lie in exactly one opportunity of the tracker, or an
               opportunity in which no interval of its pair stood
@@ -21,23 +22,25 @@ engine's side is a list of spans: from an ENTER of a pair to its EXIT.
               a pair of which the engine has adopted another mean of what leaving earns than the
               quotes amount to (learned.py)
 
+How late is late: lateness.py.
+
 An interval that was over before the run began, or began after it, is no part of it. Of the owed
-ones one is judged if it began within the run, lasted at least `lasting` before the end, none of its
-two feeds, nor the engine, was down meanwhile, nobody had halted or paused what it needs, and both
-its legs were being sent when it began: one that rests on the last word of a source that fell silent
-is owed by nobody. The truth ends it when that word may no longer be believed, and a signal after
-that is invented. One that goes beyond `implausible_bps`, or with a leg that had left its price
-level, is not of one coin at one time: nobody owes anything for it, and a signal of so much, or
-while the level was another, is invented, whatever stood. After such a one that lasted for nearly
-`implausible_hold_s` the engine may have blocked the pair, which owes nothing for the rest of the
-run: the simulator is never judged anew. While what Solana's providers tell is shaken (they are all
-away or behind, the chain went back) nothing of pools is owed, and what they were believed on
-BELIEVED_S ago excuses. A shorter one may rise and
-fall between two reads of a socket: the store holds the latest quote and nobody owes a signal for
-it. An engine that was down in between has forgotten that it was in: it owes no EXIT, nor does one
-that was halted. An interval may find the engine already in (hysteresis: the exit threshold lies
-lower); that is found, without a second ENTER. All intervals, judged or not, excuse a signal and
-make an opportunity one.
+ones one is judged if it began within the run, lasted at least `lasting` before the end, and by what
+its processes waited for a CPU longer, none of its two feeds, nor the engine, was down meanwhile,
+nobody had halted or paused what it needs, and both its legs were being sent when it began: one that
+rests on the last word of a source that fell silent is owed by nobody. The truth ends it when that
+word may no longer be believed, and a signal after that is invented. One that goes beyond
+`implausible_bps`, or with a leg that had left its price level, is not of one coin at one time:
+nobody owes anything for it, and a signal of so much, or while the level was another, is invented,
+whatever stood. After such a one that lasted for nearly `implausible_hold_s` the engine may have
+blocked the pair, which owes nothing for the rest of the run: the simulator is never judged anew.
+While what Solana's providers tell is shaken (they are all away or behind, the chain went back)
+nothing of pools is owed, and what they were believed on BELIEVED_S ago excuses. A shorter one may
+rise and fall between two reads of a socket: the store holds the latest quote and nobody owes a
+signal for it. An engine that was down in between has forgotten that it was in: it owes no EXIT, nor
+does one that was halted. An interval may find the engine already in (hysteresis: the exit threshold
+lies lower); that is found, without a second ENTER. All intervals, judged or not, excuse a signal
+and make an opportunity one.
 """
 
 import math
@@ -51,6 +54,7 @@ from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
 from spread_scanner.supervise.carried import CarriedJudged, RightCarried
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import SizeJudged, right_sizes
@@ -65,6 +69,7 @@ NOTHING_CARRIED = RightCarried()
 
 # Why an interval of the run is not judged.
 EARLY, SHORT, DOWN = "began before the run", "too short", "down, halted or paused"
+BUSY = "too short for so busy a machine"
 UNSURE, IMPLAUSIBLE = "a leg had fallen silent", "implausible"
 BLOCKED = "blocked, as implausible for so long"
 
@@ -98,6 +103,7 @@ class Score(NamedTuple):
     carried_unjudged: int  # which are none of the sizes
     usual_wrong: list[UsualJudged]
     usual_judged: int
+    late_ns_max: int  # the most that was allowed for
 
     @property
     def ok(self) -> bool:
@@ -123,17 +129,19 @@ def score(
     usual: Sequence[UsualJudged] = (),
     carried: RightCarried = NOTHING_CARRIED,
     outages: Sequence[DownTime] = (),
+    lateness: Lateness | None = None,
     lasting_ms: float = LASTING_MS,
-    tolerance_ms: float = TOLERANCE_MS,
     implausible_bps: float = FOREVER,
     implausible_hold_s: float = FOREVER,
 ) -> Score:
     """Judge all intervals and all signals; the rule stands at the head of this module. Without
-    `lives` the tracker is not judged, without what was `sent` no size is."""
-    tolerance_ns = int(tolerance_ms * NS_PER_MS)
+    `lives` the tracker is not judged, without what was `sent` no size is; without `lateness` nobody
+    waited, and TOLERANCE_MS is what is given."""
+    late = Lateness(TOLERANCE_MS) if lateness is None else lateness
     outages = [*outages, *sent.shaken]
     spans = _spans(seen)
-    blocked_ns = _blocked_from(truth, implausible_bps, implausible_hold_s * NS_PER_S - tolerance_ns)
+    hold_ns = implausible_hold_s * NS_PER_S - late.tolerance_ns
+    blocked_ns = _blocked_from(truth, implausible_bps, hold_ns)
     found: list[Interval] = []
     missed: list[Interval] = []
     unjudged: Counter[str] = Counter()
@@ -141,17 +149,19 @@ def score(
         end_ns = _end(interval, window_ns)
         if interval.near or end_ns <= window_ns[0] or interval.start_ns >= window_ns[1]:
             continue
-        why = _not_judged(interval, end_ns, window_ns, outages, lasting_ms)
+        why = _not_judged(interval, end_ns, window_ns, outages, lasting_ms, late)
         if not _one_coin(interval, implausible_bps):
             why = IMPLAUSIBLE
         elif end_ns > blocked_ns.get((interval.symbol, interval.direction), FOREVER):
             why = BLOCKED
         if why:
             unjudged[why] += 1
-        elif _overlaps(spans[interval.symbol, interval.direction], interval, end_ns, tolerance_ns):
-            found.append(interval)
         else:
-            missed.append(interval)
+            of_pair, late_ns = (
+                spans[interval.symbol, interval.direction],
+                late.after_ns(interval, end_ns),
+            )
+            (found if _overlaps(of_pair, interval, end_ns, late_ns) else missed).append(interval)
     sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried.judged]
     return Score(
         planted=len(found) + len(missed),
@@ -160,14 +170,14 @@ def score(
         ),
         found=len(found),
         missed=missed,
-        invented=_invented(truth, seen, tolerance_ns, implausible_bps, sent.shaken),
+        invented=_invented(truth, seen, late, implausible_bps, sent.shaken),
         unjudged=dict(unjudged),
-        overlong=_overlong(truth, spans, window_ns, outages, tolerance_ns),
+        overlong=_overlong(truth, spans, window_ns, outages, late),
         opportunities_wrong=[]
         if lives is None
         else [
-            *_followed_wrongly(found, lives, window_ns, outages, tolerance_ns),
-            *_of_nothing(truth, lives, tolerance_ns, sent.shaken),
+            *_followed_wrongly(found, lives, window_ns, outages, late),
+            *_of_nothing(truth, lives, late, sent.shaken),
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
@@ -175,6 +185,7 @@ def score(
         carried_unjudged=carried.unjudged,
         usual_wrong=[one for one in usual if not one.ok],
         usual_judged=len(usual),
+        late_ns_max=late.longest_ns,
     )
 
 
@@ -184,14 +195,18 @@ def _not_judged(
     window_ns: tuple[int, int],
     outages: Sequence[DownTime],
     lasting_ms: float,
+    late: Lateness,
 ) -> str:
     """Why not; empty: it is."""
     if interval.start_ns < window_ns[0]:
         return EARLY
     if not interval.sure:
         return UNSURE
-    if end_ns - interval.start_ns < lasting_ms * NS_PER_MS:
+    lasted_ns = end_ns - interval.start_ns - lasting_ms * NS_PER_MS
+    if lasted_ns < 0:
         return SHORT
+    if lasted_ns < late.after_ns(interval, interval.start_ns) - late.tolerance_ns:
+        return BUSY
     return DOWN if _was_away(interval, interval.start_ns, end_ns, outages) else ""
 
 
@@ -222,7 +237,7 @@ def _plausible(bps: float, implausible_bps: float) -> bool:
 def _invented(
     truth: Iterable[Interval],
     seen: Iterable[SeenSignal],
-    tolerance_ns: int,
+    late: Lateness,
     implausible_bps: float,
     shaken: Sequence[DownTime],
 ) -> list[SeenSignal]:
@@ -236,7 +251,8 @@ def _invented(
             or not _excused(
                 stood[one.symbol, one.direction],
                 one.mono_ns,
-                tolerance_ns + _believed_ns(one, (one.mono_ns, one.mono_ns), shaken),
+                late.before_ns(one, one.mono_ns)
+                + _believed_ns(one, (one.mono_ns, one.mono_ns), shaken),
             )
         )
     ]
@@ -260,7 +276,7 @@ def _overlong(
     spans: Mapping[PairName, list[Span]],
     window_ns: tuple[int, int],
     outages: Sequence[DownTime],
-    tolerance_ns: int,
+    late: Lateness,
 ) -> list[Interval]:
     """Intervals whose fall the engine did not say; the falls of one span are one."""
     starts = {
@@ -272,9 +288,11 @@ def _overlong(
         fell_ns = interval.fell_ns
         if fell_ns == UNTOLD:
             fell_ns = interval.end_ns if interval.start_ns < max(starts[pair]) else None
-        if fell_ns is None or not window_ns[0] <= fell_ns <= window_ns[1] - tolerance_ns:
+        if fell_ns is None or not window_ns[0] <= fell_ns <= window_ns[1]:
             continue
-        owed_ns = fell_ns + tolerance_ns
+        owed_ns = fell_ns + late.after_ns(interval, fell_ns)
+        if owed_ns > window_ns[1]:
+            continue
         if any(fell_ns < start_ns <= owed_ns for start_ns in starts[pair]):
             continue  # it stood again
         for enter_ns, exit_ns in spans.get(pair, ()):
@@ -306,7 +324,7 @@ def _followed_wrongly(
     lives: Iterable[TrackedLife],
     window_ns: tuple[int, int],
     outages: Sequence[DownTime],
-    tolerance_ns: int,
+    late: Lateness,
 ) -> list[WrongOpportunity]:
     """Found intervals that do not lie in exactly one opportunity."""
     followed: defaultdict[PairName, list[Span]] = defaultdict(list)
@@ -316,20 +334,21 @@ def _followed_wrongly(
     wrong = []
     for one in found:
         end_ns = _end(one, window_ns)
-        why = _follow_fault(followed[one.symbol, one.direction], one, end_ns, tolerance_ns)
+        late_ns = late.after_ns(one, end_ns, tracked=True)
+        why = _follow_fault(followed[one.symbol, one.direction], one, end_ns, late_ns)
         if why and not _was_away(one, one.start_ns, end_ns, outages, tracked=True):
             wrong.append(WrongOpportunity(one.symbol, one.direction, one.start_ns, why))
     return wrong
 
 
-def _follow_fault(lives: Sequence[Span], interval: Interval, end_ns: int, tolerance_ns: int) -> str:
+def _follow_fault(lives: Sequence[Span], interval: Interval, end_ns: int, late_ns: int) -> str:
     """What is wrong with the opportunities that an interval lies in; empty: nothing."""
-    if not _overlaps(lives, interval, end_ns, tolerance_ns):
+    if not _overlaps(lives, interval, end_ns, late_ns):
         return "was not followed"
     within = [life for life in lives if life[0] < end_ns and life[1] > interval.start_ns]
     if len(within) > 1:
         return f"was followed by {len(within)} opportunities"
-    if within and within[0][1] < end_ns - tolerance_ns:
+    if within and within[0][1] < end_ns - late_ns:
         return "was followed to its half"
     return ""
 
@@ -337,7 +356,7 @@ def _follow_fault(lives: Sequence[Span], interval: Interval, end_ns: int, tolera
 def _of_nothing(
     truth: Iterable[Interval],
     lives: Iterable[TrackedLife],
-    tolerance_ns: int,
+    late: Lateness,
     shaken: Sequence[DownTime],
 ) -> list[WrongOpportunity]:
     """Opportunities in which no interval stood."""
@@ -345,7 +364,9 @@ def _of_nothing(
 
     def stood_in(life: TrackedLife) -> bool:
         closed_ns = life.closed_ns or FOREVER
-        late_ns = tolerance_ns + _believed_ns(life, (life.opened_ns, closed_ns), shaken)
+        late_ns = late.before_ns(life, life.opened_ns, tracked=True) + _believed_ns(
+            life, (life.opened_ns, closed_ns), shaken
+        )
         return any(
             interval.start_ns - late_ns <= closed_ns
             and life.opened_ns <= (interval.end_ns or FOREVER) + late_ns
@@ -373,18 +394,17 @@ def _end(interval: Interval, window_ns: tuple[int, int]) -> int:
     return window_ns[1] if interval.end_ns is None else min(interval.end_ns, window_ns[1])
 
 
-def _overlaps(spans: Iterable[Span], interval: Interval, end_ns: int, tolerance_ns: int) -> bool:
+def _overlaps(spans: Iterable[Span], interval: Interval, end_ns: int, late_ns: int) -> bool:
     return any(
-        enter_ns <= end_ns + tolerance_ns and exit_ns >= interval.start_ns
-        for enter_ns, exit_ns in spans
+        enter_ns <= end_ns + late_ns and exit_ns >= interval.start_ns for enter_ns, exit_ns in spans
     )
 
 
-def _excused(intervals: Iterable[Interval], at_ns: int, tolerance_ns: int) -> bool:
+def _excused(intervals: Iterable[Interval], at_ns: int, late_ns: int) -> bool:
     return any(
-        interval.start_ns - tolerance_ns
+        interval.start_ns - late_ns
         <= at_ns
-        <= (at_ns if interval.end_ns is None else interval.end_ns + tolerance_ns)
+        <= (at_ns if interval.end_ns is None else interval.end_ns + late_ns)
         for interval in intervals
     )
 

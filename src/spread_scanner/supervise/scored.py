@@ -38,6 +38,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "carried_unjudged": result.carried_unjudged,
         "usual_wrong": len(result.usual_wrong),
         "usual_judged": result.usual_judged,
+        "late_ms_max": result.late_ns_max / 1e6,
         "not_judged": result.excused,
         "not_judged_why": result.unjudged,
         "missed_intervals": [_interval(one, begin_ns) for one in result.missed],

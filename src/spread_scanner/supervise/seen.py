@@ -1,19 +1,21 @@
 """What the product did in a scored run: its signals, its opportunities, and who was away.
 
-Made from the signal ring, the tracker's database and the supervisor's outages; judged by score.py.
-All times are monotonic ns.
+Made from the signal ring, the tracker's database, the supervisor's outages and what the kernel
+counts; judged by score.py. All times are monotonic ns.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
-from spread_scanner.schema.names import ENGINE, TRACKER
+from spread_scanner.schema.names import ENGINE, EXCHANGE_SIM, TRACKER
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, decimal, signals_apart
 
 NAN = math.nan
+MACHINE = "the machine"  # whom a host gives its CPUs
 
 
 class SeenSignal(NamedTuple):
@@ -75,9 +77,24 @@ class DownTime(NamedTuple):
 
     def concerns(self, symbol: str, direction: str, *, tracked: bool = False) -> bool:
         """Whether a pair's signals depend on him, or with `tracked` its opportunities."""
-        legs = DIRECTION_BY_LABEL[direction]
-        needed = {legs.spot.process, legs.futures.process, ENGINE, direction, symbol}
-        return self.who in needed or (tracked and self.who == TRACKER)
+        return self.who in needed_by(symbol, direction, tracked=tracked)
+
+
+class CpuWait(NamedTuple):
+    """How long a process that could have gone on was given no CPU between two looks."""
+
+    who: str
+    start_ns: int
+    end_ns: int
+    waited_ns: int
+
+
+@functools.cache
+def needed_by(symbol: str, direction: str, *, tracked: bool = False) -> frozenset[str]:
+    """Whom a pair's signals depend on, or with `tracked` its opportunities."""
+    legs = DIRECTION_BY_LABEL[direction]
+    needed = {legs.spot.process, legs.futures.process, ENGINE, direction, symbol}
+    return frozenset(needed | {EXCHANGE_SIM, MACHINE} | ({TRACKER} if tracked else set()))
 
 
 def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:

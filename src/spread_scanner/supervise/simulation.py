@@ -20,14 +20,13 @@ from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.config.settings import Gateway
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SOURCES
-from spread_scanner.schema.names import GATEWAY, LOGS_FOLDER
+from spread_scanner.schema.names import EXCHANGE_SIM, GATEWAY, LOGS_FOLDER
 from spread_scanner.supervise.children import Child, end_all
 from spread_scanner.supervise.learned import pairs_of
 from spread_scanner.supervise.supervisor import CannotStart
 from spread_scanner.symbology import tables, usual
 from spread_scanner.symbology.tables import InstrumentRow
 
-NAME = "exchange-sim"
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 30.0
@@ -71,8 +70,8 @@ class Simulation:
             f"--truth={self.truth_path}",
             f"--config-out={self.config_dir}",
         ]
-        log_path = folder / "data" / LOGS_FOLDER / f"{NAME}.log"
-        self._child = Child(NAME, environment(os.environ), log_path, arguments)
+        log_path = folder / "data" / LOGS_FOLDER / f"{EXCHANGE_SIM}.log"
+        self._child = Child(EXCHANGE_SIM, environment(os.environ), log_path, arguments)
 
     def start(self, stopping: Callable[[], bool]) -> None:
         """Wait until it listens; then its config folder is complete. KeyboardInterrupt when we are

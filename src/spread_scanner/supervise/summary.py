@@ -101,6 +101,7 @@ class RunSummary(TypedDict):
     carried_unjudged: NotRequired[int]
     usual_wrong: NotRequired[int]
     usual_judged: NotRequired[int]
+    late_ms_max: NotRequired[float]  # the most that a signal might come late: the machine was busy
     not_judged: NotRequired[int]
     not_judged_why: NotRequired[dict[str, int]]
     missed_intervals: NotRequired[list[IntervalSummary]]

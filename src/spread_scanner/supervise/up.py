@@ -20,14 +20,15 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.schema.names import GATEWAY, LOGS_FOLDER, SUPERVISOR
+from spread_scanner.schema.names import EXCHANGE_SIM, GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.carried import right_carried
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.log_files import opened
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
 from spread_scanner.supervise.seen import follow_ups_of, seen_of
-from spread_scanner.supervise.simulation import NAME, SimulatedMarket, Simulation
+from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import TruthFile, read_truth
@@ -36,7 +37,7 @@ from spread_scanner.supervise.waits import CpuWaits
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
 LOOK_EVERY_S = 0.2  # while somebody watches, or something is waited for
-WAITS_EVERY_S = 1.0
+WAITS_EVERY_S = 0.1  # where a score allows for them: of whole seconds it were not known when
 COUNT_EVERY_S = 1.0  # else: signals are kept for the summary, long before the ring comes round
 
 
@@ -127,7 +128,7 @@ class Run:
         down just before that starts: a history older than its half-life would be none."""
         if self._simulation is not None:
             text = self._simulation.seed_history(self._supervisor.settings)
-            self._supervisor.tell(NAME, text)
+            self._supervisor.tell(EXCHANGE_SIM, text)
 
     def _tell_address(self) -> None:
         """Where the gateway answers, if there is one."""
@@ -178,7 +179,8 @@ class Run:
             observer.look()
 
     def _look_at_waits(self) -> None:
-        if clock.mono_s() - self._waits_s < WAITS_EVERY_S:
+        scored = self._simulation is not None
+        if clock.mono_s() - self._waits_s < (WAITS_EVERY_S if scored else COUNT_EVERY_S):
             return
         self._waits_s = clock.mono_s()
         of_sim = [self._simulation.child] if self._simulation is not None else []
@@ -235,7 +237,7 @@ class Run:
                 follow_ups_of(observer.signals, observer.symbols), truth, settings.exchanges
             ),
             outages=self._supervisor.outages.all,
-            tolerance_ms=self._options.tolerance_ms,
+            lateness=Lateness(self._options.tolerance_ms, self._waits.kept),
             implausible_bps=settings.config.spread_engine.implausible_bps,
             implausible_hold_s=settings.config.spread_engine.implausible_hold_s,
         )

@@ -6,8 +6,10 @@ import orjson
 import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.names import ENGINE
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.score import Score, score
-from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
+from spread_scanner.supervise.seen import CpuWait, DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.sizes import right_sizes
 from spread_scanner.supervise.truth import Interval, OrderRule, SentQuote, TruthFile, read_truth
 
@@ -87,11 +89,48 @@ def test_a_signal_of_another_pair_finds_nothing_and_is_invented() -> None:
 
 def test_a_late_enter_is_found_within_the_tolerance_and_not_beyond() -> None:
     one = interval(2_000, 2_100)
-    in_time = score([one], [seen(ENTER, 2_300)], WINDOW, tolerance_ms=250)
-    too_late = score([one], [seen(ENTER, 2_400)], WINDOW, tolerance_ms=250)
+    in_time = score([one], [seen(ENTER, 2_300)], WINDOW, lateness=Lateness(250))
+    too_late = score([one], [seen(ENTER, 2_400)], WINDOW, lateness=Lateness(250))
     assert in_time.ok
     assert len(too_late.missed) == 1
     assert len(too_late.invented) == 1
+
+
+def waited(who: str, waited_ms: int, start_ms: int = 2_000) -> Lateness:
+    wait = CpuWait(who, start_ms * MS, (start_ms + 1_000) * MS, waited_ms * MS)
+    return Lateness(250, [wait])
+
+
+@pytest.mark.parametrize("who", [WAY.spot.process, WAY.futures.process, ENGINE, "exchange-sim"])
+def test_who_waited_for_a_cpu_may_be_later_by_what_he_waited(who: str) -> None:
+    one = interval(1_000, 2_100)
+    on_time, later = (
+        [seen(ENTER, 1_001), seen(EXIT, 2_540)],
+        [seen(ENTER, 1_001), seen(EXIT, 2_560)],
+    )
+    busy = waited(who, 200)
+    assert score([one, interval(8_000, 8_500)], on_time, WINDOW).overlong == [one]
+    assert score([one._replace(fell_ns=2_100 * MS)], on_time, WINDOW, lateness=busy).ok
+    falls = one._replace(fell_ns=2_100 * MS)
+    assert score([falls], later, WINDOW, lateness=busy).ok is False
+    assert score([falls], on_time, WINDOW, lateness=waited("feed-solana", 200)).overlong == [falls]
+    assert score([falls], on_time, WINDOW, lateness=waited(who, 200, 6_000)).overlong == [falls]
+    assert score([falls], on_time, WINDOW, lateness=busy).late_ns_max == 450 * MS
+
+
+def test_nobody_owes_what_is_shorter_than_what_was_waited_for_a_cpu() -> None:
+    one = interval(2_100, 2_300)
+    busy = score([one], [], WINDOW, lateness=waited(ENGINE, 200))
+    assert (busy.ok, busy.unjudged) == (True, {"too short for so busy a machine": 1})
+    assert score([one], [], WINDOW, lateness=waited(ENGINE, 100)).missed == [one]
+    longer = one._replace(end_ns=4_000 * MS)
+    assert score([longer], [], WINDOW, lateness=waited(ENGINE, 200)).missed == [longer]
+
+
+def test_a_late_enter_of_one_that_waited_is_not_invented() -> None:
+    one, late = interval(1_500, 2_000), [seen(ENTER, 2_400), seen(EXIT, 2_401)]
+    assert score([one], late, WINDOW).invented == late[:1]
+    assert score([one], late, WINDOW, lateness=waited(ENGINE, 200)).ok
 
 
 def test_a_second_interval_within_the_hysteresis_needs_no_second_enter() -> None:
@@ -168,7 +207,7 @@ def test_what_began_on_a_silent_leg_is_owed_by_nobody_and_excuses_a_signal() -> 
     assert result.ok
     assert result.unjudged == {"a leg had fallen silent": 1}
     assert score([one], [seen(ENTER, 3_000)], WINDOW).ok
-    late = score([one], [seen(ENTER, 4_300)], WINDOW, tolerance_ms=250)
+    late = score([one], [seen(ENTER, 4_300)], WINDOW, lateness=Lateness(250))
     assert len(late.invented) == 1
 
 
@@ -187,13 +226,13 @@ BOTH = ((ENTER, 1), (EXIT, 501))
 
 def test_an_exit_is_owed_when_the_exit_threshold_is_left_and_not_before() -> None:
     one = interval(2_000, 3_000)._replace(fell_ns=5_000 * MS)
-    assert score([one], [seen(ENTER, 2_001), seen(EXIT, 5_200)], WINDOW, tolerance_ms=250).ok
-    late = score([one], [seen(ENTER, 2_001), seen(EXIT, 5_300)], WINDOW, tolerance_ms=250)
+    assert score([one], [seen(ENTER, 2_001), seen(EXIT, 5_200)], WINDOW, lateness=Lateness(250)).ok
+    late = score([one], [seen(ENTER, 2_001), seen(EXIT, 5_300)], WINDOW, lateness=Lateness(250))
     assert late.overlong == [one]
     unknown = one._replace(fell_ns=None)
     assert score([unknown], [seen(ENTER, 2_001)], WINDOW).ok
     at_the_end = one._replace(fell_ns=9_900 * MS)
-    assert score([at_the_end], [seen(ENTER, 2_001)], WINDOW, tolerance_ms=250).ok
+    assert score([at_the_end], [seen(ENTER, 2_001)], WINDOW, lateness=Lateness(250)).ok
 
 
 def test_an_engine_that_was_down_owes_no_exit_of_what_it_has_forgotten() -> None:

@@ -41,7 +41,8 @@ def children() -> Iterator[list[Living]]:
 def test_who_shares_a_cpu_waits_and_the_longest_wait_is_kept(children: list[Living]) -> None:
     waits = CpuWaits()
     waits.look(children)
-    assert waits.longest_ms == {"one": 0.0, "other": 0.0, "idle": 0.0}
+    assert waits.longest_ms == {"one": 0.0, "other": 0.0, "idle": 0.0, "the machine": 0.0}
+    assert not waits.kept
 
     def waited() -> bool:
         waits.look(children)
@@ -49,6 +50,9 @@ def test_who_shares_a_cpu_waits_and_the_longest_wait_is_kept(children: list[Livi
 
     until(waited, lambda: waits.longest_ms)
     longest = waits.longest_ms["one"]
+    of_one = [wait for wait in waits.kept if wait.who == "one"]
+    assert 1e6 <= max(wait.waited_ns for wait in of_one) <= longest * 1e6 + 1
+    assert all(wait.start_ns < wait.end_ns for wait in of_one)
     for child in children[:2]:
         assert child._running is not None
         child._running.kill()
@@ -71,7 +75,8 @@ def test_a_life_that_began_since_has_waited_for_nothing() -> None:
     waits.look([child])
     child.pid, child.waits_s = 2, 9.0
     waits.look([child])
-    assert waits.longest_ms == {"feed-okx-spot": 0.0}
+    assert waits.longest_ms["feed-okx-spot"] == 0.0
     child.waits_s = 9.25
     waits.look([child])
-    assert waits.beyond(125.0) == {"feed-okx-spot": pytest.approx(250.0)}
+    assert waits.longest_ms["feed-okx-spot"] == pytest.approx(250.0)
+    assert "feed-okx-spot" in waits.beyond(125.0)
