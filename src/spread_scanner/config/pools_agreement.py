@@ -12,6 +12,7 @@ from spread_scanner.config.pools import KEY_PLACE, POOL_QUOTES, PoolSettings, Pr
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, Market
+from spread_scanner.schema.figures import plain
 from spread_scanner.schema.pools import POOLS_MAX
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -32,6 +33,7 @@ def check_pools(settings: PoolSettings, path: Path) -> None:
         _fail(path, "ladder_quote", "each one larger than the one before it")
     if settings.fees.micro_lamports_min > settings.fees.micro_lamports_max:
         _fail(path, "fees.micro_lamports_min", "at most fees.micro_lamports_max")
+    _check_asked_in_time(path, settings)
     for name, provider in settings.providers.items():
         _check_provider(path, name, provider)
     _check_mints(path, settings)
@@ -45,6 +47,14 @@ def check_pools(settings: PoolSettings, path: Path) -> None:
                 _fail(path, dotted(("pools", key, "mints")), said)
         if len({settings.mints[of].coin for of in pool.mints}) != 2:
             _fail(path, dotted(("pools", key, "mints")), "mints of two different coins")
+
+
+def _check_asked_in_time(path: Path, settings: PoolSettings) -> None:
+    """Each pool is asked about anew before what was heard of it is believed no more."""
+    fees, count = settings.fees, max(len(list(settings.wanted())), 1)
+    if fees.ask_every_s * count > fees.heard_s_max:
+        most = f"at most fees.heard_s_max, {plain(fees.heard_s_max)}, over the {count} pools"
+        _fail(path, "fees.ask_every_s", f"{most} that are enabled: one is asked about at a time")
 
 
 def _check_mints(path: Path, settings: PoolSettings) -> None:

@@ -32,6 +32,7 @@ SOL, USDC = (
 SECRET = "hunter2-s3cret"
 PROVIDER = f'[providers.a]\nhttp_url = "https://a.example/"\nws_url = "wss://a.example/{SECRET}"\n'
 MINTS = f'[mints.{SOL}]\ncoin = "SOL"\n[mints.{USDC}]\ncoin = "USDC"\n'
+ANOTHER = "DQyrAcCrDXQ7NeoqGgDCZwBvWDcYmFCjSb9JtteuvPpz"
 ENTRY = f'[pools.{POOL}]\nprogram = "raydium-v4"\nmints = ["{SOL}", "{USDC}"]\n'
 
 
@@ -97,6 +98,14 @@ def test_pools_that_are_left_out_are_not_wanted(folder: Path) -> None:
         ('reference_quote = "1000"', "reference_quote", "got `str`"),
         ("[fees]\npercentile = 0.0", "fees.percentile", "> 0"),
         ("[fees]\nmicro_lamports_min = 6000000", "fees.micro_lamports_min", "at most fees."),
+        ("[fees]\nask_every_s = 901.0", "fees.ask_every_s", "over the 1 pool"),
+        ("[fees]\nask_every_s = 0.0", "fees.ask_every_s", ">= 0.1"),
+        ("[fees]\nheard_s_max = 1.9", "fees.ask_every_s", "at most fees.heard_s_max"),
+        (
+            "[fees]\nask_every_s = 500.0\n" + MINTS + ENTRY + ENTRY.replace(POOL, ANOTHER),
+            "fees.ask_every_s",
+            "at most fees.heard_s_max, 900, over the 2 pools",
+        ),
         ("[fees]\ntip_lamports = -1", "fees.tip_lamports", ">= 0"),
         ("[fees]\nurgency = 1", "fees.urgency", "unknown"),
         ("ladder_quote = []", "ladder_quote", "length >= 1"),
