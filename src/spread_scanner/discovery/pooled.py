@@ -108,17 +108,19 @@ def _lamports(
 
 
 def floor_note(settings: Settings, heard: Mapping[str, HeardPrice], now_ns: int) -> list[str]:
-    """What is to be said where no priority fee was heard that is believed."""
-    if not pool_sources(settings):
+    """What is to be said where of a pool no priority fee was heard that is believed."""
+    pools = [key for one in pool_sources(settings) for key, _ in settings.pools.of_source(one)]
+    if not pools:
         return []
     from spread_scanner.solana.priority_fees import believed  # which needs the extra
 
     fees = settings.pools.fees
-    if any(believed(one, fees, now_ns) for one in heard.values()):
+    unheard = sum(not believed(heard.get(key), fees, now_ns) for key in pools)
+    if not unheard:
         return []
     return [
-        "priority fees of pools: none was heard, so that pairs from pools are charged the floor, "
-        f"{fees.micro_lamports_min} micro-lamports a compute unit"
+        f"priority fees: of {unheard} of {len(pools)} pools none was heard, so that swaps in them "
+        f"are charged the floor, {fees.micro_lamports_min} micro-lamports a compute unit"
     ]
 
 

@@ -303,11 +303,11 @@ class PathHunt:
         row.set(_COUNTER["traded"], len(self._graph))
         row.set(_COUNTER["standing"], len(self._cycles))
         said = f"{len(self._graph)} of {len(self._market.pools)} pools, {len(self._cycles)} cycles"
-        pools = self._market.pools.values()
-        heard = sum(believed(one.heard, self._fees, clock.mono_ns()) for one in pools)
+        traded = [self._market.pools[key] for key in self._traded]
+        heard = sum(believed(one.heard, self._fees, clock.mono_ns()) for one in traded)
         row.set(_COUNTER["fees_known"], heard)
-        if pools and not heard:
-            said += ", priority fees are the floor: none was heard"
+        if heard < len(traded):
+            said += f", priority fees of {len(traded) - heard} are the floor: none was heard"
         well = not self._kept.trouble
         trouble = "" if well else f", the database: {self._kept.trouble}"
         state = ProcessState.RUNNING if well else ProcessState.DEGRADED

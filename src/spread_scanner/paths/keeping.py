@@ -67,7 +67,7 @@ class CycleRow(NamedTuple):
     score: float
     landing_model: float
     priority_micro_lamports: int  # a compute unit
-    priority_heard: bool  # False: nobody had told, and it is the floor
+    priority_heard: bool  # of all its pools; False: the floor stands for one at least
     one_slot: bool  # False: one of its pools may have been of an earlier one than another
 
 

@@ -417,7 +417,10 @@ PATH_COUNTERS = _numbered(
         ("out_no_room", "Left out: their accounts are more than shared memory holds (a level)."),
         ("out_dead", "Left out: they hold nothing on one side (a level)."),
         ("out_dust", "Left out: they hold too little, or of a token of unknown worth (a level)."),
-        ("fees_known", "Pools of which priority fees were heard not too long ago (a level)."),
+        (
+            "fees_known",
+            "Of those traded, where priority fees were heard not too long ago (a level).",
+        ),
         ("standing", "Cycles that were found and still pay (a level)."),
         ("scans", "Searches of everything."),
         ("screened", "Cycles that gain at size nothing, by their tokens, in all searches."),

@@ -62,7 +62,7 @@ class FeeOffer(Struct, frozen=True):
     priority_lamports: int
     tip_lamports: int
     lamports: int
-    heard: bool  # False: nothing was that is believed still, so that it is the floor
+    heard: bool  # of all that is written; False: the floor may stand for what is dearer
 
     def in_quote(self, sol_price: float) -> float:
         """All of it in the coin that SOL's price is in."""
@@ -109,11 +109,14 @@ def offered(
     heard: Iterable[HeardPrice | None], units: int, settings: FeeSettings, now_ns: int
 ) -> FeeOffer:
     """What to offer for a transaction that writes all of these pools: it competes for each of them,
-    so that the dearest counts, and a bundle's tip where one is set; the floor where nothing was
-    heard, or nothing within `heard_s_max`. Raises ValueError as `estimate`."""
-    prices = [one.price for one in heard if one is not None and believed(one, settings, now_ns)]
+    so that the dearest counts, and a bundle's tip where one is set. A pool of which nothing was
+    heard, or nothing within `heard_s_max`, counts as the floor, and the offer is not `heard`.
+    Raises ValueError as `estimate`."""
+    pools = [*heard]
+    prices = [one.price for one in pools if one is not None and believed(one, settings, now_ns)]
     price = _within(max(prices, default=0), settings)
-    return msgspec.structs.replace(_offer(price, units, settings, 1, tip=True), heard=bool(prices))
+    offer = _offer(price, units, settings, 1, tip=True)
+    return msgspec.structs.replace(offer, heard=0 < len(pools) == len(prices))
 
 
 def believed(heard: HeardPrice | None, settings: FeeSettings, now_ns: int) -> bool:

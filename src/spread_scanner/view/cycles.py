@@ -49,7 +49,7 @@ class CycleView(Reading, frozen=True):
     depth_used: float  # the largest share that a swap takes out of what a pool has
     landing_model: float  # a model by the fee alone, no measurement; in no score
     priority_micro_lamports: int | None  # offered for a compute unit; null: of an older version
-    priority_heard: bool | None  # false: nobody had told what others pay, and it is the floor
+    priority_heard: bool | None  # of all its pools; false: the floor stands for one at least
     one_slot: bool | None  # false: its pools were of no one slot that was over
     best_net_sol: float  # of all times that it was looked at while it stood
     last_slot: int  # in which it was last seen to pay

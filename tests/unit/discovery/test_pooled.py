@@ -21,6 +21,7 @@ from spread_scanner.discovery.pooled import (
     floor_note,
     heard_prices,
     listed_pools,
+    pool_sources,
     rates,
 )
 from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL
@@ -121,6 +122,7 @@ def test_what_others_paid_is_charged_of_the_dearest_pool_and_the_floor_says_so(
     usdc = [key for key, one in pools.of_source(SOURCE_BY_LABEL["raydium"]) if USDC in one.mints]
     of_sol = [key for key in usdc if SOL in pools.pools[key].mints]
     heard = {key: HeardPrice(10_000 * at, 150, 7) for at, key in enumerate(of_sol, 1)}
+    every = [key for source in pool_sources(settings) for key, _ in pools.of_source(source)]
     dearest = max(
         5_000 + priority_lamports(10_000 * at, units_of([pools.pools[key].program]))
         for at, key in enumerate(of_sol, 1)
@@ -129,9 +131,13 @@ def test_what_others_paid_is_charged_of_the_dearest_pool_and_the_floor_says_so(
     assert now.pop(("raydium", "SOL-USDT")) == pytest.approx(dearest)
     assert now == {leg: cost for leg, cost in floor.items() if leg != ("raydium", "SOL-USDT")}
     assert ("orca", "SOL-USDT") in now
-    assert floor_note(settings, heard, 8) == []
+    assert (
+        f"of {len(every) - len(heard)} of {len(every)} pools" in floor_note(settings, heard, 8)[0]
+    )
+    assert floor_note(settings, dict.fromkeys(every, HeardPrice(1, 1, 7)), 8) == []
     late_ns = 8 + int(pools.fees.heard_s_max * 1e9)
     assert charges(heard, late_ns) == floor
+    assert f"of {len(every)} of {len(every)} pools" in floor_note(settings, heard, late_ns)[0]
     assert "the floor, 1000 micro-lamports" in floor_note(settings, heard, late_ns)[0]
     assert heard_prices(settings) == {}, "nobody has made the segment"
 

@@ -5,9 +5,15 @@ from path_pools import Product
 from pool_accounts import key, whirlpool, whirlpool_ticks
 
 from spread_scanner import solana
-from spread_scanner.paths.confirming import amounts_of, at_size, confirmed, legs_of
+from spread_scanner.paths.confirming import (
+    CLOCK_OFF_S,
+    amounts_of,
+    at_size,
+    confirmed,
+    legs_of,
+)
 from spread_scanner.solana import PoolReason, PoolRefusal, orca_whirlpool
-from spread_scanner.solana.pool import Pool
+from spread_scanner.solana.pool import Filled, Pool
 from spread_scanner.solana.tokens import USDC, WSOL
 
 SLOT, UNIX_TS = 453_868_631, 1_790_000_000
@@ -99,3 +105,49 @@ def test_an_amount_that_is_too_small_is_refused() -> None:
     with pytest.raises(PoolRefusal) as caught:
         at_size(legs_of(("p0", "p1"), pools, WSOL), 5, UNIX_TS, SLOT)
     assert caught.value.reason is PoolReason.TOO_SMALL
+
+
+class Clocked(Pool):
+    """A product whose fee, in millionths, is by the chain's second; closed before one and after
+    another."""
+
+    def __init__(self, inner: Pool, per_s: int, opens_s: int = -99, closes_s: int = 99) -> None:
+        super().__init__(inner.mints, inner.token_mints())
+        self._inner, self._per_s, self._open_s = inner, per_s, range(opens_s, closes_s)
+
+    def reserves(self) -> tuple[int, int]:
+        return self._inner.reserves()
+
+    def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
+        return self._inner.price_ratio(unix_ts, slot)
+
+    def check_open(self, unix_ts: int, slot: int) -> None:
+        if unix_ts - UNIX_TS not in self._open_s:
+            raise PoolRefusal(PoolReason.CLOSED, unix_ts=unix_ts)
+
+    def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
+        fee = amount * (1_000 + self._per_s * (unix_ts - UNIX_TS)) // 1_000_000
+        filled = self._inner.swap(down, amount - fee, by_input, unix_ts, slot)
+        return filled._replace(amount_in=amount, fee=filled.fee + fee)
+
+
+@pytest.mark.parametrize(("per_s", "worse_s"), [(100, CLOCK_OFF_S), (-100, -CLOCK_OFF_S)])
+def test_what_changes_with_the_clock_pays_by_the_worse_of_two_seconds(
+    per_s: int, worse_s: int
+) -> None:
+    pools = {"p0": product(0, 1.02), "p1": Clocked(product(1, 1.0), per_s)}
+    legs = legs_of(("p0", "p1"), pools, WSOL)
+    found = confirmed(legs, UNIX_TS, SLOT)
+    size = found.amounts[0]
+    worse, better = (amounts_of(legs, size, UNIX_TS + at_s, SLOT) for at_s in (worse_s, -worse_s))
+    assert pays(worse) < pays(amounts_of(legs, size, UNIX_TS, SLOT)) < pays(better)
+    assert found.amounts == worse
+    assert at_size(legs, size, UNIX_TS, SLOT).amounts == worse
+
+
+@pytest.mark.parametrize("open_s", [(-CLOCK_OFF_S + 1, 99), (-99, CLOCK_OFF_S)])
+def test_a_pool_that_may_be_closed_by_the_clock_is_refused(open_s: tuple[int, int]) -> None:
+    pools = {"p0": product(0, 1.02), "p1": Clocked(product(1, 1.0), 0, *open_s)}
+    with pytest.raises(PoolRefusal) as caught:
+        confirmed(legs_of(("p0", "p1"), pools, WSOL), UNIX_TS, SLOT)
+    assert caught.value.reason is PoolReason.CLOSED

@@ -48,14 +48,16 @@ class Row:
 
 
 class HuntBed:
-    """Two pools of the same tokens, of which the second is dearer by a tenth once it is written."""
+    """Two pools of the same tokens, of which the second is dearer by a tenth once it is written;
+    and two more over a third token, which nobody watches yet."""
 
     def __init__(self, settings: Any, table: PoolTable, writer: Any, data_dir: Path) -> None:
         self.settings, self._writer, self._data = settings, writer, data_dir
         self.row, self.orders = Row(), SimpleNamespace(paused=False)
         self.said = ""
-        self.pools = [SimAmm(1, number, (BASES[0], USDC), 1_000_000) for number in (1, 2)]
-        self._published = [0, 0]
+        pairs = [(BASES[0], USDC)] * 2 + [(BASES[1], USDC), (BASES[0], BASES[1])]
+        self.pools = [SimAmm(1, at, coins, 1_000_000) for at, coins in enumerate(pairs, 1)]
+        self._published = [0] * len(self.pools)
         self.kept = KeptCycles(data_dir / CYCLES_FILE, 0)
         process: Any = SimpleNamespace(
             settings=settings,
@@ -68,7 +70,7 @@ class HuntBed:
     def _say(self, said: str) -> None:
         self.said = said
 
-    def write(self, place: int, slot: int, dearer: bool = False) -> None:
+    def write(self, place: int, slot: int, dearer: bool = False, **values: object) -> None:
         pool = self.pools[place]
         if dearer:
             pool.amounts[1] = pool.amounts[1] * 11 // 10
@@ -76,7 +78,7 @@ class HuntBed:
         packed = pack(pool.everything(1), pool.accounts().keys(), PACKED_BYTES)
         self._writer.write_state(place, pool.key, self._published[place], packed)
         said = {"program": pool.kind.encode(), "slot": slot, "published": self._published[place]}
-        self._writer.write(place, pool_row(pool.key, **said))
+        self._writer.write(place, pool_row(pool.key, **said, **values))
 
     def slot(self, slot: int) -> None:
         self._writer.slot(slot)
@@ -116,7 +118,78 @@ def test_a_cycle_waits_until_its_pools_are_of_one_slot(bed: HuntBed) -> None:
     (found,) = bed.turn()
     assert (found.one_slot, found.slot, found.oldest_slot) == (True, SLOT + 1, SLOT - 9)
     assert (found.priority_heard, found.priority_micro_lamports) == (False, 1_000)
-    assert "priority fees are the floor: none was heard" in bed.said
+    assert "priority fees of 2 are the floor: none was heard" in bed.said
+
+
+@pytest.mark.parametrize(("of_first", "of_second", "heard"), [(7, 9, True), (0, 9, False)])
+def test_a_cycles_fee_was_heard_where_that_of_all_its_pools_was(
+    bed: HuntBed, of_first: int, of_second: int, heard: bool
+) -> None:
+    for place, price in enumerate((of_first, of_second)):
+        told = {
+            "priority_price": price * 1_000,
+            "priority_mono_ns": clock.mono_ns() if price else 0,
+        }
+        bed.write(place, SLOT, dearer=place == 1, **told)
+    (found,) = bed.turn()
+    assert (found.priority_heard, found.priority_micro_lamports) == (heard, 9_000), "the dearest"
+    assert bed.row.counted["fees_known"] == (2 if heard else 1)
+    assert ("the floor" not in bed.said) is heard
+
+
+def _paid_for_writing(found: CycleView) -> int:
+    """Lamports, of two swaps in AMM V4."""
+    units = -(-(25_000 + 2 * 35_000) * 115 // 100)
+    return 5_000 + -(-units * (found.priority_micro_lamports or 0) // 1_000_000)
+
+
+AGE_MS, HALF_MS, PRICE = 700.0, 400.0, 5_000_000
+
+
+@pytest.mark.parametrize("half", [1e3, 1e9])
+def test_a_score_is_what_is_left_less_for_an_old_leg_and_for_depth_and_never_for_landing(
+    bed: HuntBed, monkeypatch: pytest.MonkeyPatch, half: float
+) -> None:
+    """By the simulator's own integers, and the formula as the documentation has it."""
+    _set(bed, age_half_ms=HALF_MS, landing_half_micro_lamports=half)
+    now_ns = clock.mono_ns()
+    monkeypatch.setattr("spread_scanner.clock.mono_ns", lambda: now_ns)
+    renewed_ns = [now_ns - int(AGE_MS * NS_PER_MS), now_ns - 90 * NS_PER_MS]
+    for place in (0, 1):
+        told = {"priority_price": PRICE, "priority_mono_ns": now_ns}
+        bed.write(place, SLOT, dearer=place == 1, renewed_mono_ns=renewed_ns[place], **told)
+    (found,) = bed.turn()
+    used, amount = [], int(found.hops[0].amount_in)
+    for hop in found.hops:
+        pool = next(pool for pool in bed.pools if pool.key == hop.pool)
+        side = [coin.mint for coin in pool.coins].index(hop.mint_in)
+        amount = pool.quote(side, amount)
+        used.append(amount / float(pool.reserves()[1 - side]))
+    left = amount - int(found.hops[0].amount_in) - _paid_for_writing(found)
+    assert found.net_sol == pytest.approx(left / 1e9)
+    assert found.depth_used == pytest.approx(max(used))
+    assert found.oldest_leg_ms == pytest.approx(AGE_MS), "of the oldest leg, not of the newest"
+    expected = left / 1e9 * 0.5 ** (AGE_MS / HALF_MS) * (1 - max(used))
+    assert found.score == pytest.approx(expected)
+    assert found.landing_model == pytest.approx(PRICE / (PRICE + half)), "which no score has in it"
+
+
+@pytest.mark.parametrize(("hops_max", "longer"), [(2, 1), (3, 0)])
+def test_a_whole_search_that_finds_nothing_says_whether_longer_cycles_gain(
+    bed: HuntBed, hops_max: int, longer: int
+) -> None:
+    _set(bed, hops_max=hops_max)
+    for place in (2, 3):
+        bed.write(place, SLOT)
+    assert bed.turn() == []
+    assert bed.row.counted["longer_cycles"] == 0, "none gains, however long"
+    bed.write(3, SLOT, dearer=True)
+    bed.slot(SLOT + 1)
+    bed.hunt._scan_due_ns = 0
+    found = bed.turn()
+    assert bed.row.counted["longer_cycles"] == longer
+    assert [len(one.hops) for one in found] == [3] * (1 - longer) * len(found)
+    assert bool(found) is not bool(longer)
 
 
 def test_both_of_one_slot_need_not_wait(bed: HuntBed) -> None:

@@ -89,7 +89,10 @@ def test_a_route_offers_what_its_dearest_pool_takes_and_the_floor_is_said() -> N
         HeardPrice(10**6, 9, 1),
     )
     found = offered([cheap, None, dear, old], 1_000_000, settings, 10**10 + 2)
-    assert (found.price, found.lamports, found.heard) == (900, 5_000 + 900 + 7, True)
+    assert (found.price, found.lamports, found.heard) == (900, 5_000 + 900 + 7, False)
+    assert offered([cheap, dear], 1_000_000, settings, 10**10 + 2).heard, "of all of them"
+    for one in (None, old):
+        assert not offered([cheap, one], 1_000_000, settings, 10**10 + 2).heard
     for nothing in ([], [None], [old]):
         floor = offered(nothing, 1_000_000, settings, 10**10 + 2)
         assert (floor.price, floor.lamports, floor.heard) == (500, 5_000 + 500 + 7, False)
