@@ -8,7 +8,7 @@
 # What it makes: user "spread", /opt/spread-scanner/venv from a wheel of this checkout,
 # /etc/spread-scanner (your settings, never overwritten), /var/lib/spread-scanner (tables and data),
 # the systemd units, sysctl settings, /usr/local/bin/spread-ctl, and discovery every six hours: by
-# cron where cron is installed, else by a systemd timer.
+# cron where cron is installed, else by a systemd timer. The hourly report is a timer's everywhere.
 #
 #   --python PROGRAM  the Python for the venv (3.11 to 3.13), not below /root or /home
 #   --wheel FILE      install this wheel instead of building one, with the versions that it names
@@ -113,10 +113,13 @@ install_units() {
         put "$here/systemd/$unit" "$units/$unit" 644
         case $unit in *.service)
             put "$here/systemd/hardening.conf" "$units/$unit.d/50-hardening.conf" 644
-            case $unit in feed-*|spread-engine*|spread-tracker*)
-                if [ "${version:-0}" -ge 254 ] 2>/dev/null; then
-                    put "$here/systemd/backoff.conf" "$units/$unit.d/60-backoff.conf" 644
-                fi ;;
+            case $unit in
+                feed-*|spread-engine*|spread-tracker*)
+                    if [ "${version:-0}" -ge 254 ] 2>/dev/null; then
+                        put "$here/systemd/backoff.conf" "$units/$unit.d/60-backoff.conf" 644
+                    fi ;;
+                spread-report.service)
+                    put "$here/systemd/report.conf" "$units/$unit.d/60-report.conf" 644 ;;
             esac ;;
         esac
     done
@@ -311,8 +314,15 @@ install_machine() {
     put "$here/deploy/cron.d/spread-scanner" "$cron" 644
 }
 
+# One by one: of several, systemctl calls all enabled when one is. While the target runs its timers begin
+# at once; otherwise it starts them.
 enable() { # units
-    systemctl is-enabled --quiet "$@" 2>/dev/null || run systemctl enable --quiet "$@"
+    local unit now
+    for unit in "$@"; do
+        now=""
+        case $unit in *.timer) ! systemctl is-active --quiet spread-scanner.target || now=--now ;; esac
+        systemctl is-enabled --quiet "$unit" 2>/dev/null || run systemctl enable --quiet $now "$unit"
+    done
 }
 
 need_root
@@ -347,8 +357,8 @@ if live; then
     [ "$changed" = 0 ] || run systemctl daemon-reload
     if [ "$dry" = 0 ] || [ -e "$units/spread-scanner.target" ]; then
         enable spread-scanner.target
-        has_cron || enable spread-discovery.timer spread-look.timer spread-funding.timer \
-            spread-report.timer
+        has_cron || enable spread-discovery.timer spread-look.timer spread-funding.timer
+        enable spread-report.timer # never cron's: only a unit has a bound to its memory
     fi
 fi
 

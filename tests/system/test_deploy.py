@@ -56,6 +56,7 @@ def test_a_first_run_lays_out_everything(tmp_path: Path) -> None:
         "etc/systemd/system/spread-scanner.target",
         "etc/systemd/system/feed-okx-spot.service.d/50-hardening.conf",
         "etc/systemd/system/feed-.service.d/10-feed.conf",
+        "etc/systemd/system/spread-report.service.d/60-report.conf",
         "usr/local/bin/spread-ctl",
         "opt/spread-scanner/spread-discover",
         "var/lib/spread-scanner/data",
@@ -306,7 +307,7 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     assert text.endswith("\n"), "cron ignores a last line without its end"
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     jobs = [line for line in lines if not re.match(r"[A-Z_]+=", line)]
-    full, quick, funding, report = (job.split(maxsplit=6) for job in jobs)
+    full, quick, funding = (job.split(maxsplit=6) for job in jobs)
     minute, *when, user, command = full
     assert (when, user) == (["*/6", "*", "*", "*"], "spread")
     assert 0 <= int(minute) < 60
@@ -316,14 +317,44 @@ def test_the_cron_file_is_one_that_cron_reads() -> None:
     assert (when, user) == (["2-59/5", "*", "*", "*", "*"], "spread")
     asks = "/opt/spread-scanner/venv/bin/pair-discovery --funding --due"
     assert command == f"/opt/spread-scanner/while-up {asks} >/dev/null 2>&1"
-    minute, *when, user, command = report
-    assert (when, user) == (["*"] * 4, "spread")
-    assert 0 <= int(minute) < 60
-    hourly = "nice -n 10 /opt/spread-scanner/venv/bin/spread-tracker report --hourly"
-    assert command == f"/opt/spread-scanner/while-up {hourly}"
     # cron reads no file whose name has a dot, or that others may write.
     assert "." not in file.name
     assert not file.stat().st_mode & 0o022
+
+
+@pytest.mark.parametrize("target", ["stopped", "running"])
+@pytest.mark.parametrize("cron", [True, False])
+def test_the_report_is_a_units_with_cron_or_without(
+    tmp_path: Path, cron: bool, target: str
+) -> None:
+    """Cron's would have no bound to its memory. The machine is one of ours, which notes what is
+    asked of it, and has one timer already; what runs has the others at once."""
+    asked, systemctl = tmp_path / "asked", tmp_path / "systemctl"
+    systemctl.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\n'
+        f'case "$*" in *is-active*) exit {int(target == "stopped")} ;;\n'
+        "*is-enabled*look.timer*) ;; *is-enabled*) exit 1 ;; esac\n"
+    )
+    systemctl.chmod(0o755)
+    text = setup_text()
+    enable = re.search(r"^enable\(\) \{.*?^\}", text, re.DOTALL | re.MULTILINE)
+    block = re.search(r"^if live; then\n    \[ .*?^fi", text, re.DOTALL | re.MULTILINE)
+    assert enable is not None
+    assert block is not None
+    stubs = f'set -eu; live() {{ :; }}; has_cron() {{ {str(cron).lower()}; }}; run() {{ "$@"; }}'
+    subprocess.run(
+        ["bash", "-c", f"changed=0 dry=0\n{stubs}\n{enable.group()}\n{block.group()}"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=20,
+        check=True,
+    )
+    enabled = [line for line in asked.read_text().splitlines() if line.startswith("enable")]
+    now = "enable --quiet --now" if target == "running" else "enable --quiet"
+    timers = ["report"] if cron else ["discovery", "funding", "report"]
+    assert enabled == [
+        "enable --quiet spread-scanner.target",
+        *(f"{now} spread-{name}.timer" for name in timers),
+    ]
 
 
 def test_cron_does_nothing_while_the_target_is_stopped_as_the_timers_do(tmp_path: Path) -> None:

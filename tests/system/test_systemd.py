@@ -64,6 +64,19 @@ def test_every_process_that_fails_for_good_is_told_of() -> None:
         assert "\nOnFailure=spread-failed@%N.service\n" in text, process
 
 
+def test_a_unit_says_nothing_that_the_drop_in_of_all_units_takes_back() -> None:
+    """A drop-in wins over the unit, without a word."""
+
+    def said(text: str) -> set[str]:
+        service = text.partition("[Service]\n")[2].partition("\n[")[0]
+        lists = {"Environment", "SystemCallFilter"}  # which add up
+        return set(re.findall(r"^(\w+)=", service, re.MULTILINE)) - lists
+
+    everywhere = said((UNITS / "hardening.conf").read_text())
+    for unit in (*SERVICES, "feed-.service.d/10-feed.conf"):
+        assert not said((UNITS / unit).read_text()) & everywhere, unit
+
+
 def test_one_that_is_stopped_in_the_midst_of_its_work_has_not_failed() -> None:
     """systemd takes SIGTERM for a clean end of what stays, and for a failure of a one-shot."""
     texts = {name: (UNITS / name).read_text() for name in SERVICES}

@@ -167,6 +167,17 @@ def test_a_quick_look_adds_nothing_where_nothing_is_new(system: Machine) -> None
     assert status(system)["spread-engine"]["generation"] == before
 
 
+def test_the_report_is_written_by_a_unit_with_bounded_memory(system: Machine) -> None:
+    assert system.run("systemctl", "is-active", "spread-report.timer", check=False) == "active\n"
+    system.run("systemctl", "start", "spread-report.service")
+    asked = ("Result", "MemoryMax")
+    assert system.show("spread-report", *asked) == {
+        "Result": "success",
+        "MemoryMax": str(512 << 20),
+    }
+    assert ".html" in system.run("ls", "/var/lib/spread-scanner/data/reports")
+
+
 def test_a_unit_that_fails_for_good_and_the_end_of_alerts_are_told(
     system: Machine, target: Target
 ) -> None:

@@ -1,7 +1,7 @@
 """`spread-tracker report`: the report as a table, as JSON, or as a page; on demand and hourly.
 
-Hourly it is a unit of its own (spread-report.timer) or cron's, so that neither its memory nor its
-end is the tracker's.
+Hourly it is a unit of its own (spread-report.timer), so that neither its memory nor its end is the
+tracker's.
 
 Reads the database read-only, also while the tracker writes it. Exit code 1 when there is nothing
 to report from, or nowhere to put it; 2 for bad settings or usage.

@@ -16,6 +16,6 @@ DatabaseFile = Annotated[
 Folder = Annotated[Path | None, typer.Option(help="Write page and JSON here, named by the time.")]
 Hourly = Annotated[
     bool,
-    typer.Option("--hourly", help="What timer and cron run: the last 24 h into data_dir/reports."),
+    typer.Option("--hourly", help="What the timer runs: the last 24 h into data_dir/reports."),
 ]
 Pairs = Annotated[bool, typer.Option("--pairs", help="The most frequent pairs, too.")]

@@ -1,5 +1,5 @@
 """The hourly report where no timer writes it, as a process of its own: numbers over many rows must
-not delay a sample. Under systemd it is a unit's of its own (spread-report.timer, or cron).
+not delay a sample. Under systemd it is a unit of its own (spread-report.timer).
 
 Runs `spread-tracker report` on a read-only connection, on any CPU, with low priority, into
 data_dir/reports; one at a time, killed when it takes longer than its interval.
