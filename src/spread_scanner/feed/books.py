@@ -10,7 +10,7 @@ What their connections count stands in their rows and not in the feed's, whose c
 quotes; gaps, asking anew and the rest have counters of their own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from logging import INFO, WARNING
 from typing import NamedTuple
@@ -295,33 +295,45 @@ class SourceBooks:
             self._republish(followed)
 
     def _ask_anew(self, adapter: DepthAdapter, now_ns: int) -> None:
-        """Snapshots by REST, or subscribing again; those of one connection in one request."""
+        """Snapshots by REST, or subscribing again; those of one connection in one request. Who has
+        waited longest comes first, as not all may be asked for again at once.
+        """
         if adapter.snapshots_only:
             return
-        begins = adapter.keeps_window  # with a snapshot
         again: dict[Connection, list[str]] = {}
+        for connection, followed in sorted(self._due(adapter, now_ns), key=_due_ns):
+            name = followed.row.exchange_symbol
+            request = adapter.seed_request(name)
+            if request is not None:
+                repeats = followed.asked_on == connection.number
+                if not followed.may_be_seeded(connection.number):
+                    continue
+                if repeats and not self._seeds.may_repeat(now_ns):
+                    continue
+                self._seeds.want(adapter, name)
+                if repeats:
+                    self._seeds.repeated(adapter, request, now_ns)
+            else:
+                again.setdefault(connection, []).append(name)
+            followed.asked(now_ns, connection.number)
+            self._count("book_resyncs")
+        for connection, names in again.items():
+            connection.ask_again(names)
+
+    def _due(self, adapter: DepthAdapter, now_ns: int) -> Iterator[tuple[Connection, SourceBook]]:
+        """Those that do not stand, are carried, and whose pause is over."""
+        begins = adapter.keeps_window  # with a snapshot
         for line in self._lines:
             connection = line.current
             if connection is None or connection.silent:
                 continue
             for followed in self._of(line):
-                name = followed.row.exchange_symbol
-                if not connection.watch.given(name):
+                if not connection.watch.given(followed.row.exchange_symbol):
                     continue
                 followed.given(now_ns, begins=begins)
-                if followed.stands or followed.due_ns is None or now_ns < followed.due_ns:
-                    continue
-                by_rest = adapter.seed_request(name) is not None
-                if by_rest and not followed.may_be_seeded(connection.number):
-                    continue
-                followed.asked(now_ns)
-                self._count("book_resyncs")
-                if by_rest:
-                    self._seeds.want(adapter, name)
-                else:
-                    again.setdefault(connection, []).append(name)
-        for connection, names in again.items():
-            connection.ask_again(names)
+                due_ns = followed.due_ns
+                if not followed.stands and due_ns is not None and now_ns >= due_ns:
+                    yield connection, followed
 
     def _of(self, line: Line) -> Iterable[SourceBook]:
         rows = (self._share.instruments.get(name) for name in line.symbols)
@@ -462,6 +474,10 @@ class SourceBooks:
 
     def _count(self, label: str, count: int = 1) -> None:
         self._quotes.row.add(COUNTER[label], count)
+
+
+def _due_ns(one: tuple[Connection, SourceBook]) -> int:
+    return one[1].due_ns or 0
 
 
 def _behind(listener: Listener) -> bool:

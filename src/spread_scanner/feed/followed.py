@@ -26,7 +26,7 @@ FIRST_NS = 2 * NS_PER_S  # a channel that begins with a snapshot has sent it by 
 AGAIN_NS_MIN, AGAIN_NS_MAX = NS_PER_S, 60 * NS_PER_S
 # A book that stood for so long is asked for at once again: it did not fail, the market left it. One
 # of many levels is depleted each half a minute where prices run, and was gone as long as it stood
-# while only a minute counted. What such requests may cost is bounded by a connection's budget.
+# while only a minute counted. What such requests may cost is bounded: by a connection's budget, or for REST by Seeds.
 STOOD_NS = 10 * NS_PER_S
 
 
@@ -59,6 +59,7 @@ class SourceBook(KeptBook):
         self._trusted_ns = 0  # when that came; 0: what stands is none of these
         self.lost_ns = 0  # since when what stands is not the book; 0: it is, or none has come yet
         self._times = 0  # asked for anew in a row
+        self.asked_on = 0  # the connection for which it was asked for last
         self._stood_ns = 0
 
     @property
@@ -176,9 +177,10 @@ class SourceBook(KeptBook):
             due_ns = now_ns + (FIRST_NS if begins else 0)
             self.due_ns = due_ns if self.due_ns is None or self._times == 0 else self.due_ns
 
-    def asked(self, now_ns: int) -> None:
-        """It is asked for anew now; again later, if that is in vain."""
-        self._times += 1
+    def asked(self, now_ns: int, number: int) -> None:
+        """It is asked for anew now, for the connection of that number; again later, if that is in
+        vain."""
+        self._times, self.asked_on = self._times + 1, number
         self.due_ns = now_ns + self._pause_ns()
 
     def left(self) -> None:

@@ -1,17 +1,21 @@
 """Snapshots of books by REST, where a channel of updates gives none: one after the other.
 
 Used by SourceBooks. They are asked at the pace of the address that discovery keeps, too, and within
-its bans; what fails is asked again by whoever wanted it, after a pause of its own. An answer has at
-most a hundred levels a side, so that no quote waits for one to be read.
+its bans; what fails is asked again by whoever wanted it, after a pause of its own, and what was
+asked for before has a quarter of that pace: an exchange whose books all break leaves room for what
+is new, for discovery and for funding. An answer has at most a hundred levels a side, so that no
+quote waits for one to be read.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import BadMessage, ExchangeError
-from spread_scanner.exchanges.adapter import BookChange
+from spread_scanner.exchanges.adapter import BookChange, RestRequest
 from spread_scanner.exchanges.depth import DepthAdapter
+from spread_scanner.feed.budget import AGAIN_SHARE
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gates
 
@@ -30,6 +34,7 @@ class Seeds:
         self._seeded = seeded
         self._wanted: dict[str, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._repeat_ns = 0  # from when on another may be asked for again
         self.ask: Callable[[DepthAdapter, list[str]], Awaitable[None]] = self._ask
 
     def want(self, adapter: DepthAdapter, exchange_symbol: str) -> None:
@@ -39,6 +44,15 @@ class Seeds:
             self._task = asyncio.get_running_loop().create_task(self._run(adapter))
             self._share.tasks.add(self._task)
             self._task.add_done_callback(self._over)
+
+    def may_repeat(self, now_ns: int) -> bool:
+        """Whether one may be asked for that its connection was asked for before."""
+        return now_ns >= self._repeat_ns
+
+    def repeated(self, adapter: DepthAdapter, request: RestRequest, now_ns: int) -> None:
+        """Such a one was."""
+        cost_s = request.weight / adapter.rest_weight_per_s
+        self._repeat_ns = now_ns + int(cost_s / AGAIN_SHARE * NS_PER_S)
 
     def stop(self) -> None:
         self._wanted.clear()

@@ -180,7 +180,7 @@ def test_pauses_between_two_askings_double_up_to_a_minute() -> None:
         assert book.due_ns is not None
         pauses.append((book.due_ns - now_ns) // NS_PER_S)
         now_ns = book.due_ns
-        book.asked(now_ns)
+        book.asked(now_ns, OURS)
         book.given(now_ns, begins=False)
     assert pauses == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
@@ -192,7 +192,7 @@ def test_one_that_falls_again_and_again_is_not_asked_at_once() -> None:
         now_ns += NS_PER_S
         book.lose(now_ns)
         assert book.due_ns == now_ns + pause_s * NS_PER_S
-        book.asked(book.due_ns)
+        book.asked(book.due_ns, OURS)
         book.take(snapshot(10), OURS, now_ns)
     book.lose(now_ns + 10 * NS_PER_S)
     assert book.due_ns == now_ns + 10 * NS_PER_S

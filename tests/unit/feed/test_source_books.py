@@ -1,12 +1,16 @@
-"""What a feed says of a book by what it knows besides: its quotes of the same symbol."""
+"""What a feed says of a book by what it knows besides, its quotes of the same symbol; and how often
+it asks for books that break."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from feed_bed import Ground
+from msgspec.structs import replace
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
@@ -22,6 +26,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 
 NAME, SYMBOL_ID = "XUSDT", 3
 TOP = 100.0, 101.0
+SIDES = tuple(np.array([[px, 1.0]]) for px in TOP)
 
 
 class Followed:
@@ -46,8 +51,7 @@ class Followed:
         self.books._placing.bring = lambda *_: None  # type: ignore[method-assign]  # nobody dials
         self.books._follow(adapter, [SYMBOL_ID])
         self.book = self.books._followed[SYMBOL_ID]
-        bids, asks = (np.array([[px, 1.0]]) for px in TOP)
-        said = change(NAME, bids, asks, (-1, 7), 1, window=50)
+        said = change(NAME, *SIDES, (-1, 7), 1, window=50)
         assert self.book.take(said, 1, moved.mono_ns()) is BookOutcome.TAKEN
         self.book.stale = False
         self.books._publish(self.book, self.ground.store.clock.now_ns())
@@ -114,3 +118,94 @@ def test_what_cannot_be_stood_behind_disagrees_with_nobody(followed: Followed) -
     assert BookFlag.TOP_DISAGREES not in followed.compared()
     assert BookFlag.TOP_DISAGREES not in followed.compared(10 * NS_PER_S)
     assert followed.counted == 0
+
+
+BREAKS_NS = 11 * NS_PER_S  # each has stood for so long that it is asked for at once
+LOOK_NS = 100 * NS_PER_MS
+
+
+class Breaking:
+    """An exchange that breaks every book again and again, and gives a snapshot of each by REST."""
+
+    def __init__(
+        self, bed: Any, moved: VirtualClock, stack: ExitStack, label: str, channel: str, n: int
+    ) -> None:
+        self.clock, ground = moved, Ground(bed.namespace, label)
+        stack.callback(ground.close)
+        rows = {
+            f"C{i}": InstrumentRow(ground.source.source_id, i, f"C{i}", 1.0, 1.0,
+                                   None, None, None, None, False, False)
+            for i in range(n)
+        }  # fmt: skip
+        store = stack.enter_context(BookStore.create(bed.namespace, max_symbols=64, slots=n))
+        wants = stack.enter_context(Wants.create(bed.namespace, max_symbols=64))
+        writer = stack.enter_context(store.writer(ground.source.source_id))
+        share = ground.share("ws://127.0.0.1:1", Feed(), rows)
+        gates = stack.enter_context(Gates(bed.namespace))
+        settings = bed.settings
+        of_source = replace(settings.exchanges[label], depth_channel=channel)
+        settings = replace(settings, exchanges={**settings.exchanges, label: of_source})
+        self.books = SourceBooks(share, ground.source, Shelf(writer, wants), settings, gates)
+        self.books.use(settings, {i: f"{name}-USDT" for i, name in enumerate(rows)})
+        assert self.books._adapter is not None
+        self.adapter = self.books._adapter
+        self.books._placing.bring = lambda *_: None  # type: ignore[method-assign]  # nobody dials
+        self.books._follow(self.adapter, list(range(n)))
+        self.asked: Counter[str] = Counter()
+        self.last_id = 7
+        self.books._seeds.want = self._seed  # type: ignore[method-assign]
+        self.dial(1)
+
+    def dial(self, number: int) -> None:
+        """A connection that carries all of them."""
+        self.number, watch = number, SimpleNamespace(given=lambda _: True)
+        current = SimpleNamespace(number=number, silent=False, watch=watch)
+        names = [one.row.exchange_symbol for one in self.books._followed.values()]
+        self.books._lines = cast(Any, [SimpleNamespace(current=current, symbols=names)])
+
+    def _seed(self, _: Any, name: str) -> None:
+        self.asked[name] += 1
+        book = self.books._followed[self.books._share.instruments[name].symbol_id]
+        said = change(name, *SIDES, (-1, self.last_id), 1, window=100)
+        book.seeded(said, self.number, self.clock.mono_ns())
+
+    def live(self, for_s: int) -> Counter[str]:
+        """How often each was asked for meanwhile."""
+        self.asked.clear()
+        for _ in range(for_s * NS_PER_S // LOOK_NS):
+            now_ns = self.clock.mono_ns()
+            self.last_id += 2
+            missed = change("C", *SIDES, (self.last_id - 1, self.last_id), 1)
+            for one in self.books._followed.values():
+                if one.stands and now_ns - one._stood_ns >= BREAKS_NS:
+                    assert one.take(missed, self.number, now_ns) is BookOutcome.GAP
+            self.books._ask_anew(self.adapter, now_ns)
+            self.clock.advance_ns(LOOK_NS)
+        return self.asked.copy()
+
+
+@pytest.mark.parametrize(
+    ("label", "channel", "per_s"),
+    [
+        ("okx-spot", "books", 2.0),
+        ("binance-futures", "depth@100ms", 1.0),
+        ("mexc-spot", "aggre.depth@100ms", 5.0),
+    ],
+)
+def test_an_exchange_that_breaks_every_book_is_asked_for_a_quarter_of_its_pace(
+    bed: Any, virtual_clock: VirtualClock, label: str, channel: str, per_s: float
+) -> None:
+    """All at once when they are new, or a new connection carries them; in their turns after that,
+    nobody more often than others. Without a bound it would be each of them each eleven seconds.
+    """
+    virtual_clock.advance_ms(1_000)
+    with ExitStack() as stack:
+        there = Breaking(bed, virtual_clock, stack, label, channel, 64)
+        assert sum(there.live(5).values()) == 64
+        asked = there.live(120)
+        assert 0.9 * 120 * per_s <= sum(asked.values()) <= 120 * per_s + 1
+        assert max(asked.values()) - min(asked.values()) <= 1
+        for one in there.books._followed.values():
+            one.left()
+        there.dial(2)
+        assert len(there.live(11)) == 64
