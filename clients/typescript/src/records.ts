@@ -418,6 +418,7 @@ export interface SharedLevel {
   sz: number;
   source: string;
   with_fee_px: number | null;
+  told_by_all: boolean;
 }
 
 export interface ShownBook {

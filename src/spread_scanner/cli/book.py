@@ -126,7 +126,8 @@ def _cells(side: list[SharedLevel], number: int, shown: list[bool]) -> list[str]
         return [""] * sum(shown)
     level = side[number]
     with_fee = "" if level.with_fee_px is None else plain(level.with_fee_px, 9)
-    cells = (level.source, plain(level.sz, 6), with_fee, plain(level.px, 9))
+    more = "" if level.told_by_all else "+"
+    cells = (level.source, plain(level.sz, 6) + more, with_fee, plain(level.px, 9))
     return list(compress(cells, shown))
 
 

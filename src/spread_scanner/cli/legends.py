@@ -37,7 +37,8 @@ SPREADS_ANALYSED = {
     "reverts": "seconds until half of what gross is off its mean has gone; -: it does not",
 }
 BOOKS = {
-    "size": "of a price, in base units",
+    "size": "of a price, in base units; +, of all sources as one: one of them tells no levels so "
+    "far from its best, and may have more there",
     "bid, ask": "per base unit, the best first",
     "less fee, with fee": "what selling there brings and buying costs with the taker fee",
 }

@@ -4,10 +4,12 @@ Reads the books, the quotes' heartbeats and the tables; asks for the books that 
 the feeds follow them while somebody looks.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
@@ -66,13 +68,23 @@ class SharedLevel(Reading, frozen=True):
     sz: float
     source: str
     with_fee_px: float | None  # after the taker fee; null: not asked for
+    # Every source tells its levels as far as this; false: one that tells fewer may have more here.
+    told_by_all: bool
 
 
 class Consolidated(Reading, frozen=True):
-    """The usable books of all sources as one, the best first, with fees where asked for."""
+    """The usable books of all sources as one, the best first, with fees where asked for. It is
+    whole as far as the source that tells least: what lies beyond that is marked."""
 
     bids: list[SharedLevel]
     asks: list[SharedLevel]
+
+
+class ToldSide(NamedTuple):
+    """One side of a source's book as it is shown; `whole`: no level lies beyond the last."""
+
+    levels: list[SharedLevel]
+    whole: bool
 
 
 class SymbolBooks(Reading, frozen=True):
@@ -202,25 +214,40 @@ class BooksView:
         return why or ["too_old"]
 
     def _consolidated(self, found: list[tuple[Source, BookReading]]) -> Consolidated:
-        bids: list[SharedLevel] = []
-        asks: list[SharedLevel] = []
+        bids, asks = [], []
         for source, book in found:
-            bids += self._shared(source, book.bids, costs.got_px)
-            asks += self._shared(source, book.asks, costs.paid_px)
-        bids.sort(key=_comes_to, reverse=True)
-        asks.sort(key=_comes_to)
-        return Consolidated(bids[: self._wish.levels], asks[: self._wish.levels])
+            fee_bps = self._fees.bps(source, self._symbol_id, self.symbol)
+            whole = [flag in book.flags for flag in (BookFlag.BIDS_WHOLE, BookFlag.ASKS_WHOLE)]
+            bids.append(self._told(source.label, book.bids, costs.got_px, fee_bps, whole[0]))
+            asks.append(self._told(source.label, book.asks, costs.paid_px, fee_bps, whole[1]))
+        levels = self._wish.levels
+        return Consolidated(shared(bids, bids=True)[:levels], shared(asks, bids=False)[:levels])
 
-    def _shared(self, source: Source, levels: BookLevels, with_fee: Fee) -> list[SharedLevel]:
-        fee_bps = self._fees.bps(source, self._symbol_id, self.symbol)
-        return [
-            SharedLevel(px, sz, source.label, with_fee(px, fee_bps) if self._wish.fees else None)
+    def _told(
+        self, label: str, levels: BookLevels, with_fee: Fee, fee_bps: float, whole: bool
+    ) -> ToldSide:
+        fees = self._wish.fees
+        rows = [
+            SharedLevel(px, sz, label, with_fee(px, fee_bps) if fees else None, told_by_all=True)
             for px, sz in levels.tolist()
         ]
+        return ToldSide(rows, whole)
 
     def close(self) -> None:
         for held in (self._store, self._books, self._wants):
             held.close()
+
+
+def shared(sides: list[ToldSide], *, bids: bool) -> list[SharedLevel]:
+    """The sides of several sources as one, the best first; what is worse than the last level of one
+    that may have more is not told by all."""
+    sign = -1.0 if bids else 1.0  # so that the best is the least
+    ends = (sign * _comes_to(one.levels[-1]) for one in sides if one.levels and not one.whole)
+    end = min(ends, default=math.inf)
+    rows = sorted(
+        (row for one in sides for row in one.levels), key=lambda row: sign * _comes_to(row)
+    )
+    return [replace(row, told_by_all=sign * _comes_to(row) <= end) for row in rows]
 
 
 def _named(flags: BookFlag) -> list[str]:

@@ -30,6 +30,8 @@ from spread_scanner.view.books import (
     SharedLevel,
     ShownBook,
     SymbolBooks,
+    ToldSide,
+    shared,
 )
 from spread_scanner.view.spreads import SpreadBoard, with_depth
 
@@ -111,6 +113,64 @@ def test_all_sources_are_one_book_with_fees_where_that_is_asked(spread_ctl: Run)
     assert said["bids"][0]["with_fee_px"] == pytest.approx(105.0 * 0.9995)
 
 
+def told(*rows: tuple[float, float], label: str, whole: bool, fee_bps: float = 0.0) -> ToldSide:
+    """A side of a source; of a fee, what prices come to with it."""
+    return ToldSide(
+        [
+            SharedLevel(px, sz, label, px * (1 + fee_bps / 1e4) if fee_bps else None, True)
+            for px, sz in rows
+        ],
+        whole,
+    )
+
+
+def test_what_lies_beyond_the_source_that_tells_least_is_marked() -> None:
+    """Of bids and of asks, by what prices come to; a side that is told to its end has no more."""
+    deep = told((10.0, 1.0), (12.0, 1.0), (13.0, 1.0), label="deep", whole=False)
+    short = told((11.0, 1.0), (12.0, 2.0), label="short", whole=False)
+    found = shared([deep, short], bids=False)
+    assert [(one.px, one.source, one.told_by_all) for one in found] == [
+        (10.0, "deep", True), (11.0, "short", True), (12.0, "deep", True), (12.0, "short", True),
+        (13.0, "deep", False),
+    ]  # fmt: skip
+    ended = short._replace(whole=True)
+    assert all(one.told_by_all for one in shared([deep, ended], bids=False))
+    nothing = told(label="nothing", whole=False)
+    assert shared([nothing, deep], bids=False)[-1].told_by_all
+    upside_down = [one._replace(levels=one.levels[::-1]) for one in (deep, short)]
+    found = shared(upside_down, bids=True)
+    assert [(one.px, one.told_by_all) for one in found] == [
+        (13.0, True), (12.0, True), (12.0, True), (11.0, True), (10.0, False),
+    ]  # fmt: skip
+    dear = told((11.0, 1.0), (12.0, 2.0), label="dear", whole=False, fee_bps=1_000.0)
+    cheap = told((12.0, 1.0), (13.0, 1.0), (13.3, 1.0), label="cheap", whole=False, fee_bps=1.0)
+    found = shared([dear, cheap], bids=False)
+    assert [(one.px, one.told_by_all) for one in found] == [
+        (12.0, True), (11.0, True), (13.0, True), (12.0, True), (13.3, False),
+    ]  # fmt: skip
+
+
+def test_the_mark_is_in_the_record_and_beside_the_size(
+    books: dict[int, BooksWriter], spread_ctl: Run
+) -> None:
+    """The perpetual's bids go on beyond the twelve that are told, the spot's are far below."""
+    found, bids = FollowedBook(), [[105.0 - place / 10, 3.0] for place in range(12)]
+    found.snapshot(np.array(bids), np.array([[106.0, 1.0]]), levels=12)
+    with PriceStore.attach(books[FUT_ID]._held.name[1:].split(".")[0]) as store:
+        now_ns = store.clock.now_ns()
+    books[FUT_ID].publish(
+        found.record(symbol_id=SYMBOL_ID, source_id=FUT_ID, update_id=8, ts_recv=now_ns)
+    )
+    asked = ("book", "BBB-USDT", "--consolidated", "--levels", "20")
+    said = orjson.loads(spread_ctl(*asked, "--json")[1])["consolidated"]
+    assert [one["told_by_all"] for one in said["bids"]] == [True] * 12 + [False] * 2
+    assert all(one["told_by_all"] for one in said["asks"])
+    lines = spread_ctl(*asked)[1].splitlines()
+    assert ["+" in line for line in lines if "-spot" in line or "-futures" in line] == (
+        [False] * 12 + [True] * 2
+    ), lines
+
+
 @pytest.mark.parametrize(("consolidated", "fees"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (300, 80), (80, 60), (200, 12)])
 def test_on_a_terminal_all_books_are_there_at_once(
@@ -118,15 +178,15 @@ def test_on_a_terminal_all_books_are_there_at_once(
 ) -> None:
     """Fewer levels of each where there is less room; neither a source nor a figure is cut off."""
     levels = [PriceLevel(64_321.5 - place / 10, 1.2345) for place in range(20)]
-    shared = [
-        SharedLevel(one.px, one.sz, "binance-futures", one.px * 1.001 if fees else None)
-        for one in levels
+    of_all = [
+        SharedLevel(one.px, one.sz, "binance-futures", one.px * 1.001 if fees else None, place < 10)
+        for place, one in enumerate(levels)
     ]
     names = [source.label for source in EXCHANGE_SOURCES]
     books = [
         ShownBook(name, True, [], [], 1_234.0, 7, 20, 20, levels, levels) for name in names[:-1]
     ]
-    all_of_them = Consolidated(shared, shared) if consolidated else None
+    all_of_them = Consolidated(of_all, of_all) if consolidated else None
     now = SymbolBooks("BTC-USDT", books, names[-1:], all_of_them)
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height)
     page = fitted(now, console)
