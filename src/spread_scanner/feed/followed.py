@@ -26,8 +26,8 @@ FIRST_NS = 2 * NS_PER_S  # a channel that begins with a snapshot has sent it by 
 AGAIN_NS_MIN, AGAIN_NS_MAX = NS_PER_S, 60 * NS_PER_S
 # A book that stood for so long is asked for at once again: it did not fail, the market left it. One
 # of many levels is depleted each half a minute where prices run, and was gone as long as it stood
-# while only a minute counted. What such requests may cost is bounded by a connection's budget, or by
-# that of Seeds.
+# while only a minute counted. What such requests may cost is bounded by a connection's budget, or
+# by that of Seeds.
 STOOD_NS = 10 * NS_PER_S
 
 
