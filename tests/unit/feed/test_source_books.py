@@ -26,7 +26,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 
 NAME, SYMBOL_ID = "XUSDT", 3
 TOP = 100.0, 101.0
-SIDES = tuple(np.array([[px, 1.0]]) for px in TOP)
+BIDS, ASKS = (np.array([[px, 1.0]]) for px in TOP)
 
 
 class Followed:
@@ -51,7 +51,7 @@ class Followed:
         self.books._placing.bring = lambda *_: None  # type: ignore[method-assign]  # nobody dials
         self.books._follow(adapter, [SYMBOL_ID])
         self.book = self.books._followed[SYMBOL_ID]
-        said = change(NAME, *SIDES, (-1, 7), 1, window=50)
+        said = change(NAME, BIDS, ASKS, (-1, 7), 1, window=50)
         assert self.book.take(said, 1, moved.mono_ns()) is BookOutcome.TAKEN
         self.book.stale = False
         self.books._publish(self.book, self.ground.store.clock.now_ns())
@@ -153,7 +153,7 @@ class Breaking:
         self.books._follow(self.adapter, list(range(n)))
         self.asked: Counter[str] = Counter()
         self.last_id = 7
-        self.books._seeds.want = self._seed  # type: ignore[method-assign]
+        self.books._seeds.want = self._seed  # type: ignore[assignment, method-assign]
         self.dial(1)
 
     def dial(self, number: int) -> None:
@@ -166,7 +166,7 @@ class Breaking:
     def _seed(self, _: Any, name: str) -> None:
         self.asked[name] += 1
         book = self.books._followed[self.books._share.instruments[name].symbol_id]
-        said = change(name, *SIDES, (-1, self.last_id), 1, window=100)
+        said = change(name, BIDS, ASKS, (-1, self.last_id), 1, window=100)
         book.seeded(said, self.number, self.clock.mono_ns())
 
     def live(self, for_s: int) -> Counter[str]:
@@ -175,7 +175,7 @@ class Breaking:
         for _ in range(for_s * NS_PER_S // LOOK_NS):
             now_ns = self.clock.mono_ns()
             self.last_id += 2
-            missed = change("C", *SIDES, (self.last_id - 1, self.last_id), 1)
+            missed = change("C", BIDS, ASKS, (self.last_id - 1, self.last_id), 1)
             for one in self.books._followed.values():
                 if one.stands and now_ns - one._stood_ns >= BREAKS_NS:
                     assert one.take(missed, self.number, now_ns) is BookOutcome.GAP
