@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,15 +110,16 @@ class CountedDisk(LogDisk):
         self._refuse("allocate")
         super().allocate(file, length)
 
-    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
+    def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
         if self._fails("pwrite"):
-            half = super().pwrite(file, data[: max(1, len(data) // 2)], offset)
+            half = super().pwrite(file, [parts[0][: max(1, len(parts[0]) // 2)]], offset)
             if self.short:
                 return half
             raise OSError(self.error, os.strerror(self.error))
+        before = os.pread(file, sum(map(len, parts)), offset)
         with self._lock:
-            self._dirty.setdefault(file, []).append((offset, os.pread(file, len(data), offset)))
-        return super().pwrite(file, data, offset)
+            self._dirty.setdefault(file, []).append((offset, before))
+        return super().pwrite(file, parts, offset)
 
     def fdatasync(self, file: int) -> None:
         with self._lock:
@@ -168,9 +169,9 @@ class WatchedDisk(LogDisk):
         super().allocate(file, length)
         self.note("allocate", self._names[file], length)
 
-    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
-        done = super().pwrite(file, data, offset)
-        self.note("pwrite", self._names[file], offset, bytes(data))
+    def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+        done = super().pwrite(file, parts, offset)
+        self.note("pwrite", self._names[file], offset, b"".join(parts))
         return done
 
     def fdatasync(self, file: int) -> None:

@@ -3,8 +3,27 @@
 All raise OSError. `pwrite` may write less than it was asked to.
 """
 
+import contextlib
+import fcntl
+import mmap
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+PAGE_BYTES = 4_096  # of the page cache; no sector of a disk is larger
+_ZEROS_BYTES = 4 << 20
+
+
+def _zeros() -> memoryview:
+    """On pages, as past the page cache is asked for; large ones where the kernel has such, which
+    all lie in one place."""
+    room = mmap.mmap(-1, _ZEROS_BYTES)
+    with contextlib.suppress(OSError):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(room).toreadonly()
+
+
+_ZEROS = _zeros()
 
 
 class LogDisk:
@@ -19,8 +38,8 @@ class LogDisk:
     def truncate(self, file: int) -> None:
         os.ftruncate(file, 0)
 
-    def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
-        return os.pwrite(file, data, offset)
+    def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+        return os.pwritev(file, parts, offset)
 
     def fdatasync(self, file: int) -> None:
         os.fdatasync(file)
@@ -42,8 +61,34 @@ class LogDisk:
     def close(self, file: int) -> None:
         os.close(file)
 
-    def put(self, file: int, data: bytes | memoryview, offset: int) -> None:
-        """All of it, however often that has to be asked for."""
-        done = self.pwrite(file, data, offset)
-        while done < len(data):
-            done += self.pwrite(file, data[done:], offset + done)
+    def put(
+        self, file: int, data: bytes | memoryview, offset: int, *, upto: int | None = None
+    ) -> None:
+        """All of it, however often that has to be asked for. `upto`: zeros behind it, to the next
+        border of a page, but not beyond there: of a page that is written in part the kernel first
+        reads the rest, and it is not in memory where the file is an old one."""
+        end = offset + len(data)
+        zeros = 0 if upto is None else max(0, min(-end % PAGE_BYTES, upto - end))
+        done = self.pwrite(file, (memoryview(data), _ZEROS[:zeros]), offset)
+        while done < len(data) + zeros:
+            parts = memoryview(data)[done:], _ZEROS[max(0, done - len(data)) : zeros]
+            done += self.pwrite(file, parts, offset + done)
+
+    def put_zeros(self, file: int, length: int) -> None:
+        """Nothing but zeros. Past the page cache, where the file system lets them: what is written
+        over them later would not be cheaper for pages that are there, and these are dear."""
+        with _past_the_cache(file) if length % PAGE_BYTES == 0 else contextlib.nullcontext():
+            for offset in range(0, length, len(_ZEROS)):
+                self.put(file, _ZEROS[: length - offset], offset)
+
+
+@contextlib.contextmanager
+def _past_the_cache(file: int) -> Iterator[None]:
+    """What is written meanwhile, in whole pages, goes to the disk by itself."""
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    with contextlib.suppress(OSError):  # a file system that knows no such thing
+        fcntl.fcntl(file, fcntl.F_SETFL, flags | os.O_DIRECT)
+    try:
+        yield
+    finally:
+        fcntl.fcntl(file, fcntl.F_SETFL, flags)

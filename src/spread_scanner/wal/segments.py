@@ -18,7 +18,6 @@ from spread_scanner.wal.frames import HEAD_BYTES
 
 RAW, PACKED = ".wal", ".packed"
 _NAME = re.compile(r"^(\d{16})(\.wal|\.packed)$")
-_ZEROS = bytes(1 << 20)
 LOCK_FILE = "lock"
 
 
@@ -51,8 +50,7 @@ def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None
     file = disk.open(path)
     try:
         disk.allocate(file, length)
-        for offset in range(0, length, len(_ZEROS)):
-            disk.put(file, _ZEROS[: length - offset], offset)
+        disk.put_zeros(file, length)
         disk.fdatasync(file)
     finally:
         disk.close(file)
@@ -71,7 +69,7 @@ def _emptied(disk: LogDisk, old: Path, path: Path) -> bool:
             return False
         disk.rename(old, path)
         disk.sync_folder(path.parent)
-        disk.put(file, _ZEROS[:HEAD_BYTES], 0)
+        disk.put(file, bytes(HEAD_BYTES), 0)
         disk.fdatasync(file)
     finally:
         disk.close(file)

@@ -42,7 +42,7 @@ SYNC_BYTES = 1 << 20  # what is written is synced when it is so much, too
 TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
 SPARES_MAX = 2
 AGAIN_NS = 1_000_000_000
-ROOMS_MAX = 16
+ROOMS_MAX = 64  # what a MB in small drains and the one that is synced meanwhile take
 DOCUMENT_PART_BYTES = (PAYLOAD_BYTES_MAX - DOCUMENT_DTYPE.itemsize) // ALIGN * ALIGN
 
 
@@ -126,6 +126,7 @@ class LogWriter:
         self.strange = ""  # why that cannot be read: another version wrote it
         self._refused_ns = 0
         self._gathering = Gathering(_room(), BLOCK_HEAD_BYTES)
+        self._kind = RecordKind.TICK  # of what is gathered
         self._rooms: list[Bytes] = []  # of blocks that are on the disk: used again
         self._kept: list[_Kept] = []  # in their order; those first that are written
         self._written = 0  # how many of them are, in the current segment
@@ -171,14 +172,13 @@ class LogWriter:
         """Records of a kind that is an array. They are written with the next `commit`, or when a
         block is full."""
         records, gathering, at = np.ascontiguousarray(records), self._gathering, 0
-        if kind != gathering.kind:
+        if kind is not self._kind:
             self._seal()
+            self._kind = kind
         while at < len(records):
             at += gathering.take(kind, records, at, self.appended_seq)
             if gathering.end + records.itemsize > BLOCK_BYTES_MAX:
-                self._seal()
-                self._write_on()
-        self._sync_much()
+                self.write()
 
     def append_document(self, kind: RecordKind, head: np.ndarray, body: bytes) -> None:
         """A document as a whole: `head` has its digest, generation and time."""
@@ -304,14 +304,14 @@ class LogWriter:
     def _seal(self) -> None:
         """Make a block of what was gathered."""
         gathering = self._gathering
-        kind, count = gathering.kind, gathering.count
+        count = gathering.count
         if not count:
             return
         if gathering.end < BLOCK_BYTES_MAX // 4:  # what waits takes little more than it needs
             block = gathering.hand_over(gathering.room).copy()
         else:
             block = gathering.hand_over(self._rooms.pop() if self._rooms else _room())
-        self._keep(RecordKind(kind), count, block)
+        self._keep(self._kind, count, block)
 
     def _keep(self, kind: RecordKind, count: int, block: Bytes) -> None:
         self._kept.append(_Kept(clock.mono_ns(), self.appended_seq, kind, count, block))
@@ -348,9 +348,9 @@ class LogWriter:
             previous=current.crc,
             first=kept.seq - current.first_seq,
             durable=max(0, self.durable_seq - current.first_seq),
-            at_ms=max(0, self._written_then.mono_ns - current.begun_ns) // NS_PER_MS,
+            at_ms=max(0, self._written_mono_ns - current.begun_ns) // NS_PER_MS,
         )
-        self._disk.put(current.file, kept.block.data, current.end)
+        self._disk.put(current.file, kept.block.data, current.end, upto=self._segment_bytes)
         current.end += len(kept.block)
         self._unsynced += len(kept.block)
         current.crc, current.next_seq = crc, kept.seq + kept.records
@@ -424,12 +424,13 @@ class LogWriter:
         head["namespace"] = self._origin.namespace
         head["host"] = self._origin.host or socket.gethostname()
         head["boot"] = self._origin.boot
-        head["created_wall_ns"], head["created_mono_ns"] = self._written_then
+        head["created_wall_ns"] = clock.wall_ns() if self._then is None else self._then.wall_ns
+        head["created_mono_ns"] = self._written_mono_ns
         return head
 
     @property
-    def _written_then(self) -> WrittenThen:
-        return self._then or WrittenThen(clock.wall_ns(), clock.mono_ns())
+    def _written_mono_ns(self) -> int:
+        return clock.mono_ns() if self._then is None else self._then.mono_ns
 
     def _make(self) -> Future[Path]:
         """Have the next segment's file made."""

@@ -1,7 +1,7 @@
 """Appending and reading: what is committed is there, in order, over segments, lives and reuse."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -169,10 +169,10 @@ def test_while_a_disk_refuses_nothing_is_lost_and_nothing_is_called_safe(
     class Full(CountedDisk):
         full = False
 
-        def pwrite(self, file: int, data: bytes | memoryview, offset: int) -> int:
+        def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
             if self.full:
                 raise OSError(error, "refused")
-            return super().pwrite(file, data, offset)
+            return super().pwrite(file, parts, offset)
 
     disk = Full()
     writer = LogWriter(tmp_path, segment_bytes=SMALL, disk=disk)

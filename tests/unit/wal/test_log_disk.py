@@ -1,0 +1,123 @@
+"""What is asked of the disk beyond one call: all of it is written however little each takes, zeros
+follow to a page's border, and what goes past the page cache is there for everybody.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from log_bed import ticks
+
+from spread_scanner.schema.log import RecordKind
+from spread_scanner.wal import reader, segments
+from spread_scanner.wal.disk import PAGE_BYTES, LogDisk
+from spread_scanner.wal.frames import HEAD_BYTES
+from spread_scanner.wal.writer import LogWriter
+
+OLD = b"\xaa"
+LENGTH = 4 * PAGE_BYTES
+
+
+class ShortDisk(LogDisk):
+    """Takes no more than so many bytes at once."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.calls = most, 0
+
+    def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+        self.calls += 1
+        whole = memoryview(b"".join(parts))
+        return super().pwrite(file, (whole[: self.most],), offset)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A file that was something else before."""
+    path = tmp_path / "old"
+    path.write_bytes(OLD * LENGTH)
+    return path
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, PAGE_BYTES, LENGTH])
+@pytest.mark.parametrize(
+    ("offset", "length", "upto", "zeros"),
+    [
+        (0, 10, None, 0),
+        (0, 10, LENGTH, PAGE_BYTES - 10),
+        (PAGE_BYTES + 100, 300, LENGTH, PAGE_BYTES - 400),
+        (100, PAGE_BYTES - 100, LENGTH, 0),  # up to a border already
+        (100, PAGE_BYTES, LENGTH, PAGE_BYTES - 100),
+        (0, 10, 50, 40),
+        (0, 10, 10, 0),
+        (0, 10, 5, 0),
+    ],
+)
+def test_zeros_follow_to_the_page_s_border_and_not_beyond(
+    old: Path, most: int, offset: int, length: int, upto: int | None, zeros: int
+) -> None:
+    disk = ShortDisk(most)
+    file = disk.open(old)
+    disk.put(file, b"\x55" * length, offset, upto=upto)
+    disk.close(file)
+    rest = LENGTH - offset - length - zeros
+    assert old.read_bytes() == OLD * offset + b"\x55" * length + bytes(zeros) + OLD * rest
+    assert disk.calls == -(-(length + zeros) // most)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("length", [0, 512, PAGE_BYTES, 5_000, 2 * PAGE_BYTES, LENGTH])
+def test_zeros_are_there_for_whoever_reads_with_the_page_cache_or_past_it(
+    old: Path, monkeypatch: pytest.MonkeyPatch, length: int, refused: bool
+) -> None:
+    """`refused`: by a file system that lets nothing past the page cache."""
+    if refused:
+        asked = fcntl.fcntl
+
+        def answer(file: int, what: int, flags: int = 0) -> int:
+            if what == fcntl.F_SETFL and flags & os.O_DIRECT:
+                raise OSError(22, "Invalid argument")
+            return asked(file, what, flags)
+
+        monkeypatch.setattr(fcntl, "fcntl", answer)
+    disk = LogDisk()
+    file = disk.open(old)
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    disk.put_zeros(file, length)
+    assert fcntl.fcntl(file, fcntl.F_GETFL) == flags
+    disk.close(file)
+    assert old.read_bytes() == bytes(length) + OLD * (LENGTH - length)
+
+
+def test_a_write_past_the_page_cache_that_fails_leaves_the_file_as_it_was_opened(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    disk = LogDisk()
+    file = disk.open(old)
+    monkeypatch.setattr(disk, "pwrite", refused)
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    with pytest.raises(OSError, match="output error"):
+        disk.put_zeros(file, LENGTH)
+    assert fcntl.fcntl(file, fcntl.F_GETFL) == flags
+    disk.close(file)
+
+
+def test_a_block_over_an_old_segment_leaves_nothing_of_it_in_its_last_page(tmp_path: Path) -> None:
+    """So the kernel need not read that page, which may long have left memory."""
+    path = segments.path_of(tmp_path, 1)
+    path.write_bytes(OLD * (16 << 10))  # waits to be used again: no head says otherwise
+    writer = LogWriter(tmp_path, segment_bytes=16 << 10)
+    writer.append(RecordKind.TICK, ticks(0, 3))
+    writer.sync()
+    (link,) = reader.chain(tmp_path)
+    data = reader.mapped(link.path)
+    end = reader.walk(link, data).end
+    border = HEAD_BYTES + PAGE_BYTES
+    assert end < border
+    assert not data[end:border].any()
+    assert data[border:].tobytes() == OLD * (len(data) - border)
+    writer.close()
