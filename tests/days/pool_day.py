@@ -208,7 +208,7 @@ class PoolDay:
 
         return asked
 
-    async def posted(self, _: object, url: str, request: bytes) -> bytes:
+    async def posted(self, _: object, url: str, request: bytes, bytes_max: int = 0) -> bytes:
         name = str(urlsplit(url).hostname).removesuffix(".test")
         self.asked_of(name)()
         provider = self.side.providers[name]

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from spread_scanner.schema.pools import CLOCK_OFF_S
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.pool import U64_MAX, Pool, quote_of
 from spread_scanner.solana.raydium_cpmm import CpmmPool
@@ -20,7 +21,6 @@ from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import BPS_ALL, epoch_of
 
 SIZE_PARTS = 1_000  # the size is found to one of so many; what it pays to far less than that
-CLOCK_OFF_S = 5  # the chain's clock is no further off what it is taken for
 GUESSES_MAX = 64  # of a first size that can be quoted at all
 
 

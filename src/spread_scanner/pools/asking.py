@@ -27,6 +27,8 @@ from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock
 
 ANSWER_S_MAX = 10.0
 ANSWER_BYTES_MAX = 16 << 20
+# Of the chain's clock, 40 bytes, or of fees: 150 slots, of which each is said in some 60 bytes.
+ASIDE_BYTES_MAX = 64 << 10
 COMMITMENT = "confirmed"  # of what is asked for, whatever is heard
 READS_MAX = 12  # of one pool, each of which named more accounts than the one before
 AGAIN_S = 0.4  # a node that has not reached the slot of the read before
@@ -78,23 +80,30 @@ def client(tls: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
 
 
 async def accounts(
-    asked: httpx.AsyncClient, url: str, number: int, keys: Sequence[str], slot_min: int
+    asked: httpx.AsyncClient,
+    url: str,
+    number: int,
+    keys: Sequence[str],
+    slot_min: int,
+    bytes_max: int = ANSWER_BYTES_MAX,
 ) -> AccountsRead | RpcRefusal:
     """getMultipleAccounts. Raises ProviderRefusal, BadMessage."""
     request = rpc.read_accounts(number, keys, COMMITMENT, slot_min)
-    return rpc.answered(await posted(asked, url, request), number, keys)
+    return rpc.answered(await posted(asked, url, request, bytes_max), number, keys)
 
 
-async def posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
-    """What a request was answered. Raises ProviderRefusal."""
+async def posted(
+    asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int = ANSWER_BYTES_MAX
+) -> bytes:
+    """What a request was answered. Raises ProviderRefusal, and BadMessage where that is longer."""
     try:
-        return await _posted(asked, url, request)
+        return await _posted(asked, url, request, bytes_max)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
         # A UnicodeError: a name that cannot be encoded.
         raise ProviderRefusal(f"{type(error).__name__}: {error}") from None
 
 
-async def _posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
+async def _posted(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int) -> bytes:
     async with (
         asyncio.timeout(ANSWER_S_MAX),
         asked.stream("POST", url, content=request) as answer,
@@ -106,8 +115,8 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes) -> bytes:
         body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                raise ProviderRefusal("an answer that is too long")
+            if len(body) > bytes_max:
+                raise BadMessage("an answer that is too long", bytes_max=bytes_max)
     return bytes(body)
 
 

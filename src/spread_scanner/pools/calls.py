@@ -44,7 +44,7 @@ class _Called:
         await self._client.aclose()
 
     async def said(self, request: bytes) -> bytes:
-        """Raises ProviderRefusal."""
+        """Raises ProviderRefusal, BadMessage."""
         await asyncio.sleep(self._allowance.wait_s(clock.mono_ns()))
         self._allowance.use(clock.mono_ns())
         return await asking.posted(self._client, self.endpoint.http_url, request)

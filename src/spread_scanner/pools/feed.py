@@ -10,17 +10,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
 from spread_scanner.pools.cells import PoolCell
+from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
-from spread_scanner.pools.turns import Turns
 from spread_scanner.pools.units import PoolUnits, WholePool
 from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, heads, wanted
 from spread_scanner.schema.pools import chain_unix_s
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
-CLOCK_NS = 10 * NS_PER_S  # between two looks at the chain's clock
+CLOCK_NS = 10 * NS_PER_S  # between two looks at the chain's clock, of a provider
 LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
 _COUNTED = {
     AccountTaking.OLD: "skip_old",
@@ -76,8 +76,8 @@ class PoolFeed:
         self._writer, self._count, self._refused = writer, count, refused
         self._looked_ns = 0
         self._last_slot: int | None = None
-        self._clock_turns = Turns(CLOCK_NS)
-        self._clock_ms = 0  # as PoolWriter.clock takes it
+        self._clock_asked_ns: dict[str, int] = {}  # by provider
+        self._times = ChainTimes()
         writer.clock(0)
         self.pools: dict[str, WatchedPool] = {}
         self._of_head: dict[str, list[WatchedPool]] = {}
@@ -175,27 +175,35 @@ class PoolFeed:
 
     def clock_due(self, provider: str, now_ns: int) -> bool:
         """Whether the chain's clock is to be read now of this provider, which is said once."""
-        due = self._clock_turns.come(provider, now_ns)
+        due = now_ns - self._clock_asked_ns.get(provider, -CLOCK_NS) >= CLOCK_NS
         if due:
-            self._clock_turns.take(provider, now_ns)
+            self._clock_asked_ns[provider] = now_ns
         return due
 
-    def clock_told(self, slot: int, unix_ts: int, now_ns: int) -> None:
-        """What the chain's clock said in this slot; slots have passed since then."""
-        if not self.cannot_be(slot):
-            since_ns = max(self.pace.best_slot - slot, 0) * self.pace.slot_ns
-            self._clock_ms = unix_ts * 1_000 + (since_ns - now_ns) // NS_PER_MS
-            self._writer.clock(self._clock_ms)
+    def clock_told(self, provider: str, slot: int, unix_ts: int, now_ns: int, wall_ns: int) -> None:
+        """What the chain's clock said in this slot, by a provider; slots have passed since then."""
+        if self.cannot_be(slot):
+            return
+        since_ns = max(self.pace.best_slot - slot, 0) * self.pace.slot_ns
+        clock_ms = unix_ts * 1_000 + (since_ns - now_ns) // NS_PER_MS
+        own_ms = (wall_ns - now_ns) // NS_PER_MS
+        if not self._times.told(provider, clock_ms, own_ms, now_ns):
+            self._count.add("clock_doubted")
+        self._writer.clock(self._times.clock_ms)
+
+    def clock_off_s(self, provider: str) -> int:
+        """How far a provider's clock is off the one that is believed; 0: it is that one."""
+        return self._times.off_ms(provider) // 1_000
 
     def forget_clock(self) -> None:
         """The machine slept: it is heard anew, at once."""
-        self._clock_turns.again()
-        self._clock_ms = 0
+        self._clock_asked_ns.clear()
+        self._times = ChainTimes()
         self._writer.clock(0)
 
     def chain_unix_s(self, now_ns: int) -> int | None:
         """The chain's second; None: nobody has told it yet."""
-        return chain_unix_s(self._clock_ms, now_ns)
+        return chain_unix_s(self._times.clock_ms, now_ns)
 
     # --- what follows
 

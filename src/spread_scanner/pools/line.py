@@ -107,6 +107,7 @@ class ProviderLine:
         self._answer_ns = 0  # when a subscription was answered last, or the first one asked for
         self._rest_until_ns = 0
         self._aside_until_ns = 0  # likewise, of the clock's and the fees' questions alone
+        self._wrong_aside: dict[str, str] = {}  # by what was asked; empty: nothing is
 
     async def run(self) -> None:
         """Dial, live, and dial again."""
@@ -139,6 +140,8 @@ class ProviderLine:
             return f"{self.name}: {score.behind_slots:,} slots behind"
         if not score.in_time:
             return f"{self.name}: no slot for {score.silent_ns / NS_PER_S:.0f} s"
+        if off_s := self._feed.clock_off_s(self.name):
+            return f"{self.name}: its clock of the chain is {off_s:+,} s off"
         return f"{self.name} {score.first:.0%} first, {score.late_ns / NS_PER_MS:.0f} ms late"
 
     def cut(self) -> None:
@@ -325,7 +328,8 @@ class ProviderLine:
         """The next look at it, of whichever provider, may be answered better."""
         asked, number = [chain_clock.KEY], next(self._numbers)
         try:
-            found = await asking.accounts(client, self._endpoint.http_url, number, asked, 0)
+            url, most = self._endpoint.http_url, asking.ASIDE_BYTES_MAX
+            found = await asking.accounts(client, url, number, asked, 0, most)
             if isinstance(found, RpcRefusal):
                 raise _refused(found)
             _, data = found.accounts[chain_clock.KEY]
@@ -333,11 +337,15 @@ class ProviderLine:
             if not 0 <= found.slot - told.slot <= CLOCK_OLD_SLOTS_MAX:
                 raise BadMessage("a clock of another slot", slot=told.slot, asked=found.slot)
         except ProviderRefusal as refusal:
-            self._rest_aside(refusal)
-        except (BadMessage, PoolRefusal):
+            self._rest_aside("the chain's clock", refusal)
+        except (BadMessage, PoolRefusal) as error:
+            self._said_aside("the chain's clock", str(error))
             self._count.add("skip_bad_message")
         else:
-            self._feed.clock_told(told.slot, told.unix_ts, clock.mono_ns())
+            now_ns, wall_ns = clock.mono_ns(), clock.wall_ns()
+            self._feed.clock_told(self.name, told.slot, told.unix_ts, now_ns, wall_ns)
+            off = "it is not what is believed" if self._feed.clock_off_s(self.name) else ""
+            self._said_aside("the chain's clock", off)
 
     async def _ask_fees(self, client: httpx.AsyncClient, asked: FeeQuestion) -> None:
         """What others paid for writing a pool, to its cell."""
@@ -345,10 +353,12 @@ class ProviderLine:
             recent = await self._recent_fees(client, asked.accounts)
         except ProviderRefusal as refusal:
             self._count.add("fees_failed")
-            self._rest_aside(refusal)
-        except BadMessage:
+            self._rest_aside("priority fees", refusal)
+        except BadMessage as error:
+            self._said_aside("priority fees", str(error))
             self._count.add("fees_failed")
         else:
+            self._said_aside("priority fees", "")
             self._count.add("fees_heard")
             self._fees.heard(asked.pool, recent, clock.mono_ns())
 
@@ -358,7 +368,8 @@ class ProviderLine:
         """Raises ProviderRefusal, with a wait where too much is asked, and BadMessage."""
         number = next(self._numbers)
         request = rpc.request(number, *self._fees.request(self._fee_call, accounts))
-        answer = await asking.posted(client, self._endpoint.http_url, request)
+        url, most = self._endpoint.http_url, asking.ASIDE_BYTES_MAX
+        answer = await asking.posted(client, url, request, most)
         found = rpc.result_of(answer, number)
         if isinstance(found, RpcRefusal):
             raise _refused(found)
@@ -367,16 +378,22 @@ class ProviderLine:
             raise BadMessage("fees of a slot that nobody has come near", raw=answer)
         return recent
 
-    def _rest_aside(self, refusal: ProviderRefusal) -> None:
+    def _said_aside(self, of: str, trouble: str) -> None:
+        """What is wrong with an answer to such a question, told when it begins."""
+        if trouble and not self._wrong_aside.get(of):
+            self._log.warning("provider", of=of, said=self._endpoint.masked(trouble))
+        self._wrong_aside[of] = trouble
+
+    def _rest_aside(self, of: str, refusal: ProviderRefusal) -> None:
         """Who is asked too much is asked nothing for a while; who forbids such a question, no such
         question."""
-        if refusal.wait_s is None:
+        if refusal.wait_s is not None and refusal.status not in FORBIDDEN:
+            self._count.add("limited")
+            self._rest(refusal)
             return
-        if refusal.status in FORBIDDEN:
+        self._said_aside(of, str(refusal))
+        if refusal.wait_s is not None:
             self._aside_until_ns = clock.mono_ns() + int(refusal.wait_s * NS_PER_S)
-            return
-        self._count.add("limited")
-        self._rest(refusal)
 
     # --- what is heard
 

@@ -30,9 +30,5 @@ class Turns:
         """It asks now."""
         self._asked_ns[provider], self._due_ns = now_ns, now_ns + self._every_ns
 
-    def again(self) -> None:
-        """The question is due at once."""
-        self._due_ns = 0
-
     def _asked(self, provider: str) -> int:
         return self._asked_ns.get(provider, -1)

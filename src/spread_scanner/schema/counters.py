@@ -400,6 +400,7 @@ POOL_COUNTERS = _numbered(
         ("pools_refused", "Of them those that are not what the settings say (a level)."),
         ("reloads", "New settings taken."),
         ("suspends", "Times the machine was found to have slept."),
+        ("clock_doubted", "Words on the chain's clock that were not what most providers say."),
     ]
 )
 POOL_HISTOGRAMS = (

@@ -13,6 +13,9 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
 
 POOLS_MAX = 256
+# The chain's clock is no further off what it is taken for: words on it that are further apart are
+# of different times, and what its second changes is quoted so much before and after.
+CLOCK_OFF_S = 5
 WHY_BYTES = 248
 # Which source the pools of a program are.
 PROGRAM_SOURCES: dict[str, Source] = {

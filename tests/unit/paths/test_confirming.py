@@ -5,13 +5,8 @@ from path_pools import Product
 from pool_accounts import key, whirlpool, whirlpool_ticks
 
 from spread_scanner import solana
-from spread_scanner.paths.confirming import (
-    CLOCK_OFF_S,
-    amounts_of,
-    at_size,
-    confirmed,
-    legs_of,
-)
+from spread_scanner.paths.confirming import amounts_of, at_size, confirmed, legs_of
+from spread_scanner.schema.pools import CLOCK_OFF_S
 from spread_scanner.solana import PoolReason, PoolRefusal, orca_whirlpool
 from spread_scanner.solana.pool import Filled, Pool
 from spread_scanner.solana.tokens import USDC, WSOL

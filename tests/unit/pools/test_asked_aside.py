@@ -4,6 +4,7 @@ whatever it is, it is taken, or counted and left; and whose turn it is to be ask
 
 import asyncio
 import base64
+import itertools
 import json
 import ssl
 from collections import Counter
@@ -18,12 +19,15 @@ from pool_rows import SOL, USDC
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import FeeSettings, PoolSettings, ProviderSettings
+from spread_scanner.pools.asking import ASIDE_BYTES_MAX
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing, FeeQuestion
 from spread_scanner.pools.line import CLOCK_OLD_SLOTS_MAX, ProviderLine
 from spread_scanner.pools.pace import AHEAD_SLOTS_MAX
 from spread_scanner.pools.turns import AWAY_NS, Turns
+from spread_scanner.runtime import logs
+from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import HeardPrice, heard_price
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.solana import keys
@@ -69,6 +73,7 @@ class Asked:
         asyncio.run(self._ask(answer, clock=True))
 
     async def _ask(self, answer: httpx.Response, *, clock: bool) -> None:
+        self.line._numbers = itertools.count(1)
         transport = httpx.MockTransport(lambda request: answer)
         async with httpx.AsyncClient(transport=transport) as client:
             if clock:
@@ -117,6 +122,8 @@ REFUSED: list[tuple[httpx.Response, int | None, dict[str, int], tuple[bool, bool
     (said(fee(SLOT, 0)), 10, HEARD, (False, False)),
     (said(fee(SLOT, 2**63 - 1)), 9_000, HEARD, (False, False)),
     (said("[]"), None, HEARD, (False, False)),
+    (said(fee(SLOT, 700).replace("[", "[" + " " * 60_000)), 700, HEARD, (False, False)),
+    (said(fee(SLOT, 700) + " " * ASIDE_BYTES_MAX), None, FAILED, (False, False)),
     (said("null"), None, FAILED, (False, False)),
     (said("{}"), None, FAILED, (False, False)),
     (said('"700"'), None, FAILED, (False, False)),
@@ -203,6 +210,10 @@ CLOCKS: list[tuple[httpx.Response, int | None, dict[str, int], tuple[bool, bool]
     (said('{"context": {"slot": 350000000}, "value": []}'), None, BAD, (False, False)),
     (said("null"), None, BAD, (False, False)),
     (httpx.Response(200, content=b"no"), None, BAD, (False, False)),
+    (
+        httpx.Response(200, content=clock_at(UNIX_TS).content + b" " * ASIDE_BYTES_MAX),
+        *(None, BAD, (False, False)),
+    ),
     (error(-32601), None, NOTHING, (False, False)),
     (error(429), None, {"limited": 1}, (True, False)),
     (status(429), None, {"limited": 1}, (True, False)),
@@ -222,6 +233,34 @@ def test_what_is_answered_of_the_clock(
     assert (dict(asked.counted), asked.rests) == (counted, rests)
 
 
+def test_what_is_wrong_is_told_of_whom_when_it_begins(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up(FEED_SOLANA)
+    too_long, well = said(fee(SLOT, 700) + " " * ASIDE_BYTES_MAX), said(fee(SLOT, 700))
+    for answer in (too_long, too_long, well, error(-32601)):
+        asked.fees(answer)
+    asked.clock(status(403))
+    first, second, third = capsys.readouterr().err.splitlines()
+    for what in ("p", "priority fees", f"too long (bytes_max={ASIDE_BYTES_MAX})"):
+        assert what in first
+    assert "-32601" in second
+    assert "the chain's clock" in third
+    assert "HTTP 403" in third
+
+
+def test_a_provider_whose_clock_is_not_what_is_believed_says_so_in_its_word(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spread_scanner.clock.mono_ns", lambda: NS_PER_S)
+    asked.line.trouble = ""
+    asked.clock(clock_at(UNIX_TS))
+    assert "clock" not in asked.line.health(NS_PER_S)
+    asked.clock(clock_at(UNIX_TS + 90_000))
+    assert asked.line.health(NS_PER_S) == "p: its clock of the chain is +90,000 s off"
+    assert asked.counted == {"clock_doubted": 1}
+
+
 def test_who_answers_at_once_takes_no_turns_of_others() -> None:
     turns, taken = Turns(2 * NS_PER_S), Counter[str]()
     coming = {"refuses": 0, "one": 500 * NS_PER_MS, "other": 300 * NS_PER_MS}
@@ -237,13 +276,10 @@ def test_who_answers_at_once_takes_no_turns_of_others() -> None:
     assert taken.total() > 3_000 / 3 / 3, "a question each three seconds at the least"
 
 
-def test_who_is_away_keeps_nobody_waiting_and_a_turn_can_be_due_at_once() -> None:
+def test_who_is_away_keeps_nobody_waiting() -> None:
     turns = Turns(10 * NS_PER_S)
     assert turns.come("away", 0)
     assert turns.come("here", 0)
     turns.take("here", 0)
     assert not turns.come("here", AWAY_NS), "not due"
     assert turns.come("here", 10 * NS_PER_S), "whoever else came has gone"
-    turns.take("here", 10 * NS_PER_S)
-    turns.again()
-    assert turns.come("here", 10 * NS_PER_S)
