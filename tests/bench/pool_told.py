@@ -46,6 +46,7 @@ WRITTEN_AT = {
 }
 ARRAY_BYTES_MIN = 9_000
 SHIPPED = Path(__file__).parents[2] / "config"
+NAMESPACE = f"bench-pools-{os.getpid()}"
 ROUNDS = 6  # until nothing more is wanted
 SYMBOLS = ("SOL-USDC", "SOL-USDT", "USDC-USDT")
 STABLE = SOURCE_BY_LABEL["binance-spot"].source_id
@@ -87,6 +88,11 @@ class ToldPools:
         if self._rate is not None:
             self._rate()
         self._feed.slot("a", self._slot, clock.mono_ns())
+
+    def clock(self, unix_s: int) -> None:
+        """What the chain's says in this slot, and this machine's too."""
+        now_ns = clock.mono_ns()
+        self._feed.clock_told("a", self._slot, unix_s, now_ns, unix_s * clock.NS_PER_S)
 
     def rest(self) -> None:
         """What was put off."""
@@ -149,7 +155,7 @@ def told_pools(
 ) -> Iterator[ToldPools]:
     """Pools by their keys, all SOL in USDC; with `sources` their quotes and books are written, SOL
     in USDT by a rate, too, as where everything is turned on."""
-    namespace = f"bench-pools-{os.getpid()}"
+    namespace = NAMESPACE
     later: list[Callable[[], None]] = []
     with contextlib.ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory())) / "config"

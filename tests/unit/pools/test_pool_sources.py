@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pool_told import NAMESPACE, told_pools
 from solana_bed import FeedBed, SolanaThread, feeding, solana
 
 from spread_scanner import clock
@@ -27,7 +28,8 @@ from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.control import Answer
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.shm.wants import Wants
-from spread_scanner.sim.chain_pools import SimPool
+from spread_scanner.sim.chain_curves import SimDlmm
+from spread_scanner.sim.chain_pools import BASES, USDC, SimPool
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 
@@ -251,3 +253,25 @@ def test_a_reload_switches_sources_and_rates_and_is_refused_by_name(world: World
     assert reloaded(bed) == ""
     bed.wait("it is a source again", lambda: bed.all_fresh() and world.right())
     assert bed.end() == 0
+
+
+def test_quotes_go_by_the_chains_second_and_not_by_this_machines() -> None:
+    pool = SimDlmm(1, 0, (BASES[0], USDC), 1_000_000)
+    pool.unix_s = began_s = 1_700_000_000  # this machine's clock is years off it
+    pool.swap(1, pool.amounts[1] // 40)
+    mints = pool.coins[0].mint, pool.coins[1].mint
+    accounts, asks = pool.everything(2), []
+    with (
+        told_pools({pool.key: pool.kind}, mints, accounts, sources=True) as told,
+        PriceStore.attach(NAMESPACE) as store,
+    ):
+        for second in (began_s + 1, began_s + 100_000):
+            told.clock(second)
+            told.next_slot()
+            told.rest()
+            pool.unix_s = second
+            quote = store.read(PROGRAM_SOURCES[pool.kind].source_id, 0)
+            assert quote is not None
+            assert (quote.bid_px, quote.ask_px) == pytest.approx(sides(pool), rel=1e-9)
+            asks.append(quote.ask_px)
+    assert asks[0] > asks[1] * 1.0001, "what volatility adds has gone"
