@@ -8,8 +8,9 @@ gateway.push   frames a CPU second to all clients of one wish while quotes are w
     then.
 
 The peers do the same from the same store in the same run: FastAPI on uvicorn, and for the push
-websockets, which is what a bot's author would take. Each answer is looked at: one that is short, or
-a client that was not told the last quote, fails the run.
+websockets, which is what a bot's author would take. Each answer is looked at: one that is short, a
+peer that answers a pair or all prices otherwise than we do, or a client that was not told the last
+quote, fails the run.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,8 @@ def figures(small: bool) -> Iterator[Figure]:
             asked = asyncio.run(_asked(port, path, count, ours.pid, quotes))
             peers = {}
             if twin is not None:
+                if path != "/health":  # the peer says less there
+                    _compare(path, port, twin_port)
                 other = asyncio.run(
                     _asked(twin_port, path, max(count // 4, CONNECTIONS), twin.pid, quotes)
                 )
@@ -228,6 +232,16 @@ async def _asked(port: int, path: str, count: int, pid: int, quotes: Quotes) -> 
     cpu_s = _cpu_s(pid) - before_s
     p50_us, p99_us = (float(took) for took in np.percentile(await one(each), [50, 99]))
     return Measured(each * CONNECTIONS, cpu_s, p50_us, p99_us)
+
+
+def _compare(path: str, port: int, other_port: int) -> None:
+    """Raises RuntimeError where both do not say the same; ages go on meanwhile."""
+    said = []
+    for each in (port, other_port):
+        with urllib.request.urlopen(f"http://127.0.0.1:{each}{path}", timeout=60) as answer:
+            said.append([{**one, "age_ms": 0} for one in msgspec.json.decode(answer.read())])
+    if said[0] != said[1]:
+        raise RuntimeError(f"{path}: the peer answers otherwise")
 
 
 def _pushed(

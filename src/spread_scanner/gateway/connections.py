@@ -4,7 +4,8 @@ Every socket has a seat, whatever is said on it; there are `connections_max` of 
 is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
 an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on.
 What is no HTTP at all is refused as a problem as well (RFC 9457). What is hot is answered here,
-from what the front says, without what uvicorn makes of every request.
+from what the front says, without what uvicorn makes of every request; and to the same bytes said
+again, as bots that poll say them, without reading them again.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import resource
 import urllib.parse
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import (
@@ -40,6 +41,16 @@ _UNCOMMON = frozenset(
 )
 AtOnce = Callable[[str, str, str, dict[bytes, bytes]], HttpAnswer | None]
 _FULL = "as many connections as connections_max are open"
+
+
+class PlainRequest(NamedTuple):
+    """A request that is a line and its headers."""
+
+    method: str
+    path: str
+    address: str
+    headers: dict[bytes, bytes]
+    keeps_on: bool  # whether another may come on its connection
 
 
 class Seats:
@@ -104,6 +115,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_bytes = 0  # as the last look at it had it
         self._answered: RequestResponseCycle | None = None
         self._is_answered = False  # what is being read, at once
+        self._asked: PlainRequest | None = None  # what was answered at once of the last bytes
+        self._said = b""  # these, where they were one whole request and nothing else
+        self._begun = 0  # requests of them
         self._in_head = self._is_whole = True
         self._head_bytes = 0
 
@@ -124,6 +138,12 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        if data == self._said and self._asked is not None and not self._is_busy():
+            self._unset_keepalive_if_required()
+            if self._answered_at_once(self._asked):
+                return
+        self._said, self._asked, self._begun = b"", None, 0
+        goes_on = not self._is_whole
         self._is_whole = False
         if self._in_head:
             self._head_bytes += len(data)
@@ -132,9 +152,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse_head()
         elif not self._is_whole:  # else its timer would be made and ended with each request
             self._expect()
+        elif self._begun == 1 and not goes_on:
+            self._said = data
 
     def on_message_begin(self) -> None:
         self._is_whole = False
+        self._begun += 1
         self._unset_keepalive_if_required()  # of what was answered at once before it
         super().on_message_begin()
 
@@ -163,32 +186,49 @@ class BoundedHttp(HttpToolsProtocol):
         """Whether it was one of the hot requests, which is answered then: a task and what uvicorn
         makes of a request cost more than these answers. Who says more than that, is still to be
         answered something else, or reads slowly, goes uvicorn's way to the same answers."""
+        asked = self._plainly_asked()
+        if asked is None or self._is_busy() or not self._answered_at_once(asked):
+            return False
+        self._asked = asked
+        self._is_answered = True
+        return True
+
+    def _plainly_asked(self) -> PlainRequest | None:
+        """None: it is more than a line and its headers."""
         if (
             not self.url.startswith(b"/")
             or b"?" in self.url
             or b"#" in self.url
             or self.parser.get_http_version() != "1.1"
-            or (self.cycle is not None and not self.cycle.response_complete)
-            or self.flow.write_paused
-            or self.transport.is_closing()
             or any(name in _UNCOMMON for name, _ in self.headers)
         ):
-            return False
-        answer = self._ready(
+            return None
+        return PlainRequest(
             self.parser.get_method().decode("ascii"),
             urllib.parse.unquote(self.url.decode("ascii")),
             self.client[0] if self.client else "",
             dict(self.headers),
+            self.parser.should_keep_alive(),
         )
+
+    def _is_busy(self) -> bool:
+        """Whether something else is to be answered, or read, before."""
+        return (
+            (self.cycle is not None and not self.cycle.response_complete)
+            or self.flow.write_paused
+            or self.transport.is_closing()
+        )
+
+    def _answered_at_once(self, asked: PlainRequest) -> bool:
+        """Whether it is one of the hot."""
+        answer = self._ready(asked.method, asked.path, asked.address, asked.headers)
         if answer is None:
             return False
-        keeps_on = self.parser.should_keep_alive()
         head = [STATUS_LINE[answer.status], *(b"%b: %b\r\n" % each for each in answer.headers)]
-        head.append(b"\r\n" if keeps_on else b"connection: close\r\n\r\n")
+        head.append(b"\r\n" if asked.keeps_on else b"connection: close\r\n\r\n")
         self.transport.writelines((b"".join(head), answer.body))
-        if not keeps_on:
+        if not asked.keeps_on:
             self.transport.close()
-        self._is_answered = True
         self.on_response_complete()
         return True
 

@@ -156,8 +156,9 @@ class LiveSystem:
     def prices(self, pair: str = "") -> tuple[bytes, bytes]:
         """All prices that can be stood behind, of one pair or of all; and an ETag that stays while
         nothing is written, comes or goes."""
-        body, tag = self.shown.prices.body(SPOT_LIKE, pair)
-        found = self.pool_prices(pair)
+        shown = self.shown
+        body, tag = shown.prices.body_of_pair(pair) if pair else shown.prices.body(SPOT_LIKE)
+        found = self.pool_prices(pair) if not pair or pair in shown.pool_pairs else ()
         if not found:
             return body, tag
         told = b",".join(msgspec.json.encode(one) for one in found)

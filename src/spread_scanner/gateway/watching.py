@@ -5,7 +5,6 @@ that is set already, and make no system call.
 """
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Callable
 
@@ -14,7 +13,17 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.shm.price_store import DirtyBitmap
 
 PARK_MS = 200.0
-FRAME_S_MIN = 0.001  # from one flush to the next
+FRAME_S = 0.001  # from one flush's turn to the next
+# A turn that is taken so late at most is taken for one that was in time: the next comes a frame
+# after it was due, or each would be late by the kernel's slack and the loop's, and what is written
+# a thousand times a second would wait for half a frame more.
+LATE_S_MAX = 0.0005
+
+
+def next_turn(turn_s: float, now_s: float) -> float:
+    """The turn that a flush is of which begins now: the one that was due, or now."""
+    due_s = turn_s + FRAME_S
+    return due_s if now_s - due_s <= LATE_S_MAX else now_s
 
 
 class Watching:
@@ -40,18 +49,20 @@ class Watching:
             self._wanted.clear()
 
     def _watch(self) -> None:
+        turn_s = 0.0
         while not self._ended:
             self._wanted.wait()
-            began_s = clock.mono_s()
-            with contextlib.suppress(SegmentError):  # replaced: the process is about to leave
+            try:
                 if not self._ended and (self._again or self._bits.wait(PARK_MS)):
-                    began_s = clock.mono_s()
+                    turn_s = next_turn(turn_s, clock.mono_s())
                     self._flushed.clear()
                     if self._ended:  # just now: nobody sets it any more
                         return
                     self._loop.call_soon_threadsafe(self._on_loop)
                     self._flushed.wait(1.0)
-            clock.sleep(max(0.0, FRAME_S_MIN - (clock.mono_s() - began_s)))
+            except SegmentError:  # replaced: the process is about to leave
+                turn_s = clock.mono_s()
+            clock.sleep(max(0.0, turn_s + FRAME_S - clock.mono_s()))
 
     def _on_loop(self) -> None:
         self._again = False

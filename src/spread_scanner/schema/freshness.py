@@ -6,7 +6,7 @@ of its own quotes (feed/freshness.py says when silence is out of line); what a f
 cannot say, and what only two legs together show, is judged here.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from spread_scanner.schema.books import BOOK_UNUSABLE, BookFlag
 from spread_scanner.schema.enums import UNUSABLE, QuoteFlag
 
 Mask = npt.NDArray[np.bool_]
+Times = int | npt.NDArray[np.int64]
 WITNESSES_MIN = 3  # that many others say where a coin stands; two may be wrong together
 
 
@@ -91,16 +92,22 @@ def only_jumped(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_
     return jumped & _in_time(quotes, beating, now_ns, stale_ns_max)
 
 
+def young(ts_recv: Times, now_ns: int, stale_ns_max: int) -> Any:
+    """Whether what arrived then is no older than is believed: of one a bool, of (n,) int64 a
+    Mask."""
+    return now_ns - ts_recv <= stale_ns_max
+
+
 def _in_time(quotes: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
-    young: Mask = now_ns - quotes["ts_recv"] <= stale_ns_max
-    return young & beating
+    in_time: Mask = young(quotes["ts_recv"], now_ns, stale_ns_max) & beating
+    return in_time
 
 
 def book_usable(books: np.ndarray, beating: bool | Mask, now_ns: int, stale_ns_max: int) -> Mask:
     """Which of (n,) BOOK_DTYPE can be stood behind. A feed that starts has no slots of its
     predecessor, so that no epoch is asked for."""
     good = book_unmarked(books["flags"]) & beating
-    good &= now_ns - books["ts_recv"] <= stale_ns_max
+    good &= young(books["ts_recv"], now_ns, stale_ns_max)
     return good
 
 

@@ -90,6 +90,18 @@ class Quoted(NamedTuple):
     ages_ms: npt.NDArray[np.int64]
 
 
+class PairCells(NamedTuple):
+    """Where one pair's listings lie in the store, row by row."""
+
+    rows: npt.NDArray[np.int64]  # their numbers on the board
+    listings: list[PricedListing]
+    source_ids: list[int]
+    at: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]  # sources and symbols
+
+
+PairState = tuple[bytes, list[int]]  # versions, and the epochs of their sources
+
+
 def pair_of(symbol: str) -> str:
     """BTC-USDT as bots write it: BTC/USDT."""
     base, _, quote = symbol.rpartition("-")
@@ -190,24 +202,44 @@ class PriceBoard:
     def look(self, source: Source) -> Quoted:
         """Every listing of a source as it stands now."""
         rows = self._rows[source]
-        beats = feed_beats(self._store, source.source_id, self.limits)
+        beats = self.beats(source.source_id)
         ids = self._ids_of[source]
         versions = self._sequences[source.source_id, ids]
         quotes = self._store.read_many(source.source_id, ids)
         return self._judged(rows, self._listed[source], versions, quotes, beats)
 
-    def look_at(self, pair: str, sources: Container[Source]) -> Quoted:
+    def cells_of(self, pair: str, sources: Container[Source]) -> PairCells:
         """The listings of one pair on some sources; of one that pools alone have there are none."""
         rows = [n for n in self._rows_of_pair.get(pair, ()) if self.listings[n].source in sources]
-        asked = [self.listings[number].source.source_id for number in rows]
-        beating = [feed_beats(self._store, source_id, self.limits) for source_id in asked]
-        numbers = np.array(rows, np.int64)
-        versions = self._sequences[asked, self._ids[numbers]]
-        quotes = np.empty(len(rows), QUOTE_DTYPE)  # numpy puts records together slowly
-        for at, (number, source_id) in enumerate(zip(rows, asked, strict=True)):
-            quotes[at] = self._store.read_many(source_id, self._ids[number : number + 1])[0]
         listed = [self.listings[number] for number in rows]
-        return self._judged(numbers, listed, versions, quotes, np.array(beating, np.bool_))
+        numbers, source_ids = np.array(rows, np.int64), [one.source.source_id for one in listed]
+        return PairCells(
+            numbers, listed, source_ids, (np.array(source_ids, np.int64), self._ids[numbers])
+        )
+
+    def state_of(self, cells: PairCells) -> PairState:
+        """What their quotes have come to: the same, and they are the same quotes with the same
+        marks. To be read before them."""
+        epochs = [self._store.epoch(source_id) for source_id in cells.source_ids]
+        return self._sequences[cells.at].tobytes(), epochs
+
+    def look_at(self, cells: PairCells) -> Quoted:
+        """The listings of one pair as they stand now."""
+        beating = [self.beats(source_id) for source_id in cells.source_ids]
+        versions = self._sequences[cells.at]
+        quotes = np.empty(len(beating), QUOTE_DTYPE)  # numpy puts records together slowly
+        for at, (source_id, symbol_id) in enumerate(zip(*cells.at, strict=True)):
+            quotes[at] = self._store.read_many(source_id, symbol_id.reshape(1))[0]
+        beats = np.array(beating, np.bool_)
+        return self._judged(cells.rows, cells.listings, versions, quotes, beats)
+
+    def beats(self, source_id: int) -> bool:
+        """Whether the feed of a source lives."""
+        return feed_beats(self._store, source_id, self.limits)
+
+    def now_ns(self) -> int:
+        """By the session clock, as quotes are dated."""
+        return self._store.clock.now_ns()
 
     def _judged(
         self,
@@ -217,7 +249,7 @@ class PriceBoard:
         quotes: np.ndarray,
         beating: bool | freshness.Mask,
     ) -> Quoted:
-        now_ns = self._store.clock.now_ns()
+        now_ns = self.now_ns()
         return Quoted(
             rows,
             listed,
@@ -230,7 +262,7 @@ class PriceBoard:
     def quoted(self, sources: Sequence[Source], pair: str = "") -> list[Quoted]:
         """Of one pair, or of all."""
         if pair:
-            return [self.look_at(pair, sources)]
+            return [self.look_at(self.cells_of(pair, sources))]
         return [self.look(source) for source in sources]
 
     def prices(self, sources: Sequence[Source], pair: str = "") -> list[Price]:

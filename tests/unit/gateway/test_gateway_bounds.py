@@ -298,6 +298,91 @@ def test_what_is_answered_at_once_is_what_the_long_way_answers(
     at_the_door(visit)
 
 
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[BoundedHttp]:
+    """The connections of the requests that were read, and not known from before."""
+    began: list[BoundedHttp] = []
+    on_message_begin = BoundedHttp.on_message_begin
+
+    def seen(one: BoundedHttp) -> None:
+        began.append(one)
+        on_message_begin(one)
+
+    monkeypatch.setattr(BoundedHttp, "on_message_begin", seen)
+    return began
+
+
+@pytest.mark.parametrize("asked", [one for one in HOT if b"close" not in one and b"%(" not in one])
+def test_the_same_bytes_again_are_answered_as_they_were_without_being_read(
+    asked: bytes,
+    at_the_door: Callable[..., None],
+    quote: Callable[[float], None],
+    read: list[BoundedHttp],
+) -> None:
+    line, _, more = asked.partition(b"\n")
+    named = b"" if more.startswith(b"Host") else b"\r\nHost: 127.0.0.1"
+    request = line + b" HTTP/1.1" + named + (b"\r\n" + more if more else b"") + b"\r\n\r\n"
+
+    async def answer(visitor: Visitor) -> bytes:
+        visitor.say(request)
+        head = await visitor.reader.readuntil(b"\r\n\r\n")
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+        return head if b"HEAD" in asked else head + await visitor.reader.readexactly(length)
+
+    async def visit(door: Door) -> None:
+        quote(100.0)
+        visitor = await Visitor.of(door)
+        first = await answer(visitor)
+        assert [await answer(visitor) for _ in range(2)] == [first] * 2
+        assert len(read) == 1
+        assert await visitor.asks() == 200  # another, which is read
+        assert await answer(visitor) == first
+        assert len(read) == 3
+
+    at_the_door(visit)
+
+
+def test_the_same_bytes_again_are_told_what_was_written_meanwhile(
+    at_the_door: Callable[..., None], quote: Callable[[float], None], read: list[BoundedHttp]
+) -> None:
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        bids = []
+        for bid in (100.0, 101.0):
+            quote(bid)
+            visitor.say(GET.replace(b"v1/directions", b"prices/AAA/USDT"))
+            _, body = await visitor.told()
+            bids += [one["bid_px"] for one in json.loads(body)]
+        assert bids == [100.0, 101.0]
+        assert len(read) == 1
+
+    at_the_door(visit)
+
+
+def test_bytes_that_were_more_or_less_than_one_request_are_read_each_time(
+    at_the_door: Callable[..., None], read: list[BoundedHttp]
+) -> None:
+    hot = GET.replace(b"v1/directions", b"health")
+    half = len(hot) // 2
+
+    async def said(visitor: Visitor, text: bytes, answers: int) -> list[int]:
+        visitor.say(text)
+        return [(await visitor.told())[0] for _ in range(answers)]
+
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        for _ in range(2):
+            assert await said(visitor, hot + hot, 2) == [503, 503]
+        for _ in range(2):
+            assert await said(visitor, GET, 1) == [200]
+        assert await said(visitor, hot + hot[:half], 1) == [503]
+        assert await said(visitor, hot[half:] + hot, 2) == [503, 503]
+        assert await said(visitor, hot[half:] + hot, 1) == [400]  # no request
+        assert len(read) == 10
+
+    at_the_door(visit)
+
+
 def test_requests_said_in_one_go_are_answered_in_their_order(
     at_the_door: Callable[..., None],
 ) -> None:

@@ -28,11 +28,15 @@ def arbitrages(board: PriceBoard, threshold_pct: float) -> Arbitrages:
 
 
 def told(text: PricesAsText, pair: str = "") -> list[Price]:
-    return msgspec.json.decode(text.body(SPOT_LIKE, pair)[0], type=list[Price])
+    body, _ = text.body_of_pair(pair) if pair else text.body(SPOT_LIKE)
+    return msgspec.json.decode(body, type=list[Price])
 
 
 def ageless(prices: list[Price]) -> list[Price]:
     return [msgspec.structs.replace(one, age_ms=0) for one in prices]
+
+
+of_all_or_one = pytest.mark.parametrize("pair", ["", "AAA/USDT"])
 
 
 def test_what_is_told_is_the_record_of_each_price(board: PriceBoard, listed_bed: Any) -> None:
@@ -69,14 +73,15 @@ def test_a_reserve_that_a_number_cannot_hold_is_told_in_digits(
     assert price.quote_reserve_raw == str(price.quote_reserve) == str(10 * 10**8 * 10**8)
 
 
+@of_all_or_one
 def test_a_quote_is_written_out_again_only_when_it_changed(
-    board: PriceBoard, listed_bed: Any
+    pair: str, board: PriceBoard, listed_bed: Any
 ) -> None:
     text = PricesAsText(board)
     listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
     listed_bed.quote(OTHER.source_id, 0, 99.0, 100.0)
-    told(text)
-    told(text)
+    told(text, pair)
+    told(text, pair)
     assert text.encoded == 2
     with (
         PriceStore.attach(listed_bed.namespace) as store,
@@ -85,31 +90,67 @@ def test_a_quote_is_written_out_again_only_when_it_changed(
         now_ns = store.clock.now_ns()
         writer.write(0, 98.0, 1.0, 99.0, 1.0, now_ns, now_ns, 2)
         writer.heartbeat(now_ns - store.clock.anchor_ns)
-        assert [one.bid_px for one in told(text)] == [99.0, 98.0]
+        assert [one.bid_px for one in told(text, pair)] == [99.0, 98.0]
         assert text.encoded == 3
 
 
+@of_all_or_one
 def test_what_cannot_be_stood_behind_is_no_price(
-    virtual_clock: Any, board: PriceBoard, listed_bed: Any
+    pair: str, virtual_clock: Any, board: PriceBoard, listed_bed: Any
 ) -> None:
     virtual_clock.advance_ms(1_000)
     text = PricesAsText(board)
     listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
-    assert len(told(text)) == 1
+    assert len(told(text, pair)) == 1
     virtual_clock.advance_ms(listed_bed.settings.config.system.heartbeat_ms_max + 1)
-    assert told(text) == []  # its feed beats no more
+    assert told(text, pair) == []  # its feed beats no more
     assert text.served(SPOT_LIKE) == (0, set())
+    with (
+        PriceStore.attach(listed_bed.namespace) as store,
+        store.writer(SPOT.source_id) as successor,
+    ):
+        successor.heartbeat(store.clock.now_ns() - store.clock.anchor_ns)
+        assert told(text, pair) == []  # of its predecessor
+        now_ns = store.clock.now_ns()
+        successor.write(0, 98.0, 1.0, 99.0, 1.0, now_ns, now_ns, 2)
+        assert len(told(text, pair)) == 1
+        virtual_clock.advance_ms(listed_bed.settings.config.spread_engine.stale_ms_max + 1)
+        successor.heartbeat(store.clock.now_ns() - store.clock.anchor_ns)
+        assert told(text, pair) == []  # too old
 
 
+@of_all_or_one
+def test_an_etag_stays_while_nothing_is_written_comes_or_goes(
+    pair: str, virtual_clock: Any, board: PriceBoard, listed_bed: Any
+) -> None:
+    text = PricesAsText(board)
+
+    def tag() -> bytes:
+        return (text.body_of_pair(pair) if pair else text.body(SPOT_LIKE))[1]
+
+    tags = [tag()]
+    for _ in range(2):
+        virtual_clock.advance_ms(1_000)
+        listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
+        virtual_clock.advance_ms(1)
+        tags.append(tag())
+        virtual_clock.advance_ms(1)
+        assert tag() == tags[-1]
+    virtual_clock.advance_ms(listed_bed.settings.config.system.heartbeat_ms_max + 1)
+    tags.append(tag())
+    assert len(set(tags)) == 4
+
+
+@of_all_or_one
 def test_ages_go_on_while_the_text_stays(
-    virtual_clock: Any, board: PriceBoard, listed_bed: Any
+    pair: str, virtual_clock: Any, board: PriceBoard, listed_bed: Any
 ) -> None:
     virtual_clock.advance_ms(1_000)
     text = PricesAsText(board)
     listed_bed.quote(SPOT.source_id, 0, 99.0, 100.0)
-    first = told(text)[0].age_ms
+    first = told(text, pair)[0].age_ms
     virtual_clock.advance_ns(7 * NS_PER_MS)
-    assert told(text)[0].age_ms == first + 7
+    assert told(text, pair)[0].age_ms == first + 7
     assert text.encoded == 1
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bed import until
-from spread_scanner.gateway.watching import Watching
+from spread_scanner.gateway.watching import FRAME_S, LATE_S_MAX, Watching, next_turn
 
 
 class Bits:
@@ -39,6 +39,19 @@ def test_a_quote_that_comes_at_the_end_is_flushed_by_nobody(
         return asked
 
     assert asyncio.run(act()) == []
+
+
+def test_what_is_written_each_frame_is_flushed_each_frame_however_late_each_flush_is() -> None:
+    late_s = 0.9 * LATE_S_MAX
+    turn_s = first_s = 100.0
+    for number in range(1, 1_001):
+        turn_s = next_turn(turn_s, turn_s + FRAME_S + late_s)
+        assert turn_s == pytest.approx(first_s + number * FRAME_S)
+
+
+@pytest.mark.parametrize("quiet_s", [FRAME_S + 1.1 * LATE_S_MAX, 5 * FRAME_S, 60.0])
+def test_after_quiet_a_turn_begins_when_it_is_taken_and_none_is_made_up_for(quiet_s: float) -> None:
+    assert next_turn(100.0, 100.0 + quiet_s) == 100.0 + quiet_s
 
 
 def test_what_is_to_be_told_soon_is_flushed_though_nothing_more_is_dirty() -> None:
