@@ -6,6 +6,7 @@ import msgspec
 
 from spread_scanner.errors import ConfigError, SegmentError, SpreadError, TableError, Unusable
 from spread_scanner.orders.orders import UnknownTarget
+from spread_scanner.view.stored import DatabaseUnreadable
 from spread_scanner.view.symbols import UnknownSymbol
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,6 +57,8 @@ def of_error(error: SpreadError, path: str) -> Problem:
         return problem(HTTPStatus.NOT_FOUND, _code(error), str(error), path)
     if isinstance(error, SegmentError | TableError):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_up", str(error), path)
+    if isinstance(error, DatabaseUnreadable):
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, _code(error), str(error), path)
     if isinstance(error, ConfigError):
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "bad_settings", str(error), path)
     return problem(HTTPStatus.CONFLICT, _code(error), str(error), path)

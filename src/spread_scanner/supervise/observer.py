@@ -146,7 +146,7 @@ class Observer:
         return self.opportunities.last(count)
 
     def lives(self) -> list[TrackedLife]:
-        """All opportunities as stored, on the monotonic clock."""
+        """All opportunities as stored, on the monotonic clock. Raises DatabaseUnreadable."""
         return lives_of(self.opportunities, self._store.clock.anchor_ns)
 
     def session_now_ns(self) -> int:
@@ -160,7 +160,9 @@ class Observer:
 
 def lives_of(opportunities: Opportunities, anchor_ns: int) -> list[TrackedLife]:
     """All opportunities as stored; `anchor_ns` is what the session clock is ahead of the
-    monotonic."""
+    monotonic. Raises DatabaseUnreadable."""
+    found = opportunities.since(0)
+    opportunities.check()
     return [
         TrackedLife(
             row.symbol,
@@ -168,5 +170,5 @@ def lives_of(opportunities: Opportunities, anchor_ns: int) -> list[TrackedLife]:
             row.opened_ns - anchor_ns,
             None if row.closed_ns is None else row.closed_ns - anchor_ns,
         )
-        for row in opportunities.since(0)
+        for row in found
     ]

@@ -1,8 +1,7 @@
 """Opened opportunities as the tracker stored them: its database, read-only.
 
-Readers of the tracker's file speak its columns, not its code. A database that is not there yet is
-an empty one; one that cannot be read just now (its writer is migrating it, it is damaged, it is
-another user's) is asked again later, and so is one that took its place.
+Readers of the tracker's file speak its columns, not its code; what one is told that is not there
+yet, or cannot be read just now, stands in view/stored.py.
 """
 
 import json
@@ -74,7 +73,7 @@ class Opportunities(StoredRows):
         if self.file() is None and not self.trouble:
             return 0
         found = self._asked("SELECT coalesce(max(id), 0) FROM opportunities", ())
-        return int(found[0][0]) if found else None
+        return None if found is None else int(found[0][0]) if found else 0
 
     def since(self, beyond_id: int, count: int = -1) -> list[OpportunityRow]:
         """Those with a higher id, oldest first; so many at most, if that is said."""

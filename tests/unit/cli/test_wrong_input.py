@@ -17,6 +17,7 @@ import pytest
 
 from spread_scanner.cli.main import app
 from spread_scanner.schema.names import (
+    CYCLES_FILE,
     DATABASE_FILE,
     EXIT_FAILED,
     EXIT_NOT_UP,
@@ -202,6 +203,15 @@ SPECIAL: list[Row] = [
     ("damaged", "report", EXIT_FAILED),
     ("damaged", "backup FOLDER/copy.db", EXIT_FAILED),
     ("damaged", "vacuum", EXIT_FAILED),
+    ("no files", "opportunities", EXIT_FAILED),
+    ("no files", "cycles", EXIT_FAILED),
+    ("no files", "report", EXIT_FAILED),
+    ("no files", "backup FOLDER/copy.db", EXIT_FAILED),
+    ("no files", "backup FOLDER/copy.db --cycles", EXIT_FAILED),
+    ("no files", "vacuum", EXIT_FAILED),
+    ("no files", "vacuum --cycles", EXIT_FAILED),
+    ("no files", "history 'SELECT * FROM opportunities'", EXIT_FAILED),
+    ("no files", "export FOLDER/copy.parquet 'SELECT * FROM opportunities'", EXIT_FAILED),
     ("down", "replay yesterday", EXIT_SETTINGS),
     ("down", "replay 1h 2h", EXIT_SETTINGS),
     ("down", "replay all later", EXIT_SETTINGS),
@@ -325,6 +335,9 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, str], l
         if where == "damaged":
             bed.settings.data_dir.mkdir(exist_ok=True)
             (bed.settings.data_dir / DATABASE_FILE).write_bytes(b"no database " * 1_000)
+        if where == "no files":  # of which a read is an input/output error
+            for name in (DATABASE_FILE, CYCLES_FILE):
+                (bed.settings.data_dir / name).mkdir(parents=True)
         if where == "bad settings":
             (bed.settings.folder / "config.toml").write_text("[system]\n'[/red]' = 1\n")
         if where == "no data folder":

@@ -525,8 +525,14 @@ def test_a_damaged_database_is_no_empty_one(
         store_cycles(data, cycle_row(1))
         damage(data / (CYCLES_FILE if "cycles" in path else DATABASE_FILE), table)
         answer = asyncio.run(asking.get(path))
-        assert (answer.status_code, answer.json()["code"]) == (409, "database_unreadable"), table
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unreadable"), table
         assert "malformed" in answer.json()["detail"]
+    for file in (data / DATABASE_FILE, data / CYCLES_FILE):
+        file.unlink()
+        file.mkdir()
+    answer = asyncio.run(asking.get(path))
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unreadable")
+    assert "I/O" in answer.json()["detail"]
 
 
 def test_open_opportunities_are_asked_for_by_themselves(
