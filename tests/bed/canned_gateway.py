@@ -45,7 +45,7 @@ def spread(number: int, turn: int) -> Spread:
         symbol=symbol, direction=direction, gross_bps=gross, net_bps=net,
         enter_bps=10.0, exit_bps=-3.0, close_bps=-2.0, usual_bps=-2.0, learned=1.0, size_quote=size,
         spot_ask_px=100.0, fut_bid_px=100.4, spot_age_ms=float(turn % 90), fut_age_ms=12.0,
-        usable=number % 50 != 0, implausible=False, notes=[], fees_bps=17.0, carry_bps=1.0,
+        usable=number % 50 != 0, implausible=False, notes=[], fees_bps=17.0, carry_at_ask_bps=1.0,
         depth=None,
     )  # fmt: skip
 

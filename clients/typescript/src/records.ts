@@ -86,7 +86,7 @@ export interface Cost {
   spot_fee_bps: number;
   fut_fee_bps: number;
   fees_bps: number;
-  carry_bps: number;
+  carry_at_ask_bps: number;
   rate_known: boolean;
   costs_bps: number;
   close_at: string;
@@ -475,7 +475,7 @@ export interface Spread {
   implausible: boolean;
   notes: string[];
   fees_bps: number;
-  carry_bps: number;
+  carry_at_ask_bps: number;
   depth: Depth | null;
 }
 
@@ -500,7 +500,7 @@ export interface SpreadColumns {
   spot_age_ms: (number | null)[];
   fut_age_ms: (number | null)[];
   fees_bps: (number | null)[];
-  carry_bps: (number | null)[];
+  carry_at_ask_bps: (number | null)[];
   z: (number | null)[];
 }
 

@@ -351,7 +351,7 @@ def costs(
             one.symbol,
             one.direction,
             one.fees_bps,
-            one.carry_bps,
+            one.carry_at_ask_bps,
             one.costs_bps,
             one.enter_bps,
             one.exit_below_bps,

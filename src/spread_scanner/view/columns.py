@@ -24,7 +24,6 @@ _ROUNDED = (
     "spot_age_ms",
     "fut_age_ms",
     "fees_bps",
-    "carry_bps",
 )
 
 
@@ -52,7 +51,7 @@ class SpreadColumns(Reading, frozen=True):
     spot_age_ms: Column
     fut_age_ms: Column
     fees_bps: Column
-    carry_bps: Column
+    carry_at_ask_bps: Column
     z: Column  # deviations that gross is off its mean, where spread-analyst runs
 
 
@@ -77,6 +76,7 @@ def columns_of(
         usable=rows["usable"].tolist(),
         implausible=rows["implausible"].tolist(),
         z=known_each(np.round(z, _PLACES)),
+        carry_at_ask_bps=known_each(np.round(rows["carry_bps"], _PLACES)),
         **exact,
         **rounded,
     )

@@ -27,7 +27,7 @@ class Cost(Reading, frozen=True):
     spot_fee_bps: float  # of one fill
     fut_fee_bps: float
     fees_bps: float  # of all four fills: entering and leaving, both legs
-    carry_bps: float  # expected funding; negative: received
+    carry_at_ask_bps: float  # expected funding, the perpetual at the ask; negative: received
     rate_known: bool  # false: the most that is ever charged counts for each settlement
     costs_bps: float  # fees and carry
     close_at: str  # what leaving is taken to earn: "usual" or "parity"
@@ -84,7 +84,7 @@ def of_direction(
                 spot_fee_bps=spot,
                 fut_fee_bps=futures,
                 fees_bps=fees,
-                carry_bps=carry.carry_bps,
+                carry_at_ask_bps=carry.carry_bps,
                 rate_known=carry.rate_known,
                 costs_bps=fees + carry.carry_bps,
                 close_at=thresholds.close_at,

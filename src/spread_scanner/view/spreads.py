@@ -122,7 +122,7 @@ class SpreadBoard:
             np.array([one.futures.source_id for one in directions], np.uint8),
             np.array([self._keys.get(pair, "") for pair in pairs], np.object_),
             np.array([one.fees_bps for one in found], np.float64),
-            np.array([one.carry_bps for one in found], np.float64),
+            np.array([one.carry_at_ask_bps for one in found], np.float64),
             np.array([one.close_at == "parity" for one in found], np.bool_),
             np.array([one.enter_bps for one in found], np.float64),
             np.array([0.0 if one is None else one.lot for one in rules], np.float64),
@@ -282,12 +282,12 @@ class Spread(Reading, frozen=True):
     implausible: bool  # not usable, as the legs are not one coin at one time
     notes: list[str]  # what a signal of it would say besides (view/notes.py)
     fees_bps: float
-    carry_bps: float  # expected funding with the perpetual at the spot's ask, as a cost
+    carry_at_ask_bps: float  # expected funding with the perpetual at the spot's ask, as a cost
     depth: Depth | None  # by both order books; null: none stand, size_quote is of the tops
 
 
 _UNSHOWN = ("lot_base", *Least._fields)
-_KNOWN = ("usable", "implausible", "enter_bps", "learned", "fees_bps", "carry_bps")
+_KNOWN = ("usable", "implausible", "enter_bps", "learned", "fees_bps")
 
 
 def named(
@@ -299,6 +299,7 @@ def named(
     columns: dict[str, Iterable[Any]] = {
         name: known_each(rows[name]) if name in unknown else rows[name].tolist() for name in shown
     }
+    columns["carry_at_ask_bps"] = columns["carry_bps"]
     columns["symbol"] = [symbols.get(one, f"#{one}") for one in columns["symbol_id"]]
     columns["direction"] = [DIRECTIONS[one].label for one in columns["direction_id"]]
     columns["notes"] = map(notes_of, columns["flags"])

@@ -62,12 +62,12 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     assert sorted(found) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
     one = found["BBB-USDT"]
     assert (one.spot_fee_bps, one.fut_fee_bps, one.fees_bps) == (5.0, 5.0, 20.0)
-    assert one.carry_bps == pytest.approx(-16.0)  # two settlements
+    assert one.carry_at_ask_bps == pytest.approx(-16.0)  # two settlements
     assert one.costs_bps == pytest.approx(4.0)
     assert one.rate_known
     unknown = found["AAA-USDT"]
     assert not unknown.rate_known
-    assert unknown.carry_bps == pytest.approx(2 * 500.0)
+    assert unknown.carry_at_ask_bps == pytest.approx(2 * 500.0)
     assert [cost.symbol for cost in costs.read(settings, "ccc")] == ["CCC-USDT"]
 
     up_bed.quote(0, 1, 99.0, 100.0)
@@ -78,6 +78,6 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     assert spread.gross_bps is not None
     assert spread.learned == 0
     assert spread.close_bps == pytest.approx(-100)  # by the present widths
-    carried = one.carry_bps * 101 / 100
+    carried = one.carry_at_ask_bps * 101 / 100
     assert spread.net_bps == pytest.approx(spread.gross_bps - 100 - one.fees_bps - carried)
     assert spread.enter_bps == one.enter_bps

@@ -9,7 +9,7 @@ export const keyOf = (symbol, direction) => `${symbol} ${direction}`;
 const OF_A_RECORD = [
   "usable", "implausible", "gross_bps", "net_bps", "enter_bps", "exit_bps", "close_bps",
   "usual_bps", "learned", "size_quote", "spot_ask_px", "fut_bid_px", "spot_age_ms", "fut_age_ms",
-  "fees_bps", "carry_bps",
+  "fees_bps", "carry_at_ask_bps",
 ];
 const GONE = { usable: false };
 const NS_PER_MS = 1e6;
@@ -126,7 +126,7 @@ export class Board {
   // Funding at the price at which the perpetual is really sold, as the engine counts it.
   carried(place) {
     const ratio = this.at(place, "fut_bid_px") / this.at(place, "spot_ask_px");
-    return this.at(place, "carry_bps") * ratio;
+    return this.at(place, "carry_at_ask_bps") * ratio;
   }
 
   skew(place) {

@@ -20,7 +20,7 @@ function record(net = NET) {
     direction: ["okx-bybit", "okx-bybit", "mexc-okx", "bybit-okx"], usable: [true, true, true, false],
     implausible: all(false), gross_bps: all(30), net_bps: [...net], enter_bps: all(10), exit_bps: all(1),
     close_bps: all(-5), usual_bps: all(-5), learned: all(1), size_quote: [100, 50, 7, 1], spot_ask_px: all(100),
-    fut_bid_px: all(100), spot_age_ms: all(10), fut_age_ms: all(25), fees_bps: all(19), carry_bps: all(1), z: all(null),
+    fut_bid_px: all(100), spot_age_ms: all(10), fut_age_ms: all(25), fees_bps: all(19), carry_at_ask_bps: all(1), z: all(null),
   };
 }
 
