@@ -36,6 +36,7 @@ from spread_scanner.alerts.rounds import ROUND_S_MAX, ROUND_S_MIN, Rounds
 from spread_scanner.alerts.targets import TEXT_CHARS_MAX, Message
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Alerts as AlertSettings
+from spread_scanner.schema.figures import lasting
 from spread_scanner.view.conditions.condition import Condition
 
 EVENTS_MAX = 200
@@ -360,7 +361,7 @@ def _message(what: What, entry: Entry) -> Message:
     if entry.times > 1:
         text += f" (came {entry.times} times)"
     until_ns = clock.mono_ns() if entry.ended_mono_ns is None else entry.ended_mono_ns
-    lasted = for_people(max(0, until_ns - entry.began_mono_ns) / NS_PER_S)
+    lasted = lasting(max(0, until_ns - entry.began_mono_ns) / NS_PER_S)
     if what == "still":
         text = f"still, for {lasted}: {text}"
     elif what == "cleared":
@@ -368,11 +369,3 @@ def _message(what: What, entry: Entry) -> Message:
     elif what == "over":
         text = f"it stood for {lasted} and is over: {text}"
     return Message(what, entry.key, text, clock.wall_ns())
-
-
-def for_people(seconds: float) -> str:
-    """How long something took."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:z.0f} {unit}"
-    return f"{seconds:z.0f} s"

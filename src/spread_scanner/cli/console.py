@@ -26,6 +26,7 @@ from spread_scanner.cli import legends
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import output
 from spread_scanner.schema.enums import SwitchKind
+from spread_scanner.schema.figures import lasting
 from spread_scanner.shm.switched import Switched
 
 EXIT_CODES = (
@@ -157,14 +158,6 @@ def say(console: Console, line: str | Text) -> None:
         console.print(part)
 
 
-def age_text(seconds: float) -> str:
-    """How long ago, for people."""
-    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:z.0f} {unit}"
-    return f"{seconds:z.0f} s"
-
-
 def size_text(size: float | None) -> str:
     """Bytes for people."""
     if size is None:
@@ -187,4 +180,4 @@ def _switched_line(one: Switched) -> str:
         return f"{said}; by whom and since when is not known."
     by = f" by {one.user}" if one.user else ""
     command = f", {one.command}" if one.command else ""
-    return f"{said}, for {age_text(one.age_s)},{by} (pid {one.pid}{command})."
+    return f"{said}, for {lasting(max(0.0, one.age_s))},{by} (pid {one.pid}{command})."

@@ -34,6 +34,7 @@ from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
+from spread_scanner.schema.figures import ago
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.schema.version import version
@@ -183,9 +184,9 @@ def files(settings: Settings) -> Iterator[Check]:
     except TableError as error:
         yield Check("pairs", WARN, str(error), "spread-ctl discover (up does it by itself)")
         return
-    age_h = (clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S / 3_600
+    age_s = (clock.wall_ns() - loaded.judgement_wall_ns) / NS_PER_S
     pairs = sum(len(row.symbol_ids) for row in loaded.directions)
-    found = f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {age_h:z.1f} h ago"
+    found = f"{pairs:,} in {len(loaded.symbols):,} symbols, judged {ago(age_s)}"
     yield Check("pairs", OK, found)
     yield from _said_by_discovery(settings)
 

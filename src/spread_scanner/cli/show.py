@@ -13,7 +13,6 @@ from spread_scanner.cli.console import (
     EXIT_CODES,
     Json,
     NoScreen,
-    age_text,
     grid,
     legend,
     on_screen,
@@ -27,6 +26,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings, files
 from spread_scanner.errors import Unusable
 from spread_scanner.schema.books import LEVELS_SHOWN
+from spread_scanner.schema.figures import ago
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -373,7 +373,7 @@ def tables_in_force(as_json: Json = False) -> None:
         return
     console = people()
     console.print(
-        f"Generation {now.generation}, {age_text(now.age_s)} old: {now.symbols:,} symbols, "
+        f"Generation {now.generation}, made {ago(now.age_s)}: {now.symbols:,} symbols, "
         f"{now.pairs:,} pairs, {len(now.quarantined):,} quarantined."
     )
     console.print(grid("", ["direction", "pairs>"], now.directions.items()))

@@ -8,7 +8,7 @@ from rich.text import Text
 from spread_scanner.cli import legends
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_DIRECTIONS
-from spread_scanner.schema.figures import grouped, plain
+from spread_scanner.schema.figures import ago, grouped, plain
 from spread_scanner.view.depth import SizeNet
 from spread_scanner.view.evaluations import Evaluation, Explanation
 from spread_scanner.view.funding import FundingView
@@ -35,7 +35,7 @@ def lines(answer: Explanation) -> Iterator[str | Text]:
     for kept_out in answer.quarantined:
         yield f"Quarantined in {kept_out.direction}: {kept_out.reason}"
     for one in answer.blocked:
-        since = f"Blocked in {one.direction} {one.age_s:z,.0f} s ago, until discovery judges anew"
+        since = f"Blocked in {one.direction} {ago(one.age_s)}, until discovery judges anew"
         yield f"{since}: it stayed implausible, with {one.gross_bps:z,.0f} bps gross at the end"
     if answer.now:
         yield Text("\nnow", style="bold")
@@ -87,12 +87,16 @@ def _funding(one: FundingView) -> str:
         return f"funding {one.source}: {one.unknown}"
     per = f" per {plain(one.interval_h)} h" if one.interval_h is not None else ""
     cap = "" if one.cap is None else f", at most {one.cap:z.3%}"
-    due = "" if one.next_in_s is None else f", settled in {one.next_in_s / 60:z,.0f} min"
+    due = "" if one.next_in_s is None else f", settled {_when(one.next_in_s)}"
     since = "not told yet, as the last discovery saw it"
     if one.age_s is not None:
-        since = f"told {one.age_s:z,.0f} s ago"
+        since = f"told {ago(one.age_s)}"
     said = f"funding {one.source}: {one.rate:+z.4%}{per}{cap}{due}, {since}"
     return f"{said}; not used: {one.unknown}" if one.unknown else said
+
+
+def _when(in_s: float) -> str:
+    return f"in {in_s / 60:z,.0f} min" if in_s >= 0 else ago(-in_s)
 
 
 def _share(learned: float) -> str:

@@ -45,3 +45,16 @@ def share(value: float | None) -> str:
     if 0.995 <= value < 1.0:
         return ">99 %"
     return "<1 %" if 0.0 < value <= 0.005 else f"{100 * value:.0f} %"
+
+
+def lasting(seconds: float) -> str:
+    """How long something takes, took or stands: 119 s, 2 min, 3 h, 2 days."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:z.0f} {unit}"
+    return f"{seconds:z.0f} s"
+
+
+def ago(age_s: float) -> str:
+    """How long ago. Below zero: by another clock, or by this one before it was set back."""
+    return f"{lasting(abs(age_s))} {'ago' if age_s > -1 else 'ahead of this clock'}"

@@ -20,6 +20,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.logs import Log
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.figures import lasting
 from spread_scanner.schema.names import EXCHANGE_SIM, GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.carried import right_carried
@@ -264,7 +265,7 @@ class Run:
 
 def _note(left_s: float | None, address: str) -> str:
     where = f"{address}  " if address else ""
-    ending = "" if left_s is None else f"ends in {left_s:.0f} s; "
+    ending = "" if left_s is None else f"ends in {lasting(max(0.0, left_s))}; "
     return f"{where}{ending}Ctrl-C ends it"
 
 

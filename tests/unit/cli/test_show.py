@@ -520,7 +520,7 @@ def test_why_shows_what_was_told_of_funding_and_why_it_is_not_used(
         writer.write(3, 0, row._replace(rate=0.03, listing=listing_of("AAAUSDT")))
     out = spread_ctl("why", "BBB-USDT")[1]
     assert "funding bybit-futures: -0.0125% per 4 h, at most 2.000%, settled in 90 min" in out
-    assert re.search(r"told \d+ s ago", out)  # 60, and as long as the command took to start
+    assert re.search(r"told (\d+ s|2 min) ago", out)  # 60, and as long as the command took to start
     (told,) = orjson.loads(spread_ctl("why", "BBB-USDT", "--json")[1])["funding"]
     assert (told["source"], told["symbol"], told["rate"]) == ("bybit-futures", "BBB-USDT", -1.25e-4)
     assert (told["unknown"], told["interval_h"]) == ("", 4.0)
@@ -541,16 +541,25 @@ def test_why_shows_the_rate_that_counts_before_any_was_told(up_bed: Any) -> None
     )
 
 
-def test_why_says_nothing_of_funding_with_a_minus() -> None:
-    """A rate that rounds to nothing, and a settlement that has just passed."""
+@pytest.mark.parametrize(
+    ("next_in_s", "age_s", "line"),
+    [
+        (10.0, 200.0, "settled in 0 min, told 3 min ago"),
+        (-10.0, -0.1, "settled 10 s ago, told 0 s ago"),
+        (-200.0, -7_300.0, "settled 3 min ago, told 2 h ahead of this clock"),
+    ],
+)
+def test_why_says_nothing_of_funding_with_a_minus(
+    next_in_s: float, age_s: float, line: str
+) -> None:
+    """A rate that rounds to nothing, a settlement that has passed, a clock that was set back."""
     told = FundingView(
-        *("okx-futures", "AAA-USDT", -4e-7, None, None, 8.0, 1, -10.0, -0.1),
+        *("okx-futures", "AAA-USDT", -4e-7, None, None, 8.0, 1, next_in_s, age_s),
         noted=False,
         unknown="",
     )
     said = why.lines(Explanation("AAA-USDT", "", [], [], [], [], [], [told]))
-    line = "+0.0000% per 8 h, settled in 0 min, told 0 s ago"
-    assert any(line in str(one) for one in said)
+    assert any(f"+0.0000% per 8 h, {line}" in str(one) for one in said)
 
 
 def test_why_tells_quarantine_and_silence(up_bed: Any, spread_ctl: Run) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spread_scanner.schema.figures import grouped, plain
+from spread_scanner.schema.figures import ago, grouped, plain
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,19 @@ from spread_scanner.schema.figures import grouped, plain
 )
 def test_numbers_are_written_out(value: float, alone: str, apart: str) -> None:
     assert (plain(value), grouped(value)) == (alone, apart)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [
+        (119.0, "119 s ago"),
+        (120.0, "2 min ago"),
+        (7_300.0, "2 h ago"),
+        (2e5, "2 days ago"),
+        (-0.4, "0 s ago"),
+        (-0.9, "1 s ago"),
+        (-200.0, "3 min ahead of this clock"),
+    ],
+)
+def test_an_age_is_never_below_zero(age_s: float, said: str) -> None:
+    assert ago(age_s) == said

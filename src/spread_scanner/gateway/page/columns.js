@@ -71,8 +71,9 @@ function fundingText(board, place) {
   if (one.unknown) return `${figures.UNKNOWN} ${one.unknown}`;
   const every = one.interval_h ? ` / ${figures.plain(one.interval_h, 0)} h` : "";
   const left = one.next_wall_ns ? one.next_wall_ns / 1e6 - Date.now() : null;
+  const due = left === null ? "" : left > 0 ? ` in ${briefly(left)}` : `, settled ${briefly(-left)} ago`;
   const noted = one.noted ? ", noted" : "";
-  return figures.percent(one.rate) + every + (left > 0 ? ` in ${briefly(left)}` : "") + noted;
+  return figures.percent(one.rate) + every + due + noted;
 }
 
 function briefly(ms) {
