@@ -7,10 +7,13 @@ import type { Arbitrage } from "./records.js";
 const URL_OF_JUPITER = "https://api.jup.ag";
 const PATHS = { v1: "/swap/v1/quote", v2: "/swap/v2/order" };
 const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS_MAX = 3_600_000;
+const ANSWER_BYTES_MAX = 1 << 20; // a route of ten pools is some 5 KB
+const SAID_MAX = 100; // letters of a code that are repeated
+const ALL_BPS = 10_000;
 const REQUESTS_PER_S = 1;
 const SLIPPAGE_BPS = 50;
 const THRESHOLD_PCT = 0.3;
-const MARGIN_MS = 100; // requests that leave evenly arrive closer together
 const REST_MS_MIN = 1_000;
 const REST_MS_MAX = 60_000;
 
@@ -58,6 +61,22 @@ export type MixedFind =
   | { toldBy: "cache"; route: string[]; profitPct: number; record: Arbitrage }
   | { toldBy: "jupiter"; route: string[]; profitPct: number; quotes: [JupiterQuote, JupiterQuote] };
 
+/** One request's. What it waits for is the answer to the one so many before it, which has come to
+ * Jupiter by then, however long it was on its way. */
+class Turn {
+  /** When it was answered, or given up. */
+  overMs: number | null = null;
+  end!: () => void;
+  readonly over = new Promise<void>((resolve) => {
+    this.end = () => {
+      this.overMs = performance.now();
+      resolve();
+    };
+  });
+  /** It begins no sooner than `earliestMs`. */
+  constructor(readonly earliestMs: number) {}
+}
+
 export class JupiterClient {
   readonly url: string;
   /** Why the last answer was null; empty: it was not. */
@@ -67,7 +86,7 @@ export class JupiterClient {
   readonly #timeoutMs: number;
   readonly #burst: number;
   readonly #windowMs: number;
-  readonly #sentMs: number[] = [];
+  readonly #turns: Turn[] = [];
   #restUntilMs = 0;
   #refusals = 0;
 
@@ -77,18 +96,24 @@ export class JupiterClient {
   }: JupiterOptions = {}) {
     const environ = globalThis.process?.env ?? {};
     this.url = (url || environ["JUPITER_URL"] || URL_OF_JUPITER).replace(/\/+$/, "");
-    if (!/^https?:\/\/[^/]/.test(this.url)) {
+    if (!canBeDialled(this.url)) {
       throw new TypeError(`no address of Jupiter (url, JUPITER_URL): ${this.url}`);
     }
     if (!(version in PATHS)) throw new TypeError(`no version of Jupiter: ${version}`);
     if (!(requestsPerS > 0 && requestsPerS <= 10_000)) {
       throw new TypeError(`no pace, 0 to 10,000 are allowed: ${requestsPerS}`);
     }
+    if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
+      throw new TypeError(`no time-out, 0 to ${TIMEOUT_MS_MAX} are allowed: ${timeoutMs}`);
+    }
     this.#path = PATHS[version];
     this.#key = key || environ["JUPITER_API_KEY"] || "";
+    if (!/^[ -~]*$/.test(this.#key)) {
+      throw new TypeError("no key of Jupiter (key, JUPITER_API_KEY): letters, digits and signs of ASCII in one line");
+    }
     this.#timeoutMs = timeoutMs;
     this.#burst = Math.max(1, Math.floor(requestsPerS));
-    this.#windowMs = (1_000 * this.#burst) / requestsPerS + MARGIN_MS;
+    this.#windowMs = (1_000 * this.#burst) / requestsPerS;
   }
 
   /** What so much of the one gives of the other. Waits for its turn, as long as that comes within
@@ -96,35 +121,58 @@ export class JupiterClient {
   async quote(
     mintIn: string, mintOut: string, amount: bigint, more: Record<string, string | number | boolean> = {},
   ): Promise<JupiterQuote | null> {
-    const waitMs = this.#turn();
-    if (waitMs === null) return null;
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-    const said = { inputMint: mintIn, outputMint: mintOut, amount, slippageBps: SLIPPAGE_BPS, ...more };
-    const query = new URLSearchParams(Object.entries(said).map(([name, value]) => [name, String(value)]));
+    if (amount < 1n) return this.#none(`refused: an amount of ${amount}`);
+    const untilMs = performance.now() + this.#timeoutMs;
+    const before = this.#turns.length === this.#burst ? this.#turns[0]! : null;
+    const turn = this.#next(before);
+    if (turn === null) return null;
     try {
-      const signal = AbortSignal.timeout(Math.max(1, Math.ceil(this.#timeoutMs - waitMs)));
-      const headers: Record<string, string> = this.#key ? { "x-api-key": this.#key } : {};
-      return await this.#read(await fetch(`${this.url}${this.#path}?${query}`, { headers, signal }));
+      if (before !== null) await this.#over(before);
+      if (this.#rests()) return null; // it has refused others meanwhile
+      return await this.#asked(untilMs, mintIn, mintOut, amount, more);
     } catch (error) {
       return this.#none(error instanceof Error ? error.message : String(error));
+    } finally {
+      turn.end();
     }
   }
 
-  /** How long until it may be asked, and that turn taken; null: not within the time-out. */
-  #turn(): number | null {
+  async #asked(
+    untilMs: number, mintIn: string, mintOut: string, amount: bigint, more: Record<string, string | number | boolean>,
+  ): Promise<JupiterQuote | null> {
+    const said = { inputMint: mintIn, outputMint: mintOut, amount, slippageBps: SLIPPAGE_BPS, ...more };
+    const query = new URLSearchParams(Object.entries(said).map(([name, value]) => [name, String(value)]));
+    const signal = AbortSignal.timeout(Math.max(1, Math.ceil(untilMs - performance.now())));
+    const headers: Record<string, string> = this.#key ? { "x-api-key": this.#key } : {};
+    const asked = fetch(`${this.url}${this.#path}?${query}`, { headers, signal, redirect: "manual" });
+    const found = await this.#read(await asked);
+    if (found === null || answers(found, mintIn, mintOut, amount)) return found;
+    return this.#none("another quote than was asked for");
+  }
+
+  /** Taken at once, so that nobody else takes the same; null: there is none within the time-out. */
+  #next(before: Turn | null): Turn | null {
+    if (this.#rests()) return null;
     const nowMs = performance.now();
-    if (this.#restUntilMs > nowMs) {
-      const restS = (this.#restUntilMs - nowMs) / 1_000;
-      return this.#none(`limited: it is asked again in ${restS.toFixed(1)} s`);
-    }
-    const earliest = this.#sentMs.length === this.#burst ? this.#sentMs[0]! + this.#windowMs : nowMs;
-    const freeMs = Math.max(nowMs, earliest);
-    if (freeMs - nowMs > this.#timeoutMs) {
-      return this.#none("limited: its turn comes after the time-out");
-    }
-    this.#sentMs.push(freeMs); // at once, so that nobody else takes the same turn
-    if (this.#sentMs.length > this.#burst) this.#sentMs.shift();
-    return freeMs - nowMs;
+    const earliestMs = before === null ? nowMs : Math.max(nowMs, (before.overMs ?? before.earliestMs) + this.#windowMs);
+    if (earliestMs - nowMs > this.#timeoutMs) return this.#none("limited: its turn comes after the time-out");
+    const turn = new Turn(earliestMs);
+    this.#turns.push(turn);
+    if (this.#turns.length > this.#burst) this.#turns.shift();
+    return turn;
+  }
+
+  /** Until so long after another turn that the next one may begin. */
+  async #over(before: Turn): Promise<void> {
+    await before.over;
+    const restMs = (before.overMs ?? 0) + this.#windowMs - performance.now();
+    if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.ceil(restMs) + 1));
+  }
+
+  #rests(): boolean {
+    const restS = (this.#restUntilMs - performance.now()) / 1_000;
+    if (restS > 0) this.reason = `limited: it is asked again in ${restS.toFixed(1)} s`;
+    return restS > 0;
   }
 
   async #read(answer: Response): Promise<JupiterQuote | null> {
@@ -132,7 +180,8 @@ export class JupiterClient {
     if (answer.status === 401 || answer.status === 403) {
       return this.#none(`key: it is refused (HTTP ${answer.status}): JUPITER_API_KEY`);
     }
-    const text = await answer.text();
+    const text = await bounded(answer);
+    if (text === null) return this.#none(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
     if (!answer.ok) return this.#none(refused(answer.status, text));
     this.#refusals = 0;
     try {
@@ -144,14 +193,16 @@ export class JupiterClient {
     }
   }
 
-  /** For as long as it says, or twice as long as the last time. */
+  /** For as long as it says, or twice as long as the last time; requests that were under way
+   * together and are refused are one time. */
   #rest(retryAfter: string): null {
-    this.#refusals += 1;
+    const nowMs = performance.now();
+    if (nowMs >= this.#restUntilMs) this.#refusals += 1;
     let restMs = Math.min(REST_MS_MIN * 2 ** Math.min(this.#refusals - 1, 6), REST_MS_MAX);
     if (/^\d+$/.test(retryAfter.trim())) {
       restMs = Math.min(Math.max(restMs, 1_000 * Number(retryAfter)), REST_MS_MAX);
     }
-    this.#restUntilMs = performance.now() + restMs;
+    this.#restUntilMs = Math.max(this.#restUntilMs, nowMs + restMs);
     return this.#none(`limited: too many requests, it is asked again in ${(restMs / 1_000).toFixed(1)} s`);
   }
 
@@ -211,7 +262,7 @@ export function readQuote(text: string): JupiterQuote {
     mintOut: word(swapInfo?.outputMint),
     amountIn: amountOf(swapInfo?.inAmount),
     amountOut: amountOf(swapInfo?.outAmount),
-    shareBps: bps ?? Math.round((percent ?? 100) * 100),
+    shareBps: shareOf(bps ?? (percent ?? 100) * 100),
   }));
   const slot = told["contextSlot"];
   return {
@@ -224,6 +275,43 @@ export function readQuote(text: string): JupiterQuote {
     hops,
     route: hops.map((hop) => hop.pool),
   };
+}
+
+function canBeDialled(url: string): boolean {
+  try {
+    return /^https?:\/\/[^/]/.test(url) && new URL(url).port !== "0";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is what was asked for; an amount that comes out is, by swapMode=ExactOut. */
+function answers(found: JupiterQuote, mintIn: string, mintOut: string, amount: bigint): boolean {
+  const asked = found.mintIn === mintIn && found.mintOut === mintOut;
+  return asked && (found.amountIn === amount || found.amountOut === amount);
+}
+
+/** null: it is too long. */
+async function bounded(answer: Response): Promise<string | null> {
+  const reader = answer.body?.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for (;;) {
+    const part = await reader?.read();
+    if (part === undefined || part.value === undefined) return text + decoder.decode();
+    bytes += part.value.length;
+    if (bytes > ANSWER_BYTES_MAX) {
+      await reader?.cancel();
+      return null;
+    }
+    text += decoder.decode(part.value, { stream: true });
+  }
+}
+
+function shareOf(bps: unknown): number {
+  if (typeof bps !== "number" || !(bps >= 0 && bps <= ALL_BPS)) throw new TypeError(`no share: ${String(bps)}`);
+  return Math.round(bps);
 }
 
 function word(said: unknown): string {
@@ -245,5 +333,6 @@ function refused(status: number, text: string): string {
     code = undefined;
   }
   if (typeof code !== "string") return `refused: HTTP ${status}`;
-  return code.includes("ROUTE") ? `no_route: ${code}` : `refused: ${code}`;
+  const told = code.slice(0, SAID_MAX);
+  return code.includes("ROUTE") ? `no_route: ${told}` : `refused: ${told}`;
 }

@@ -1,6 +1,7 @@
 // Against a gateway that runs (RUST_CACHE_URL) and a pretend Jupiter (JUPITER_URL), whose key is "k".
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { test } from "node:test";
 
 import { JupiterClient, mixed, readQuote, SpreadClient } from "spread-scanner-client";
@@ -50,7 +51,8 @@ test("null and a reason", async () => {
   const away = asking({ url: "http://127.0.0.1:1" });
   assert.equal(await away.quote(SOL, USDC, 5n), null);
   assert.notEqual(away.reason, "");
-  for (const wrong of [{ url: "ftp://x" }, { version: "v3" }, { requestsPerS: 0 }]) {
+  for (const wrong of [{ url: "ftp://x" }, { url: "http://[" }, { url: "http://a:b" }, { version: "v3" }, { requestsPerS: 0 },
+    { timeoutMs: 0 }, { timeoutMs: NaN }, { key: "a\n" }, { key: "\u20ac" }]) {
     assert.throws(() => new JupiterClient(wrong), TypeError);
   }
 });
@@ -64,6 +66,58 @@ test("who is limited is not asked meanwhile", async () => {
   assert.equal(await client.quote(SOL, USDC, 10n ** 9n), null);
   assert.match(client.reason, /^limited: it is asked again in/);
   assert.equal((await counts()).requests - before, 1);
+});
+
+// A Jupiter that answers everybody the same, when so many have asked.
+async function answering({ status = 200, headers = {}, body = "" }, { many = 1, together = 1, ...more } = {}) {
+  let asked = 0;
+  const waiting = [];
+  const server = createServer((_, response) => {
+    asked += 1;
+    waiting.push(response);
+    if (asked >= together) for (const one of waiting.splice(0)) one.writeHead(status, headers).end(body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const client = asking({ url: `http://127.0.0.1:${server.address().port}`, ...more });
+  const found = await Promise.all(Array.from({ length: many }, () => client.quote("a", "b", 1n)));
+  server.closeAllConnections();
+  server.close();
+  return { found, reason: client.reason, asked };
+}
+
+test("whatever is answered is a quote or a reason", async () => {
+  const step = '{"swapInfo":{"ammKey":"p","inputMint":"a","outputMint":"b","inAmount":"1","outAmount":"2"}}';
+  const good = `{"inputMint":"a","outputMint":"b","inAmount":"1","outAmount":"2","otherAmountThreshold":"1","routePlan":[${step}]}`;
+  const cases = [
+    [{ body: good }, ""],
+    [{ body: good + " ".repeat(1 << 20) }, "an answer of more than 1048576 bytes"],
+    [{ body: good.replace('"inputMint":"a"', '"inputMint":"c"') }, "another quote than was asked for"],
+    [{ body: good.replace('"inAmount":"1"', '"inAmount":"9"') }, "another quote than was asked for"],
+    [{ body: good.replace('"routePlan":[{', '"routePlan":[{"percent":1e307,') }, "no share"],
+    [{ body: good.replace('"routePlan":[{', '"routePlan":[{"bps":"7",') }, "no share"],
+    [{ status: 400, body: "[" }, "refused: HTTP 400"],
+    [{ status: 400, body: `{"errorCode":"${"A".repeat(999)}"}` }, `refused: ${"A".repeat(100)}`],
+    [{ status: 302, headers: { location: "/" } }, "refused: HTTP 302"],
+    ...[["", "1.0"], ["7", "7.0"], ["9".repeat(400), "60.0"], ["-5", "1.0"], ["soon", "1.0"], ["\u00b2", "1.0"]]
+      .map(([said, rest]) => [{ status: 429, headers: { "retry-after": said } }, `in ${rest} s`]),
+  ];
+  for (const [answer, why] of cases) {
+    const { found: [found], reason } = await answering(answer);
+    assert.equal(found === null, why !== "", reason);
+    assert.ok(reason.includes(why) && reason.length < 300, reason);
+  }
+  const nothing = asking();
+  assert.equal(await nothing.quote(SOL, USDC, 0n), null);
+  assert.equal(nothing.reason, "refused: an amount of 0");
+});
+
+test("who waits for a turn does not ask when others were refused meanwhile", async () => {
+  const refusal = { status: 429, headers: { "retry-after": "30" } };
+  const waited = await answering(refusal, { many: 3, requestsPerS: 1.9 });
+  assert.deepEqual([waited.asked, waited.found], [1, [null, null, null]]);
+  const { asked, reason } = await answering({ status: 429 }, { many: 6, together: 6, requestsPerS: 6 });
+  assert.equal(asked, 6);
+  assert.match(reason, /in 1\.0 s$/, "refused together, they are one rest");
 });
 
 test("it is never asked faster than was said", async () => {

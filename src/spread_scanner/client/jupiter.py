@@ -2,15 +2,17 @@
 
 No call raises because Jupiter is away, slow, limits or has no route: the answer is None then, and
 `reason` says why, as the gateway's clients do. It is asked no faster than `requests_per_s`, all
-calls of one client together; where it says "too many" nobody is asked until what it asked for is
-over. Both of its interfaces: v1 by /swap/v1/quote, v2 by /swap/v2/order, which gives a quote while
-nobody is named who would sign. Nothing is built, signed or sent here.
+calls of one client together, whatever the way there takes: a turn counts from when it was answered.
+Where it says "too many" nobody asks until what it asked for is over. Both of its interfaces: v1 by
+/swap/v1/quote, v2 by /swap/v2/order, which gives a quote while nobody is named who would sign.
+Nothing is built, signed or sent here.
 """
 
 import asyncio
 import os
 from collections import deque
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -23,13 +25,15 @@ from spread_scanner.errors import ConfigError
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
 URL = "https://api.jup.ag"
 TIMEOUT_S = 5.0
+TIMEOUT_S_MAX = 3_600.0
 REQUESTS_PER_S = 1.0  # what a key that costs nothing may
+ANSWER_BYTES_MAX = 1 << 20  # a route of ten pools is some 5 KB
 SLIPPAGE_BPS = 50
 _PATHS = {"v1": "/swap/v1/quote", "v2": "/swap/v2/order"}
-_MARGIN_NS = NS_PER_S // 10  # requests that leave evenly arrive closer together
 _REST_S_MIN, _REST_S_MAX = 1.0, 60.0
 _ALL_BPS = 10_000
-_UNASKED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError)
+_SAID_MAX = 100  # letters of a code that are repeated
+_UNASKED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError)
 
 
 class JupiterHop(Struct, frozen=True):
@@ -108,7 +112,9 @@ def read_quote(body: bytes) -> JupiterQuote:
 
 def _hop(step: _Step) -> JupiterHop:
     info = step.swapInfo
-    share = _ALL_BPS if step.percent is None else round(step.percent * 100)
+    share = 100 * step.percent if step.bps is None and step.percent is not None else step.bps
+    if share is not None and not 0 <= share <= _ALL_BPS:
+        raise ValueError(f"no share: {step.percent if step.bps is None else step.bps}")
     return JupiterHop(
         info.ammKey,
         info.label,
@@ -116,7 +122,7 @@ def _hop(step: _Step) -> JupiterHop:
         info.outputMint,
         _amount(info.inAmount),
         _amount(info.outAmount),
-        share if step.bps is None else step.bps,
+        _ALL_BPS if share is None else round(share),
     )
 
 
@@ -124,6 +130,28 @@ def _amount(said: str) -> int:
     if not (said.isascii() and said.isdigit() and len(said) <= 20):
         raise ValueError(f"no amount: {said[:20]!r}")
     return int(said)
+
+
+class _Told(NamedTuple):
+    """What was answered."""
+
+    status: int
+    retry_after: str
+    body: bytes
+
+
+class _Turn:
+    """One request's. What it waits for is the answer to the one so many before it, which has come
+    to Jupiter by then, however long it was on its way."""
+
+    def __init__(self, earliest_ns: int) -> None:
+        self.earliest_ns = earliest_ns  # it begins no sooner
+        self.over = asyncio.Event()
+        self.over_ns = 0  # when it was answered, or given up
+
+    def end(self) -> None:
+        self.over_ns = clock.mono_ns()
+        self.over.set()
 
 
 class JupiterClient:
@@ -141,19 +169,24 @@ class JupiterClient:
         """`url` and `key` are the environment's where they are not said. Raises ConfigError for
         what cannot be asked."""
         self.url = (url or os.environ.get(URL_VARIABLE) or URL).rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
+        if not _can_be_dialled(self.url):
             raise ConfigError("no address of Jupiter", variable=URL_VARIABLE, allowed=URL)
         if version not in _PATHS:
             raise ConfigError("no version of Jupiter", version=version, allowed=[*_PATHS])
         if not 0 < requests_per_s <= 10_000:
             raise ConfigError("no pace", requests_per_s=requests_per_s, allowed="0 to 10,000")
+        if not 0 < timeout_s <= TIMEOUT_S_MAX:
+            raise ConfigError("no time-out", timeout_s=timeout_s, allowed="0 to 3,600")
+        own_key = key or os.environ.get(KEY_VARIABLE, "")
+        if not (own_key.isascii() and own_key.isprintable()):
+            allowed = "letters, digits and signs of ASCII in one line"
+            raise ConfigError("no key of Jupiter", variable=KEY_VARIABLE, allowed=allowed)
         self.reason = ""  # why the last answer was None; empty: it was none
         self._path, self._timeout_s = _PATHS[version], timeout_s
         self._burst = max(1, int(requests_per_s))
-        self._window_ns = int(self._burst / requests_per_s * NS_PER_S) + _MARGIN_NS
-        self._sent_ns: deque[int] = deque(maxlen=self._burst)
+        self._window_ns = int(self._burst / requests_per_s * NS_PER_S)
+        self._turns: deque[_Turn] = deque(maxlen=self._burst)
         self._rest_until_ns, self._refusals = 0, 0
-        own_key = key or os.environ.get(KEY_VARIABLE, "")
         headers = {"x-api-key": own_key} if own_key else {}
         self._web = httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
 
@@ -168,49 +201,86 @@ class JupiterClient:
     ) -> JupiterQuote | None:
         """What so much of the one gives of the other. `more`: Jupiter's own parameters, as
         onlyDirectRoutes. Waits for its turn, as long as that comes within the time-out."""
+        if amount < 1:
+            self.reason = f"refused: an amount of {amount}"
+            return None
         params = {"inputMint": mint_in, "outputMint": mint_out, "amount": amount}
         params |= {"slippageBps": slippage_bps, **more}
+        before = self._turns[0] if len(self._turns) == self._burst else None
+        turn = self._next_turn(before)
+        if turn is None:
+            return None
         try:
             async with asyncio.timeout(self._timeout_s):
-                if not await self._its_turn():
+                if not await self._begins(before):
                     return None
-                answer = await self._web.get(self._path, params=_plain(params))
+                answer = await self._told(_plain(params))
         except _UNASKED as error:
             self.reason = f"{type(error).__name__}: {error}".rstrip(": ")
             return None
-        return self._read(answer)
+        finally:
+            turn.end()
+        found = None if answer is None else self._read(answer)
+        if found is not None and not _answers(found, mint_in, mint_out, amount):
+            self.reason = "another quote than was asked for"
+            return None
+        return found
 
-    async def _its_turn(self) -> bool:
-        """Whether it may be asked now, waited for where the pace alone stands in the way."""
+    async def _told(self, params: dict[str, str]) -> _Told | None:
+        """None: it is too long."""
+        async with self._web.stream("GET", self._path, params=params) as answer:
+            body = bytearray()
+            async for chunk in answer.aiter_bytes():
+                body += chunk
+                if len(body) > ANSWER_BYTES_MAX:
+                    self.reason = f"an answer of more than {ANSWER_BYTES_MAX:,} bytes"
+                    return None
+            retry_after = answer.headers.get("retry-after", "")
+            return _Told(answer.status_code, retry_after, bytes(body))
+
+    def _next_turn(self, before: _Turn | None) -> _Turn | None:
+        """Taken at once, so that nobody else takes the same; None: there is none within the
+        time-out."""
+        if self._rests():
+            return None
+        now_ns = earliest_ns = clock.mono_ns()
+        if before is not None:
+            earliest_ns = max(now_ns, (before.over_ns or before.earliest_ns) + self._window_ns)
+        if earliest_ns - now_ns > self._timeout_s * NS_PER_S:
+            self.reason = "limited: its turn comes after the time-out"
+            return None
+        turn = _Turn(earliest_ns)
+        self._turns.append(turn)
+        return turn
+
+    async def _begins(self, before: _Turn | None) -> bool:
+        """Waits for it; False: Jupiter has refused others meanwhile."""
+        if before is not None:
+            await before.over.wait()
+            rest_ns = before.over_ns + self._window_ns - clock.mono_ns()
+            await asyncio.sleep(max(rest_ns, 0) / NS_PER_S)
+        return not self._rests()
+
+    def _rests(self) -> bool:
         rest_s = (self._rest_until_ns - clock.mono_ns()) / NS_PER_S
         if rest_s > 0:
             self.reason = f"limited: it is asked again in {rest_s:.1f} s"
-            return False
-        now_ns = clock.mono_ns()
-        free_ns = now_ns
-        if len(self._sent_ns) == self._burst:
-            free_ns = max(now_ns, self._sent_ns[0] + self._window_ns)
-        if free_ns - now_ns > self._timeout_s * NS_PER_S:
-            self.reason = "limited: its turn comes after the time-out"
-            return False
-        self._sent_ns.append(free_ns)  # at once, so that nobody else takes the same turn
-        await asyncio.sleep((free_ns - now_ns) / NS_PER_S)
-        return True
+        return rest_s > 0
 
-    def _read(self, answer: httpx.Response) -> JupiterQuote | None:
-        status = answer.status_code
+    def _read(self, answer: _Told) -> JupiterQuote | None:
+        status = answer.status
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            self._rest(answer.headers.get("retry-after", ""))
+            self._rest(answer.retry_after)
             return None
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             self.reason = f"key: it is refused (HTTP {status}): {KEY_VARIABLE}"
             return None
         if status != httpx.codes.OK:
-            self.reason = _refused(status, answer.content)
+            self.reason = _refused(status, answer.body)
             return None
         self._refusals = 0
         try:
-            found = read_quote(answer.content)
+            found = read_quote(answer.body)
         except (ValueError, RecursionError) as error:  # a DecodeError is a ValueError
             self.reason = f"another shape than Jupiter's: {error}"
             return None
@@ -218,12 +288,14 @@ class JupiterClient:
         return found
 
     def _rest(self, retry_after: str) -> None:
-        """For as long as it says, or twice as long as the last time."""
-        self._refusals += 1
+        """For as long as it says, or twice as long as the last time; requests that were under way
+        together and are refused are one time."""
+        now_ns = clock.mono_ns()
+        self._refusals += now_ns >= self._rest_until_ns
         rest_s = min(_REST_S_MIN * 2.0 ** min(self._refusals - 1, 6), _REST_S_MAX)
-        if retry_after.strip().isdigit():
+        if retry_after.isascii() and retry_after.strip().isdigit():
             rest_s = min(max(rest_s, float(retry_after)), _REST_S_MAX)
-        self._rest_until_ns = clock.mono_ns() + int(rest_s * NS_PER_S)
+        self._rest_until_ns = max(self._rest_until_ns, now_ns + int(rest_s * NS_PER_S))
         self.reason = f"limited: too many requests, it is asked again in {rest_s:.1f} s"
 
     async def close(self) -> None:
@@ -234,6 +306,20 @@ class JupiterClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _answers(found: JupiterQuote, mint_in: str, mint_out: str, amount: int) -> bool:
+    """Whether it is what was asked for; an amount that comes out is, by swapMode=ExactOut."""
+    asked = (found.mint_in, found.mint_out) == (mint_in, mint_out)
+    return asked and amount in (found.amount_in, found.amount_out)
+
+
+def _can_be_dialled(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _plain(params: dict[str, Any]) -> dict[str, str]:
@@ -247,9 +333,9 @@ def _refused(status: int, body: bytes) -> str:
     """In words: no route is usual, and said with 400 and a code."""
     try:
         told = msgspec.json.decode(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     code = told.get("errorCode") if isinstance(told, dict) else None
     if isinstance(code, str) and "ROUTE" in code:
-        return f"no_route: {code}"
-    return f"refused: {code}" if isinstance(code, str) else f"refused: HTTP {status}"
+        return f"no_route: {code[:_SAID_MAX]}"
+    return f"refused: {code[:_SAID_MAX]}" if isinstance(code, str) else f"refused: HTTP {status}"

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from solana_bed import SolanaThread, solana
 from solana_data import needs_data, read
 
+from spread_scanner import clock
 from spread_scanner.client import JupiterClient, JupiterCycle, mixed
 from spread_scanner.client.awaited import AsyncSpreadClient
-from spread_scanner.client.jupiter import read_quote
+from spread_scanner.client.jupiter import ANSWER_BYTES_MAX, read_quote
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
 from spread_scanner.sim.chain_pools import BASES, USDC
 
@@ -156,6 +159,9 @@ WRONG = [
     (ANSWER % (b"2.5", STEP), "no amount"),
     (ANSWER % (b"9" * 30, STEP), "no amount"),
     (ANSWER % (b"2", b'{"percent": 100}'), "swapInfo"),
+    (ANSWER % (b"2", STEP[:-1] + b',"percent":1e307}'), "no share: 1e"),
+    (ANSWER % (b"2", STEP[:-1] + b',"percent":-5}'), "no share: -5"),
+    (ANSWER % (b"2", STEP[:-1] + b',"bps":10001}'), "no share: 10001"),
 ]
 
 
@@ -167,12 +173,127 @@ def test_wrong_answers(number: int) -> None:
     assert read_quote(ANSWER % (b"2", STEP)).hops[0].share_bps == 10_000
 
 
+def answering(
+    answer: httpx.Response, many: int = 1, together: int = 1, **named: Any
+) -> tuple[list[Any], str, int]:
+    """What so many calls at once made of an answer, which comes when so many have asked for it; the
+    last reason, and how often it was asked for."""
+    asked_for: list[httpx.Request] = []
+
+    async def ask() -> tuple[list[Any], str, int]:
+        all_there = asyncio.Event()
+
+        async def handled(request: httpx.Request) -> httpx.Response:
+            asked_for.append(request)
+            if len(asked_for) == together:
+                all_there.set()
+            await all_there.wait()
+            await asyncio.sleep(0.01)  # others begin to wait meanwhile
+            return answer
+
+        async with JupiterClient("http://a", timeout_s=PATIENT_S, **named) as client:
+            client._web = httpx.AsyncClient(
+                transport=httpx.MockTransport(handled), base_url=client.url
+            )
+            found = await asyncio.gather(*(client.quote("a", "b", 1) for _ in range(many)))
+            return [*found], client.reason, len(asked_for)
+
+    return asyncio.run(ask())
+
+
+GOOD = ANSWER % (b"2", STEP)
+# What is answered -> the reason of a None; empty: it is a quote.
+ANSWERED: list[tuple[httpx.Response, str]] = [
+    (httpx.Response(200, content=GOOD), ""),
+    (httpx.Response(200, content=GOOD + b" " * ANSWER_BYTES_MAX), "an answer of more than 1,048"),
+    (
+        httpx.Response(200, content=GOOD.replace(b'"inputMint":"a"', b'"inputMint":"c"', 1)),
+        "another",
+    ),
+    (
+        httpx.Response(200, content=GOOD.replace(b'"inAmount":"1"', b'"inAmount":"9"', 1)),
+        "another q",
+    ),
+    (httpx.Response(200, content=b"[" * 100_000), "another shape"),
+    (httpx.Response(400, content=b"[" * 100_000), "refused: HTTP 400"),
+    (httpx.Response(400, content=b'{"errorCode": "' + b"A" * 999 + b'"}'), "refused: " + "A" * 100),
+    (httpx.Response(302, headers={"location": "http://b"}), "refused: HTTP 302"),
+    *(
+        (httpx.Response(429, headers=[(b"retry-after", said)]), f"in {rest_s} s")
+        for said, rest_s in (
+            *((b"", "1.0"), (b"7", "7.0"), (b"9" * 400, "60.0"), (b"-5", "1.0"), (b"soon", "1.0")),
+            *((b"\xb2", "1.0"), (b"1e400", "1.0"), (b"nan", "1.0")),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(ANSWERED)))
+def test_whatever_is_answered_is_a_quote_or_a_reason(number: int) -> None:
+    answer, why = ANSWERED[number]
+    (found,), reason, _ = answering(answer)
+    assert (found is None) is bool(why)
+    assert why in reason
+    assert len(reason) < 300
+
+
+def test_an_amount_that_is_none_is_not_asked_for() -> None:
+    async def ask() -> str:
+        async with JupiterClient("http://127.0.0.1:1") as client:
+            assert await client.quote("a", "b", 0) is None
+            return client.reason
+
+    assert asyncio.run(ask()) == "refused: an amount of 0"
+
+
+def test_who_waits_for_a_turn_does_not_ask_when_others_were_refused_meanwhile() -> None:
+    refusal = httpx.Response(429, headers={"retry-after": "30"})
+    found, reason, asked_for = answering(refusal, many=3, requests_per_s=1.9)  # one at a time
+    assert found == [None] * 3
+    assert asked_for == 1
+    assert "asked again in" in reason
+
+
+def test_a_slow_way_there_brings_no_more_at_once_than_are_allowed() -> None:
+    """As the first connections are, which have to be made."""
+    came_ns: list[int] = []
+    good = ANSWER % (b"2", STEP)
+
+    async def handled(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.0 if len(came_ns) >= 4 else 0.3)
+        came_ns.append(clock.mono_ns())
+        return httpx.Response(200, content=good)
+
+    async def ask() -> list[Any]:
+        async with JupiterClient("http://a", requests_per_s=4, timeout_s=PATIENT_S) as client:
+            transport = httpx.MockTransport(handled)
+            client._web = httpx.AsyncClient(transport=transport, base_url=client.url)
+            return await asyncio.gather(*(client.quote("a", "b", 1) for _ in range(8)))
+
+    assert None not in asyncio.run(ask())
+    assert all(later - one >= NS_PER_S for one, later in zip(came_ns, came_ns[4:], strict=False))
+
+
+def test_requests_that_are_refused_together_are_one_rest() -> None:
+    _, reason, asked_for = answering(httpx.Response(429), many=6, together=6, requests_per_s=6)
+    assert asked_for == 6
+    assert "in 1.0 s" in reason
+
+
 @pytest.mark.parametrize(
-    "named", [{"url": "ftp://x"}, {"version": "v3"}, {"requests_per_s": 0}, {"requests_per_s": -1}]
+    "named",
+    [
+        *({"url": url} for url in ("ftp://x", "http://", "http://[", "http://a:b", "http://a:0")),
+        {"version": "v3"},
+        *({"requests_per_s": pace} for pace in (0, -1, float("nan"), 10_001)),
+        *({"timeout_s": seconds} for seconds in (0, -1, float("nan"), float("inf"))),
+        *({"key": key} for key in ("hunter2\n", "hunter2é")),
+    ],
 )
 def test_what_cannot_be_asked(named: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         JupiterClient(**named)
+    assert "hunter2" not in str(caught.value)
 
 
 # --- mixed
