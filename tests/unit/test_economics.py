@@ -11,6 +11,7 @@ from promised import all_held
 
 from spread_scanner import config
 from spread_scanner.cli import legends
+from spread_scanner.config.pools import PoolSettings
 from spread_scanner.config.settings import Analyst
 from spread_scanner.schema import costs
 from spread_scanner.schema.counters import ENGINE_COUNTERS
@@ -122,6 +123,7 @@ def test_the_page_speaks_of_settings_and_counters_that_there_are() -> None:
         config.Thresholds,
         config.Discovery,
         config.Books,
+        PoolSettings,
         Analyst,
     )
     known = {name for struct in structs for name in struct.__struct_fields__}

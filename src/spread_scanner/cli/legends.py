@@ -26,8 +26,8 @@ SPREADS = {
     "age": "ms since the older of the two quotes was received",
     "carries": "the largest size, in the quote coin, with net over enter by both order books, what "
     "leaving moves included; +: the levels that are known end first; -: no book, size is all",
-    "net 1,000": "net at that size by both books; thin: a side holds less, to its end; -: no book, "
-    "or not so many levels are known",
+    "net at": "by both books, of a size (reference_quote in pools.toml: net 1,000, say); thin: a "
+    "side holds less, to its end; -: no book, or not so many levels are known",
     "below, of the selected pair": "no minimum: a listing tells no least order, which counts as "
     "none; no funding: its rate is not known",
 }

@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 from spread_scanner.cli import legends
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import DIRECTIONS
-from spread_scanner.schema.figures import amount
+from spread_scanner.schema.figures import amount, grouped, plain
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.basis import BasisReader
@@ -35,11 +35,13 @@ REFRESH_S = 0.5
 TABLES_EVERY = 20  # refreshes
 HISTORY = 240
 ROWS_MAX = 100
+SIZE_WIDTH = 5  # beside "net" in a title
+UNITS = (1e9, "B"), (1e6, "M"), (1e3, "k")
 SCROLLBAR = 2  # columns that a long list has beside it
 # Title and width; the widest that fits is shown.
 ANALYST_COLUMNS = {"z": 6, "usable %": 8, "reverts s": 9}  # on top of the wide ones
-DEPTH_COLUMNS = {"carries": 11, "net 1,000": 9}  # where books are followed
-DEPTH_SIZES = (1_000.0,)
+NET_AT = "net at"  # the size of the settings, which stands in the title
+DEPTH_COLUMNS = {"carries": 11, NET_AT: 9}  # where books are followed
 WIDE_COLUMNS = {
     "symbol": 20,
     "direction": 15,
@@ -137,7 +139,7 @@ class WatchScreen(App[None]):
         self._analyst = settings.config.spread_analyst.wanted
         self._basis = BasisReader(settings.config.system.namespace, store)
         self._books = settings.config.books.books_max > 0
-        self._depth = DepthReader(settings, store, DEPTH_SIZES)
+        self._depth = self._depth_reader(settings)
         self._wanted = wanted
         self._sort = "net_bps"
         self._descending = True
@@ -194,7 +196,22 @@ class WatchScreen(App[None]):
         self._columns, self._drawn = columns, []
         for column, width in columns.items():
             side: JustifyMethod = "left" if column in LEFT else "right"
-            table.add_column(Text(column, justify=side), key=column, width=width)
+            title = f"net {self._at_size}" if column == NET_AT else column
+            table.add_column(Text(title, justify=side), key=column, width=width)
+
+    def _depth_reader(self, settings: Settings) -> DepthReader:
+        return DepthReader(settings, self._store, (settings.pools.reference_quote,))
+
+    @property
+    def _at_size(self) -> str:
+        """For which net is shown, as far as a title has room."""
+        size_quote = float(self._depth.sizes_quote[0])
+        exact = grouped(size_quote)
+        if len(exact) <= SIZE_WIDTH:
+            return exact
+        found = ((unit, sign) for unit, sign in UNITS if size_quote >= unit)
+        unit, sign = next(found, (1.0, ""))
+        return plain(size_quote / unit, 3) + sign
 
     def _table(self) -> "DataTable[str | Text]":
         return self.query_one("#board", DataTable)
@@ -274,6 +291,11 @@ class WatchScreen(App[None]):
         if (new_tables or new_settings) and (loaded := self._in_force.loaded) is not None:
             self._board = SpreadBoard(self._settings.now, loaded, self._store)
             self._history.clear()
+        if new_settings:
+            self._depth.close()
+            self._depth = self._depth_reader(self._settings.now)
+            self._columns = {}
+            self._lay_out()
 
     def _rows_wanted(self) -> np.ndarray:
         """Filtered and sorted."""
@@ -349,7 +371,7 @@ class WatchScreen(App[None]):
             "size": _money(row["size_quote"], self._columns.get("size", 0)),
             "age ms": "never" if math.isnan(age_ms := _older_ms(row)) else f"{age_ms:z,.0f}",
             "carries": _carries(carried, self._columns.get("carries", 0)),
-            "net 1,000": _net(carried["rungs"][0]),
+            NET_AT: _net(carried["rungs"][0]),
             "z": _or_dash(analysed["z"], "z.1f"),
             "usable %": _or_dash(100 * analysed["usable_share"], ".0f"),
             "reverts s": _or_dash(analysed["half_life_s"], ",.0f"),
@@ -405,7 +427,7 @@ class WatchScreen(App[None]):
         direction, symbol_id = DIRECTIONS[pair[0]], pair[1]
         seconds = len(history) * REFRESH_S
         at_size = _net(self._carried[self._bar]["rungs"][0])
-        at_size = "" if at_size == "-" else f", at 1,000 {at_size}"
+        at_size = "" if at_size == "-" else f", at {self._at_size} {at_size}"
         chosen.update(
             Text.assemble(
                 (self._board.symbols.get(symbol_id, "?"), "bold"),

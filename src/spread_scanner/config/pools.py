@@ -145,7 +145,8 @@ class PoolSettings(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(description="How sure a provider is of what it tells; processed may be taken back."),
     ] = "confirmed"
     reference_quote: Annotated[
-        float, Meta(gt=0, le=1e9, description="Size that best bid and ask are for.")
+        float,
+        Meta(gt=0, le=1e9, description="Size that best bid and ask are for, and net at in watch."),
     ] = 1_000.0
     ladder_quote: Annotated[
         list[Annotated[float, Meta(gt=0, le=1e9)]],

@@ -15,7 +15,13 @@ from textual.widgets import DataTable, Sparkline, Static
 
 from spread_scanner import config
 from spread_scanner.cli import legends
-from spread_scanner.cli.watch import ANALYST_COLUMNS, TABLES_EVERY, WatchScreen, columns_for
+from spread_scanner.cli.watch import (
+    ANALYST_COLUMNS,
+    NET_AT,
+    TABLES_EVERY,
+    WatchScreen,
+    columns_for,
+)
 from spread_scanner.config import Settings
 from spread_scanner.schema.analysis import (
     AGE_NS_MAX,
@@ -279,7 +285,7 @@ def test_what_books_carry_comes_before_wider_figures(width: int, analyst: bool) 
     found = columns_for(width, analyst=analyst, depth=True)
     assert sum(room + 2 for room in found.values()) <= width
     assert "carries" in found
-    assert ("net 1,000" in found) is (width >= 104)
+    assert (NET_AT in found) is (width >= 104)
     assert ("" in found) is (width >= 117), "why a pair makes no signal"
     assert ("exit bps" in found) is (width >= 144)
     assert (ANALYST_COLUMNS.keys() <= found.keys()) is (analyst and width >= 173)
@@ -304,6 +310,47 @@ def test_thresholds_are_those_that_were_reloaded(
         assert str(cell).strip() == "77.0"
 
     watching(act)
+
+
+@pytest.mark.parametrize(
+    ("reference_quote", "told"),
+    [
+        (0.5, "0.5"),
+        (0.12345, "0.123"),
+        (1_500, "1,500"),
+        (25_500, "25.5k"),
+        (123_456, "123k"),
+        (1e9, "1B"),
+    ],
+)
+def test_net_is_of_the_size_that_the_settings_name(
+    watching: Callable[..., None], up_bed: Any, reference_quote: float, told: str
+) -> None:
+    """Also of one that was reloaded: the column and the line below say which."""
+
+    async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
+        table: DataTable[Any] = app.query_one("#board", DataTable)
+        assert "net 1,000" in [str(column.label) for column in table.columns.values()]
+        folder = up_bed.settings.folder
+        text = f"reference_quote = {float(reference_quote)}\n"
+        (folder / "pools.toml").write_text(text, encoding="utf-8")
+        with Control.attach(up_bed.namespace) as control, control.claim("spread-engine") as slot:
+            slot.answer(1, ReloadOutcome.APPLIED, config.load(folder).digest)
+            app._refreshes = TABLES_EVERY - 1
+            app._tick()
+        assert app._depth.sizes_quote.tolist() == [reference_quote]
+        titles = [str(column.label) for column in table.columns.values()]
+        assert f"net {told}" in titles
+        assert "net 1,000" not in titles
+        carried = app._depth.look(app._rows)
+        carried["rungs"]["net_bps"] = 12.5
+        app._depth.look = lambda rows: carried[: len(rows)]  # type: ignore[method-assign]
+        app._draw()
+        assert f"at {told} 12.50" in str(app.query_one("#chosen", Static).render())
+        cell = table.get_cell_at(Coordinate(0, titles.index(f"net {told}")))
+        assert str(cell).strip() == "12.50"
+
+    watching(act, (160, 30))
 
 
 MILLIONS = 12_345_678.0
