@@ -96,6 +96,32 @@ def test_it_knows_what_one_knows_that_ran_on(recorded: Recorded) -> None:
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
+def test_a_second_that_the_log_told_is_not_looked_at_again(recorded: Recorded) -> None:
+    """The log is gone through while time goes on, up to the second of now; the living market begins
+    with the next, and none is missed."""
+    for _ in range(5):
+        recorded.second()
+    lived, now_s = recorded.lived, lambda: recorded.lived.store.clock.now_ns() // NS_PER_S
+    recorded.samplings.clear()
+    again, began_s = (
+        Sampling(lived.process, lived.store, lived.sampling._writer, lived.analysis),
+        now_s(),
+    )
+    while again.warming:
+        assert now_s() < began_s + 5
+        recorded.second()
+        lived.writers[0].heartbeat(recorded.clock.mono_ns())
+        recorded.recording.turn()
+        again.turn()
+    samples = lived.counter("samples")
+    assert again._warmed_s == now_s() > began_s
+    again.turn()
+    assert lived.counter("samples") == samples
+    recorded.samplings.append(again)
+    recorded.second()
+    assert (lived.counter("samples"), lived.counter("samples_missed")) == (samples + 1, 0)
+
+
 def test_a_log_that_is_damaged_is_read_as_far_as_it_goes(recorded: Recorded) -> None:
     for _ in range(5):
         recorded.second()

@@ -179,6 +179,17 @@ def test_settlements_are_where_the_stepped_wall_clock_has_them(tmp_path: Path) -
         assert row_of(bed)["funding_paid"] == row["funding_paid"] == pytest.approx(-0.0002 * 100.6)
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_clocks_that_lie_a_minute_apart_were_stepped(sign: int) -> None:
+    """What lies nearer together is one clock that drifts: its settlements are where they are."""
+    known = Told(asked_wall_ns=MIDNIGHT_NS - HOUR_NS)
+    listings = {(FUTURES, 0): listing_of("C0USDT")}
+    for ahead_ns, shown_ns in ((60 * NS_PER_S - 1, 0), (60 * NS_PER_S, 60 * NS_PER_S)):
+        found = ToldRates(known, listings, TableRates(), lambda: sign * ahead_ns)  # noqa: B023
+        at_ns = MIDNIGHT_NS - HOUR_NS
+        assert found.upcoming(FUTURES, 0, at_ns, at_ns).settles_ns == MIDNIGHT_NS - sign * shown_ns
+
+
 def test_a_settlement_while_nobody_looked_is_counted_at_the_next_look(tmp_path: Path) -> None:
     bed = opened(tmp_path, rates())
     bed.run(400)
