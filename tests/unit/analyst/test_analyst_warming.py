@@ -101,12 +101,14 @@ def test_a_second_that_the_log_told_is_not_looked_at_again(recorded: Recorded) -
     with the next, and none is missed."""
     for _ in range(5):
         recorded.second()
-    lived, now_s = recorded.lived, lambda: recorded.lived.store.clock.now_ns() // NS_PER_S
+    lived = recorded.lived
+
+    def now_s() -> int:
+        return lived.store.clock.now_ns() // NS_PER_S
+
     recorded.samplings.clear()
-    again, began_s = (
-        Sampling(lived.process, lived.store, lived.sampling._writer, lived.analysis),
-        now_s(),
-    )
+    began_s = now_s()
+    again = Sampling(lived.process, lived.store, lived.sampling._writer, lived.analysis)
     while again.warming:
         assert now_s() < began_s + 5
         recorded.second()
