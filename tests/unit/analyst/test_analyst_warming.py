@@ -104,7 +104,7 @@ def test_a_second_that_the_log_told_is_not_looked_at_again(recorded: Recorded) -
     lived = recorded.lived
 
     def now_s() -> int:
-        return lived.store.clock.now_ns() // NS_PER_S
+        return int(lived.store.clock.now_ns()) // NS_PER_S
 
     recorded.samplings.clear()
     began_s = now_s()
