@@ -4,6 +4,9 @@ An account is covered by a provider that has told what stood after its subscript
 written later is told. The first by slot wins, from whichever provider. What a provider tells for an
 earlier slot than its own last word on an account is a fork taken back; from anybody else, and where
 a seed stands, it is old. Two that differ for one slot are believed neither until a seed has come.
+Where whoever told what is held is lost, it is believed on the word of another that has said the
+same last; where nobody has, it may be of a fork that is taken back, which nobody would tell: then
+it is stale until a seed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,7 +44,18 @@ class _Heard:
     def __init__(self) -> None:
         self.held: HeldAccount | None = None
         self.covered_by: set[str] = set()
+        self.said_by: set[str] = set()  # whose last word on it is what is held
         self.seed_slot_min = 0
+
+    def hold(self, account: HeldAccount) -> None:
+        if self.held is None or self.held.account != account.account:
+            self.said_by.clear()
+        self.held = account
+
+    def said(self, account: Account, provider: str) -> None:
+        """A provider's last word on it."""
+        same = self.held is not None and account == self.held.account
+        (self.said_by.add if same else self.said_by.discard)(provider)
 
 
 class HeldAccounts:
@@ -70,9 +84,21 @@ class HeldAccounts:
 
     def lost(self, provider: str) -> None:
         """What it alone covered is stale until it is seeded anew."""
-        self._lives.pop(provider, None)
+        life = self._lives.pop(provider, None)
         for heard in self._heard.values():
             heard.covered_by.discard(provider)
+            heard.said_by.discard(provider)
+            held = heard.held
+            if held is not None and (held.provider, held.life) == (provider, life):
+                self._pass_on(heard, held)
+
+    def _pass_on(self, heard: _Heard, held: HeldAccount) -> None:
+        """Who told what is held is lost."""
+        if heard.said_by:
+            held.provider = min(heard.said_by)
+            held.life = self._lives[held.provider]
+        else:
+            heard.covered_by.clear()
 
     def get(self, key: str) -> HeldAccount | None:
         """What is held, whether it is covered or not."""
@@ -108,11 +134,15 @@ class HeldAccounts:
 
     def take(self, key: str, slot: int, account: Account, provider: str) -> AccountTaking:
         taking = self.judged(key, slot, account, provider)
-        if taking in (AccountTaking.TAKEN, AccountTaking.ROLLED_BACK):
-            life = self._lives[provider]
-            self._heard[key].held = HeldAccount(account, slot, provider, life, False)
-        elif taking is AccountTaking.CONFLICT:
+        if taking is AccountTaking.UNHEARD:
+            return taking
+        heard = self._heard[key]
+        if taking is AccountTaking.CONFLICT:
             self.doubt(key, slot)
+        elif taking in (AccountTaking.TAKEN, AccountTaking.ROLLED_BACK):
+            life = self._lives[provider]
+            heard.hold(HeldAccount(account, slot, provider, life, False))
+        heard.said(account, provider)
         return taking
 
     def doubt(self, key: str, slot: int) -> None:
@@ -120,6 +150,7 @@ class HeldAccounts:
         heard = self._heard[key]
         heard.held = None
         heard.covered_by.clear()
+        heard.said_by.clear()
         heard.seed_slot_min = max(heard.seed_slot_min, slot)
         self.doubted.add(key)
 
@@ -169,8 +200,8 @@ class HeldAccounts:
                 self.doubt(key, slot)
                 return False
         else:
-            life = self._lives[provider]
-            heard.held = HeldAccount(account, slot, provider, life, True)
+            heard.hold(HeldAccount(account, slot, provider, self._lives[provider], True))
+        heard.said(account, provider)
         heard.covered_by.add(provider)
         self.doubted.discard(key)
         return True

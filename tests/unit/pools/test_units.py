@@ -186,6 +186,26 @@ def test_what_is_older_than_a_seed_is_no_fork() -> None:
     assert watched.units.held.get(COIN).slot == 10  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("repeated", [False, True], ids=["alone", "repeated"])
+def test_what_was_told_by_who_is_lost_stands_on_the_word_of_another(repeated: bool) -> None:
+    """A fork may be taken back while nobody is there to say so."""
+    watched = v4()
+    watched.units.held.connected("b")
+    watched.seeded(10, "b", amm="m", coin="c10", pc="p10")
+    for name in "ab" if repeated else "a":
+        watched.told(COIN, 12, "c12", name)
+        watched.told(PC, 12, "p12", name)
+    watched.units.held.lost("a")
+    assert watched.units.is_whole(AMM) is repeated
+    if repeated:
+        watched.told(COIN, 11, "c11", "b")
+        assert watched.units.held.doubted == {PC}, "its word is b's, to take back"
+    else:
+        assert watched.units.held.seed_slot_min(V4.keys) == 12
+    watched.seeded(13, "b", amm="m", coin="c10", pc="p10")
+    assert watched.units.is_whole(AMM)
+
+
 def test_everything_is_stale_after_a_reconnect_until_it_is_seeded() -> None:
     watched = v4()
     watched.told(COIN, 15, "c15")
@@ -367,45 +387,69 @@ def test_whatever_the_order_what_is_published_stood(seed: int, providers: int) -
     assert published[-1].accounts == chain.at(max(chain.stood))
 
 
+class AllThatWasSaid:
+    """Of some accounts, by providers that come and go, and what that comes to by itself."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self.stood = {at: {key: account(f"{key} {at // 3}") for key in keys} for at in range(60)}
+        self.latest = dict.fromkeys(keys, -1)
+        self.covers: dict[str, set[str]] = {key: set() for key in keys}
+        self.alive: dict[str, int] = {}  # the last slot that it told, by provider: in order
+        self._words: dict[str, dict[str, int]] = {key: {} for key in keys}  # the last, by provider
+        self._holder = dict.fromkeys(keys, "")  # whose word is held
+
+    def gone(self, provider: str) -> None:
+        for key, words in self._words.items():
+            self.covers[key].discard(provider)
+            words.pop(provider, None)
+            if self._holder[key] == provider:
+                heirs = [name for name, slot in words.items() if slot // 3 == self.latest[key] // 3]
+                self._holder[key] = min(heirs, default="")
+                if not heirs:
+                    self.covers[key].clear()
+
+    def said(self, provider: str, key: str, slot: int, *, seed: bool) -> None:
+        if slot > self.latest[key] or (seed and not self.covers[key]):
+            self.latest[key], self._holder[key] = slot, provider
+        self._words[key][provider] = slot
+        if seed:
+            self.covers[key].add(provider)
+        else:
+            self.alive[provider] = slot
+
+
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**32))
 def test_whatever_the_order_the_latest_is_held_and_covered_by_who_has_seeded(seed: int) -> None:
-    """Any order at all, connections that come and go: against what a list of all that was said
-    tells by itself."""
+    """Any order at all, connections that come and go."""
     rng = random.Random(seed)
     held, keys = HeldAccounts(), [COIN, PC]
     held.want(keys)
-    stood = {slot: {key: account(f"{key} {slot // 3}") for key in keys} for slot in range(60)}
-    said: list[tuple[str, int]] = []
-    covers: dict[str, set[str]] = {key: set() for key in keys}
-    alive: dict[str, int] = {}  # the last slot that it told, by provider: it tells in order
+    said = AllThatWasSaid(keys)
     for slot in sorted(rng.choices(range(60), k=80)):
         provider, key = rng.choice("abc"), rng.choice(keys)
         match rng.choice(["told", "told", "told", "seed", "connected", "lost"]):
             case "connected":
                 held.connected(provider)
-                alive[provider] = 0
-                covers = {key: others - {provider} for key, others in covers.items()}
+                said.gone(provider)
+                said.alive[provider] = 0
             case "lost":
                 held.lost(provider)
-                alive.pop(provider, None)
-                covers = {key: others - {provider} for key, others in covers.items()}
-            case "seed" if provider in alive:
-                assert held.seed(provider, slot, {key: stood[slot][key]}) == [key]
-                said.append((key, slot))
-                covers[key].add(provider)
+                said.gone(provider)
+                said.alive.pop(provider, None)
+            case "seed" if provider in said.alive:
+                assert held.seed(provider, slot, {key: said.stood[slot][key]}) == [key]
+                said.said(provider, key, slot, seed=True)
             case "told":
-                late = max(slot - rng.randrange(0, 5), alive.get(provider, 0))
-                held.take(key, late, stood[late][key], provider)
-                if provider in alive:
-                    alive[provider] = late
-                    said.append((key, late))
-        for key in keys:
-            latest = max((at for name, at in said if name == key), default=None)
-            found = held.get(key)
-            assert (found.slot if found else None) == latest
-            assert latest is None or found.account == stood[latest][key]  # type: ignore[union-attr]
-            assert held.covered_by(key) == covers[key]
+                late = max(slot - rng.randrange(0, 5), said.alive.get(provider, 0))
+                held.take(key, late, said.stood[late][key], provider)
+                if provider in said.alive:
+                    said.said(provider, key, late, seed=False)
+        for name in keys:
+            found, latest = held.get(name), said.latest[name]
+            assert (found.slot if found else -1) == latest
+            assert found is None or found.account == said.stood[latest][name]
+            assert held.covered_by(name) == said.covers[name]
 
 
 class Forked:
