@@ -34,10 +34,10 @@ from spread_scanner.feed._board import Board
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.life import End, rules_of
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.runtime.life import End, rules_of
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.shm import Health, PriceStore, segment
 from spread_scanner.shm.connections import Connections
@@ -131,7 +131,7 @@ async def _receive(rig: Rig, sent: Messages, *, native: bool, tls: bool) -> Run:
             fail=faults.append,
             tls=ssl.create_default_context(cafile=rig.tls[1]) if tls else None,
         )
-        rules = rules_of(settings, adapter.limits, 0.0)
+        rules = rules_of(settings, adapter.limits.lifetime_s)
         counts = Counts(row, rows.take())
         connection = Connection(share, counts, rules, lambda *_: None)
         await connection.open()

@@ -75,7 +75,7 @@ class ToldPools:
             self._feed.seeded("a", self._slot, given, clock.mono_ns())
         self._wanted = {key: 1_000 + n for n, key in enumerate(wanted) if key in self._accounts}
         for key, number in self._wanted.items():
-            self._numbers.ask(number, key)
+            self._numbers.ask(number, key, 0)
             self._numbers.acknowledged(rpc.Subscribed(number, number), 0)
         self.rest()
         for pool in self._feed.pools.values():

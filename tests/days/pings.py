@@ -18,7 +18,7 @@ from wire import NearEnd, Sent, Wire
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.life import ping_every_s
+from spread_scanner.runtime.life import ping_every_s
 
 
 class _One:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from unittest import mock
 from urllib.parse import urlsplit
 
@@ -34,14 +34,17 @@ from wire import CLOSE, PING, PONG, TEXT, Wire, accept_of, client_frames, refusa
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
-from spread_scanner.config.settings import Config
+from spread_scanner.config.settings import Config, System
 from spread_scanner.pools import asking
 from spread_scanner.pools.asking import ProviderRefusal
 from spread_scanner.pools.hearing import PoolHearing
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
+from spread_scanner.shm.connections import ConnectionRows, Connections
+from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.sim.rpc_provider import Listening, RpcProvider
 from spread_scanner.sim.rpc_server import SLOT_S, SolanaSide
@@ -68,11 +71,13 @@ class ProviderSession:
 
     def __init__(self, asked: Callable[[], None], provider: RpcProvider, wire: Wire) -> None:
         self.provider, self.wire = provider, wire
-        self.heard_ns, self.open = 0, False
+        self.heard_ns, self.open, self.over = 0, False, False
         self._asked = asked
         self._listening = Listening(self._say, self._cut)
 
     def received(self, data: bytes) -> None:
+        if self.over:  # what was on its way when it hung up
+            return
         self.heard_ns = clock.mono_ns()
         if not self.open:
             self._shake_hands(data)
@@ -87,6 +92,7 @@ class ProviderSession:
 
     def _shake_hands(self, data: bytes) -> None:
         if self.provider.away:
+            self.over = True
             self.wire.to_near(refusal("503 No"))
             self.wire.end(None)
             return
@@ -110,7 +116,7 @@ class ProviderSession:
         self.wire.end(ConnectionResetError("reset"))
 
     def hung_up(self) -> None:
-        self.open = False
+        self.open, self.over = False, True
         self.provider.listeners.discard(self._listening)
 
 
@@ -143,8 +149,15 @@ class ProviderNetwork(Network):
 class PoolDay:
     """The world of one run."""
 
-    def __init__(self, seed: str, pools: int, fault_every_s: float, virtual: VirtualClock) -> None:
-        self.seed, self.virtual = seed, virtual
+    def __init__(
+        self,
+        seed: str,
+        namespace: str,
+        pools: int,
+        fault_every_s: float,
+        virtual: VirtualClock,
+    ) -> None:
+        self.seed, self.namespace, self.virtual = seed, namespace, virtual
         self.random = random.Random(f"{seed} day")
         self.loop = VirtualLoop(virtual)
         self.side = SolanaSide(
@@ -178,7 +191,10 @@ class PoolDay:
     def process(self, row: Any) -> Process:
         # No source of the store: what pools are worth there has its own tests.
         settings = SimpleNamespace(
-            config=Config(), pools=self.settings(), folder=Path("/"), runs=lambda source: False
+            config=Config(system=System(namespace=self.namespace)),
+            pools=self.settings(),
+            folder=Path("/"),
+            runs=lambda source: False,
         )
         made = SimpleNamespace(
             settings=settings,
@@ -214,12 +230,12 @@ class PoolDay:
         provider = self.side.providers[name]
         await asyncio.sleep(LATENCY_NS / NS_PER_S)
         if provider.away:
-            raise ProviderRefusal("HTTP 503")
-        limited = provider.limits > 0
+            raise ProviderRefusal("HTTP 503", 503)
+        limited = provider.is_limiting
         answer = provider.answer(request)
         await asyncio.sleep(LATENCY_NS / NS_PER_S)
         if limited:
-            raise ProviderRefusal("HTTP 429")
+            raise ProviderRefusal("HTTP 429", 429)
         return answer
 
     # --- what has to hold
@@ -301,11 +317,12 @@ class PoolDay:
 
     # --- the run
 
-    async def live(
-        self, row: Any, table: PoolTable, seconds: float, kinds: Sequence[str], of_all: bool
-    ) -> None:
-        with table.writer() as writer:
-            hearing = asyncio.create_task(PoolHearing(self.process(row), writer).run())
+    async def live(self, held: "_Held", seconds: float, kinds: Sequence[str], of_all: bool) -> None:
+        table = held.table
+        with table.writer() as writer, Gates(self.namespace) as gates:
+            hearing = asyncio.create_task(
+                PoolHearing(self.process(held.row), writer, held.rows, gates).run()
+            )
             ticking = asyncio.create_task(self.side._tick())
             disturbing = asyncio.create_task(self.disturb(kinds, of_all))
             try:
@@ -329,14 +346,24 @@ class PoolDay:
                 hearing.result()
 
 
+class _Held(NamedTuple):
+    """What feed-solana writes."""
+
+    row: HealthRow
+    table: PoolTable
+    rows: ConnectionRows
+
+
 @contextmanager
-def _segments(namespace: str) -> Iterator[tuple[Any, PoolTable]]:
+def _segments(namespace: str) -> Iterator[_Held]:
     with (
         Health.create(namespace) as health,
         health.claim(FEED_SOLANA) as row,
         PoolTable.create(namespace) as table,
+        Connections.create(namespace) as connections,
+        connections.claim_providers() as rows,
     ):
-        yield row, table
+        yield _Held(row, table, rows)
 
 
 def run_pools(
@@ -354,14 +381,14 @@ def run_pools(
     virtual = VirtualClock(mono_ns=3_600 * NS_PER_S)
     with ExitStack() as stack:
         stack.enter_context(clock.use(virtual))
-        day = PoolDay(seed, pools, fault_every_s, virtual)
-        row, table = stack.enter_context(_segments(namespace))
+        day = PoolDay(seed, namespace, pools, fault_every_s, virtual)
+        held = stack.enter_context(_segments(namespace))
         stack.enter_context(day.loop.dialled_through())
         stack.enter_context(mock.patch.object(asking, "_posted", day.posted))
         stack.callback(day.loop.close)
         asyncio.set_event_loop(day.loop)
         stack.callback(asyncio.set_event_loop, None)
-        day.loop.run_until_complete(day.live(row, table, seconds, kinds, of_all))
+        day.loop.run_until_complete(day.live(held, seconds, kinds, of_all))
     return day
 
 

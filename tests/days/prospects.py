@@ -19,9 +19,9 @@ from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.freshness import OVERDUE_NS_MIN, SLOWDOWN_MAX
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.outlook import AWAY_NS, Outlook, serves
-from spread_scanner.feed.patience import pauses_of
 from spread_scanner.feed.watch import WATCH_NS
 from spread_scanner.runtime.gate import Ban
+from spread_scanner.runtime.patience import pauses_of
 from spread_scanner.schema.silence import believed_ns
 
 Span = tuple[int, int]

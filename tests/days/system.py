@@ -19,8 +19,8 @@ from spread_scanner import clock, config
 from spread_scanner.engine.core import Engine
 from spread_scanner.feed.books import Shelf
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.life import End
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.life import End
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.shm import Control, Health, PriceStore, SignalRing

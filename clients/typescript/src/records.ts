@@ -56,6 +56,8 @@ export interface CellAnalysis {
 export interface ConnectionView {
   source: string;
   number: number;
+  provider: string;
+  url: string;
   carries: string;
   state: string;
   symbols: number;

@@ -5,11 +5,13 @@ from spread_scanner.view.connections import ConnectionView
 
 NOTICES = Carries.NOTICES.name.lower()
 WIDE_COLUMNS = 150
+URL_COLUMNS = 220  # a URL beside all others, without wrapping them
 
 # Title, field, and whether it is shown on a narrow terminal too.
 _COLUMNS = (
     ("source", "source", True),
     ("#>", "number", True),
+    ("provider", "provider", False),
     ("carries", "carries", False),
     ("state", "state", True),
     ("symbols>", "symbols", True),
@@ -25,6 +27,7 @@ _COLUMNS = (
     ("p99 us>", "recv_to_cell_p99_us", True),
     ("last end", "last_end", False),
     ("ban s>", "ban_left_s", False),
+    ("url", "url", False),
 )
 _OF_A_BAN = ("last_end", "ban_left_s")  # shown however narrow it is, while there is one
 
@@ -34,10 +37,13 @@ def columns_and_rows(
 ) -> tuple[list[str], list[list[object]]]:
     """For a table that fits a width."""
     banned = any(view.ban_left_s for view in views)
+    provided = any(view.provider for view in views)
     kept = [
-        column
-        for column in _COLUMNS
-        if column[2] or width >= WIDE_COLUMNS or (banned and column[1] in _OF_A_BAN)
+        (title, field, narrow)
+        for title, field, narrow in _COLUMNS
+        if (narrow or width >= WIDE_COLUMNS or (banned and field in _OF_A_BAN))
+        and (field != "provider" or provided)
+        and (field != "url" or (provided and width >= URL_COLUMNS))
     ]
     told = any(field == "carries" for _, field, _ in kept)
     rows = [[_shown(view, field, told=told) for _, field, _ in kept] for view in views]

@@ -56,7 +56,7 @@ SOURCES = {
     "heartbeat": "ms since the feed last beat",
 }
 CONNECTIONS = {
-    "symbols": "that it carries; notices: it brings what the exchange announces",
+    "symbols": "that it carries, of a provider accounts; notices: what the exchange announces",
     "msg/s": "messages per second",
     "quotes, skips": "stored, and arrived but not used, since the segments were made",
     "heard": "ms since its last message",

@@ -45,8 +45,7 @@ def quoted(settings: Settings, words: Sequence[str], *, by_input: bool) -> PoolS
         return _swapped(pool, entry, read, made, side, units, by_input, coins)
 
     endpoints = _endpoints(settings)
-    arrays = settings.pools.arrays
-    return asyncio.run(asking.of_pool(endpoints, trust.context(), pool, entry, arrays, swap))
+    return asyncio.run(asking.of_pool(settings, endpoints, trust.context(), pool, entry, swap))
 
 
 def _swapped(

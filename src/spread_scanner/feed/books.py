@@ -32,7 +32,6 @@ from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.followed import BookOutcome, SourceBook
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import Instruments
 from spread_scanner.feed.placing import Placing
@@ -40,6 +39,7 @@ from spread_scanner.feed.seeds import Seeds
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.wanted import WantedBooks
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.life import End
 from spread_scanner.schema.books import BookFlag
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS

@@ -1,8 +1,8 @@
 """One connection to the exchange: dialling, asking, pinging, and its end.
 
-Used by Line. The rules are elsewhere and pure (life.py, pulse.py, subscription.py); this drives
-them with a socket and the event loop. The listener stores the usual quotes without coming by here,
-and passes on the rest.
+Used by Line. The rules are elsewhere and pure (runtime/life.py, runtime/pulse.py, subscription.py);
+this drives them with a socket and the event loop. The listener stores the usual quotes without
+coming by here, and passes on the rest.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
-from spread_scanner.feed.life import End, Life, LifeRules, ping_every_s, rules_of
-from spread_scanner.feed.patience import pauses_of
-from spread_scanner.feed.pulse import Pulse, Seen
 from spread_scanner.feed.refusal_log import RefusalLog
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.typed import Tier, TypedTier
 from spread_scanner.feed.watch import WATCH_NS, Watch
 from spread_scanner.runtime import ws
+from spread_scanner.runtime.life import End, Life, LifeRules, ping_every_s, rules_of
+from spread_scanner.runtime.patience import pauses_of
+from spread_scanner.runtime.pulse import Pulse, Seen
 from spread_scanner.schema.silence import SilenceRules, silence_rules
 
 GOLDEN = 0.618  # multiples of it are spread evenly over 0 to 1
@@ -115,7 +115,7 @@ class Connection:
         """Take the settings that were reloaded, as far as they concern a connection that stands."""
         settings, adapter = self.share.settings, self.adapter
         spread = self.number * GOLDEN % 1.0
-        self.life.rules = rules_of(settings, adapter.limits, spread)
+        self.life.rules = rules_of(settings, adapter.limits.lifetime_s, spread)
         self.subscription.retune(pauses_of(settings), clock.mono_ns())
 
     def end(self, why: End) -> None:

@@ -1,6 +1,6 @@
 """The feed's counters by label, counted in its health row and in a connection's own."""
 
-from spread_scanner.feed.life import End
+from spread_scanner.runtime.life import End
 from spread_scanner.schema.counters import FEED_COUNTERS
 from spread_scanner.shm._rows import Row
 

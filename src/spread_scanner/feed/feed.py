@@ -24,7 +24,6 @@ from spread_scanner.feed.books import Shelf, SourceBooks
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.halts import Halts, Judgement
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import (
     Instruments,
@@ -42,6 +41,7 @@ from spread_scanner.feed.sharing import put_in_force, share_of
 from spread_scanner.feed.tempo import Tempo
 from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.life import End
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, Source
 from spread_scanner.shm.connections import ConnectionRows

@@ -17,10 +17,10 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
-from spread_scanner.feed.life import End, Stood, rules_of
-from spread_scanner.feed.patience import pauses_of, spread
 from spread_scanner.feed.share import NOWHERE, Share, Target
 from spread_scanner.runtime.backoff import Backoff
+from spread_scanner.runtime.life import End, Stood, rules_of
+from spread_scanner.runtime.patience import pauses_of, spread
 from spread_scanner.runtime.ws import DialFailed
 
 Lost = Callable[[Connection, End], None]
@@ -257,7 +257,7 @@ class Line:
 
     async def _open(self) -> None:
         share = self._share
-        rules = rules_of(share.settings, share.adapter.limits, share.random.random())
+        rules = rules_of(share.settings, share.adapter.limits.lifetime_s, share.random.random())
         connection = Connection(share, self._counts, rules, self._ended)
         try:
             await connection.open()

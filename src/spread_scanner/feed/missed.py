@@ -19,9 +19,9 @@ from spread_scanner.exchanges.notices import Resumed
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.halts import Halts
 from spread_scanner.feed.notices import OnAnnouncements, note_fault
-from spread_scanner.feed.patience import pauses_of, spread
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.patience import pauses_of, spread
 
 ANSWER_S_MAX = 20.0
 ATTEMPTS = 2

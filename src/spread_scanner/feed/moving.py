@@ -10,9 +10,9 @@ and is counted (`moving`).
 from collections.abc import Callable
 
 from spread_scanner.feed import shards
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
+from spread_scanner.runtime.life import End
 
 NewLines = Callable[[list[list[str]]], list[Line]]
 Copies = list[list[Line]]

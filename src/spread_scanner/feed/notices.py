@@ -27,15 +27,15 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges.notices import Announcement, NoticeRow, Stream, Unread
 from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.counting import Counts
-from spread_scanner.feed.life import End
-from spread_scanner.feed.patience import pauses_of, spread
-from spread_scanner.feed.pulse import PING_EVERY_S
 from spread_scanner.feed.share import Share, Target
 from spread_scanner.feed.subscription import REPEATS_MAX
 from spread_scanner.runtime import ws
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate
+from spread_scanner.runtime.life import End
 from spread_scanner.runtime.messages import MessageListener
+from spread_scanner.runtime.patience import pauses_of, spread
+from spread_scanner.runtime.pulse import PING_EVERY_S
 from spread_scanner.runtime.refusals import pause_of
 from spread_scanner.runtime.ws import DialFailed
 from spread_scanner.schema.enums import Carries

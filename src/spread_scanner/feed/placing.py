@@ -13,10 +13,10 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import NewLines
-from spread_scanner.feed.patience import SymbolPatience, pauses_of
 from spread_scanner.feed.shards import Change
 from spread_scanner.feed.share import NAMES_LOGGED_MAX, Share
 from spread_scanner.feed.watch import WATCH_NS
+from spread_scanner.runtime.patience import SymbolPatience, pauses_of
 
 
 class _NoRoom(NamedTuple):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.feed.budget import Budget
-from spread_scanner.feed.patience import Pauses, spread
 from spread_scanner.feed.requests import NO_ID, Queue, Request, RequestBatch, Underway
+from spread_scanner.runtime.patience import Pauses, spread
 
 # Halving a refused request until the culprit stands alone takes twice the logarithm; beyond this
 # it is not a symbol that is refused.

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed._listener import Listener
-from spread_scanner.feed.life import LifeRules
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
+from spread_scanner.runtime.life import LifeRules
 from spread_scanner.symbology.tables import InstrumentRow
 
 WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote

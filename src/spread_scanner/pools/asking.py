@@ -1,5 +1,7 @@
-"""Accounts asked of a provider by HTTP: the seeds of a line (line.py), and a pool as it stands now
-for whoever wants one quote and listens to nobody.
+"""A provider asked by HTTP: in its turn among all processes that ask there, and not while a ban is
+in force that any of them was told of (runtime/gate.py), as exchanges are. For the seeds of a line
+(line.py), any call (calls.py), and a pool as it stands now for whoever wants one quote and listens
+to nobody.
 
 Such a one asks the providers in the order of the settings, each until it has told everything that
 the pool's price needs, of one slot, with the chain's clock; the first that does is believed. What a
@@ -15,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import httpx
 
 from spread_scanner import clock
+from spread_scanner.config import Settings
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.errors import BadMessage, SpreadError
 from spread_scanner.pools import rpc
@@ -22,10 +25,12 @@ from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.held import Account
 from spread_scanner.pools.rpc import AccountsRead, RpcRefusal, RpcTrouble
 from spread_scanner.pools.wanted import wanted
-from spread_scanner.runtime.refusals import pause_of, retry_after_s
+from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.refusals import in_words, pause_of, retry_after_s
 from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock
 
-ANSWER_S_MAX = 10.0
+ANSWER_S_MAX = 10.0  # a hundred arrays are a megabyte: more than an acknowledgement may take
 ANSWER_BYTES_MAX = 16 << 20
 # Of the chain's clock, 40 bytes, or of fees: 150 slots, of which each is said in some 60 bytes.
 ASIDE_BYTES_MAX = 64 << 10
@@ -33,21 +38,42 @@ COMMITMENT = "confirmed"  # of what is asked for, whatever is heard
 READS_MAX = 12  # of one pool, each of which named more accounts than the one before
 AGAIN_S = 0.4  # a node that has not reached the slot of the read before
 
+TOO_MANY = 429
+FORBIDDEN = (403, 451)  # what is asked, or by whom: other calls may be granted
+# Two sections of one host have two keys, and what one key is refused says nothing of the other: so
+# turns and bans are a section's, of all processes that read the same pools.toml.
+GATES_NAMED = "solana-{}"
+
 T = TypeVar("T")
 
 
 class ProviderRefusal(Exception):
-    """A provider said that it was asked too much, or cannot answer now; `wait_s` is its own word,
-    `status` that of HTTP, or 0."""
+    """A provider said that it was asked too much, or cannot answer now; `status` is that of HTTP or
+    0, `asked_s` its Retry-After; `passing`: by its own words it may answer the same later."""
 
-    def __init__(self, said: str, wait_s: float | None = None, status: int = 0) -> None:
+    def __init__(
+        self, said: str, status: int = 0, asked_s: float | None = None, *, passing: bool = False
+    ) -> None:
         super().__init__(said)
-        self.wait_s, self.status = wait_s, status
+        self.status, self.asked_s, self.passing = status, asked_s, passing
+
+    @property
+    def wait_s(self) -> float | None:
+        """For how long who answers so is not asked, as exchanges are not; None: it says nothing of
+        the next request."""
+        pause = pause_of(self.status, self.asked_s)
+        return None if pause is None else pause.seconds
 
 
-def refused(said: RpcRefusal, wait_s: float | None = None) -> ProviderRefusal:
+class ProviderBanned(ProviderRefusal):
+    """Nobody is to ask there now; who was told so has said it."""
+
+
+def refused(said: RpcRefusal) -> ProviderRefusal:
     """What the words of an answer come to."""
-    return ProviderRefusal(f"{said.code}: {said.said}", wait_s)
+    status = TOO_MANY if said.trouble is RpcTrouble.LIMITED else 0
+    passing = said.trouble in (RpcTrouble.LIMITED, RpcTrouble.BEHIND)
+    return ProviderRefusal(f"{said.code}: {said.said}", status, passing=passing)
 
 
 class NoProvider(SpreadError):
@@ -63,12 +89,6 @@ class PoolRead(NamedTuple):
     accounts: Mapping[str, Account]
 
 
-def told_to_wait_s(status: int, asked_s: float | None) -> float | None:
-    """As with exchanges: no longer than is believable."""
-    pause = pause_of(status, asked_s)
-    return None if pause is None else pause.seconds
-
-
 def client(tls: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         proxy=proxy or None,
@@ -79,23 +99,62 @@ def client(tls: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
     )
 
 
-async def accounts(
-    asked: httpx.AsyncClient,
-    url: str,
-    number: int,
-    keys: Sequence[str],
-    slot_min: int,
-    bytes_max: int = ANSWER_BYTES_MAX,
-) -> AccountsRead | RpcRefusal:
-    """getMultipleAccounts. Raises ProviderRefusal, BadMessage."""
-    request = rpc.read_accounts(number, keys, COMMITMENT, slot_min)
-    return rpc.answered(await posted(asked, url, request, bytes_max), number, keys)
+class AskedProvider:
+    """One provider, as it is asked over one way."""
+
+    def __init__(
+        self,
+        endpoint: ProviderEndpoint,
+        requests_per_s: float,
+        gates: Gates,
+        client: httpx.AsyncClient,
+        proxy: str,
+    ) -> None:
+        self.endpoint, self._client, self._cost_s = endpoint, client, 1.0 / requests_per_s
+        self.gate = gates.gate(GATES_NAMED.format(endpoint.name), endpoint.http_told, proxy)
+
+    async def turn(self) -> None:
+        """Wait until it may be asked the next thing; raises ProviderBanned."""
+        ban = await self.gate.weight(self._cost_s, 0.0)
+        if ban is not None:
+            raise ProviderBanned(str(ban))
+
+    async def posted(self, request: bytes, *, aside: bool = False) -> bytes:
+        """What it answers, asked in its turn. Raises ProviderRefusal, and BadMessage where that is
+        too long. A refusal that concerns whoever asks there is told to all of them; where something
+        is asked `aside`, which is to be answered in short, it may be of such a question alone."""
+        await self.turn()
+        begun_ns = clock.mono_ns()
+        try:
+            most = ASIDE_BYTES_MAX if aside else ANSWER_BYTES_MAX
+            return await _answer(self._client, self.endpoint.http_url, request, most)
+        except ProviderRefusal as refusal:
+            if not aside or refusal.status not in FORBIDDEN:
+                self.refused(refusal, begun_ns)
+            raise
+
+    def refused(self, refusal: ProviderRefusal, begun_ns: int | None = None) -> None:
+        """Tell all who ask there, if it concerns them."""
+        if refusal.status:
+            note = self.gate.refused(refusal.status, refusal.asked_s, begun_ns)
+            if note:
+                logs.get_logger(provider=self.endpoint.name).warning("odd Retry-After", said=note)
+
+    async def accounts(
+        self, number: int, keys: Sequence[str], slot_min: int, *, aside: bool = False
+    ) -> AccountsRead | RpcRefusal:
+        """getMultipleAccounts. Raises ProviderRefusal, BadMessage."""
+        request = rpc.read_accounts(number, keys, COMMITMENT, slot_min)
+        return rpc.answered(await self.posted(request, aside=aside), number, keys)
+
+    def heard(self, said: RpcRefusal, begun_ns: int | None = None) -> ProviderRefusal:
+        """The same of words in an answer that HTTP called good."""
+        refusal = refused(said)
+        self.refused(refusal, begun_ns)
+        return refusal
 
 
-async def posted(
-    asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int = ANSWER_BYTES_MAX
-) -> bytes:
-    """What a request was answered. Raises ProviderRefusal, and BadMessage where that is longer."""
+async def _answer(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int) -> bytes:
     try:
         return await _posted(asked, url, request, bytes_max)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
@@ -110,8 +169,8 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max:
     ):
         if answer.status_code != httpx.codes.OK:
             said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
-            wait_s = told_to_wait_s(answer.status_code, said)
-            raise ProviderRefusal(f"HTTP {answer.status_code}", wait_s, answer.status_code)
+            words = in_words(answer.status_code)
+            raise ProviderRefusal(f"HTTP {words}", answer.status_code, said)
         body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk
@@ -121,31 +180,34 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max:
 
 
 async def of_pool(
+    settings: Settings,
     endpoints: Sequence[ProviderEndpoint],
     tls: ssl.SSLContext,
     pool: str,
     entry: PoolEntry,
-    arrays: int,
     use: Callable[[PoolRead], T],
 ) -> T:
     """What `use` makes of the pool as it stands now; where that needs an array further out, it is
     read as well. Raises PoolRefusal, and NoProvider where none answers."""
     said: list[str] = []
-    for endpoint in endpoints:
-        proxy = next(iter(endpoint.proxies), "")
-        async with client(tls, proxy) as asked:
-            try:
-                async with asyncio.timeout(ANSWER_S_MAX):
-                    return await _of_provider(asked, endpoint, pool, entry, arrays, use)
-            except (ProviderRefusal, BadMessage, TimeoutError) as error:
-                what = error.message if isinstance(error, BadMessage) else str(error)
-                said.append(endpoint.masked(f"{endpoint.name}: {what or type(error).__name__}"))
+    with Gates(settings.config.system.namespace) as gates:
+        for endpoint in endpoints:
+            proxy = next(iter(endpoint.proxies), "")
+            rate = settings.pools.providers[endpoint.name].requests_per_s
+            async with client(tls, proxy) as dialled:
+                asked = AskedProvider(endpoint, rate, gates, dialled, proxy)
+                try:
+                    async with asyncio.timeout(ANSWER_S_MAX):
+                        return await _of_provider(asked, pool, entry, settings.pools.arrays, use)
+                except (ProviderRefusal, BadMessage, TimeoutError) as error:
+                    what = error.message if isinstance(error, BadMessage) else str(error)
+                    what = what or type(error).__name__
+                    said.append(endpoint.masked(f"{endpoint.name}: {what}"))
     raise NoProvider("no provider has answered", said="; ".join(said))
 
 
 async def _of_provider(
-    asked: httpx.AsyncClient,
-    endpoint: ProviderEndpoint,
+    asked: AskedProvider,
     pool: str,
     entry: PoolEntry,
     arrays: int,
@@ -156,19 +218,17 @@ async def _of_provider(
     for _ in range(READS_MAX):
         if len(keys) >= rpc.KEYS_MAX:
             raise PoolRefusal(PoolReason.TOO_MUCH, accounts=len(keys), allowed=rpc.KEYS_MAX - 1)
-        found = await accounts(
-            asked, endpoint.http_url, next(numbers), [*keys, chain_clock.KEY], slot
-        )
+        found = await asked.accounts(next(numbers), [*keys, chain_clock.KEY], slot)
         if isinstance(found, RpcRefusal):
             if found.trouble is not RpcTrouble.NOT_THERE_YET:
-                raise refused(found)
+                raise asked.heard(found)
             await asyncio.sleep(AGAIN_S)
             continue
         slot = found.slot
         more = set(wanted(pool, entry, found.accounts, arrays).keys).difference(keys)
         if not more:
             try:
-                return use(_read(endpoint.name, found))
+                return use(_read(asked.endpoint.name, found))
             except PoolRefusal as refusal:
                 more = _missing(refusal, keys)
                 if not more:

@@ -1,53 +1,32 @@
 """Any call of JSON-RPC, asked of the providers one after the other, for a command that a person
 waits for.
 
-The providers are asked in the order of the file, each no faster than its `requests_per_s` and
-through its first proxy; who limits, is behind, away or says what cannot be read is passed over for
-the next. What one does not understand no other will: that ends it. No URL is said without its key
-masked. A pool is read by asking.py, which has all of it from one provider.
+The providers are asked in the order of the file, each in its turn among all processes that ask it
+and through its first proxy; who limits, is behind, away or says what cannot be read is passed over
+for the next. What one does not understand no other will: that ends it. No URL is said without its
+key masked. A pool is read by asking.py, which has all of it from one provider.
 """
 
-import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, TypeVar
 
-import httpx
 from msgspec import Raw
 
-from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import asking, rpc
-from spread_scanner.pools.asking import NoProvider, ProviderRefusal
-from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
+from spread_scanner.pools.asking import AskedProvider, NoProvider, ProviderRefusal
+from spread_scanner.pools.endpoints import endpoints_of
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
 from spread_scanner.runtime import trust
-from spread_scanner.runtime.backoff import Allowance
+from spread_scanner.runtime.gate import Gates
 
 T = TypeVar("T")
 
 _NONE = b"null"
-
-
-class _Called:
-    """One provider while it is asked."""
-
-    def __init__(
-        self, endpoint: ProviderEndpoint, requests_per_s: float, client: httpx.AsyncClient
-    ) -> None:
-        self.endpoint, self._client = endpoint, client
-        self._allowance = Allowance.of_rate(requests_per_s)
-
-    async def close(self) -> None:
-        await self._client.aclose()
-
-    async def said(self, request: bytes) -> bytes:
-        """Raises ProviderRefusal, BadMessage."""
-        await asyncio.sleep(self._allowance.wait_s(clock.mono_ns()))
-        self._allowance.use(clock.mono_ns())
-        return await asking.posted(self._client, self.endpoint.http_url, request)
 
 
 class ProviderCalls:
@@ -56,14 +35,15 @@ class ProviderCalls:
     def __init__(self, settings: Settings) -> None:
         tls, providers = trust.context(), settings.pools.providers
         self._numbers = itertools.count(1)
-        self._providers = [
-            _Called(
-                one,
-                providers[one.name].requests_per_s,
-                asking.client(tls, next(iter(one.proxies), "")),
-            )
-            for one in endpoints_of(settings)
-        ]
+        self._open = AsyncExitStack()
+        self._gates = self._open.enter_context(Gates(settings.config.system.namespace))
+        self._providers: list[AskedProvider] = []
+        for one in endpoints_of(settings):
+            proxy = next(iter(one.proxies), "")
+            client = asking.client(tls, proxy)
+            self._open.push_async_callback(client.aclose)
+            rate = providers[one.name].requests_per_s
+            self._providers.append(AskedProvider(one, rate, self._gates, client, proxy))
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,8 +54,7 @@ class ProviderCalls:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for one in self._providers:
-            await one.close()
+        await self._open.aclose()
 
     async def ask(
         self,
@@ -102,14 +81,17 @@ class ProviderCalls:
             raise NoProvider("no provider is enabled in pools.toml")
         raise NoProvider(f"no provider has answered {method}", said="; ".join(said))
 
-    async def _answered(self, provider: _Called, method: str, params: Sequence[object]) -> Raw:
+    async def _answered(
+        self, provider: AskedProvider, method: str, params: Sequence[object]
+    ) -> Raw:
         number = next(self._numbers)
         request = rpc.request(number, method, params)
-        found = rpc.result_of(await provider.said(request), number)
+        found = rpc.result_of(await provider.posted(request), number)
         if not isinstance(found, RpcRefusal):
             return found
         refused = provider.endpoint.masked(f"{found.code}: {found.said}")
         if found.trouble is RpcTrouble.OUR_FAULT:
             name = provider.endpoint.name
             raise NoProvider(f"{method} was not understood", provider=name, said=refused)
+        provider.heard(found)
         raise ProviderRefusal(refused)

@@ -17,6 +17,9 @@ class ProviderEndpoint:
         self.http_url = provider.http_url.replace(KEY_PLACE, key)
         self.ws_url = provider.ws_url.replace(KEY_PLACE, key)
         self.proxies = tuple(provider.proxies)
+        # Of the settings, with {key} in place: what names the turns of dials and requests, which
+        # everybody may read.
+        self.http_told, self.ws_told = provider.http_url, provider.ws_url
         urls = self.http_url, self.ws_url, *self.proxies
         self._dialled = name, *urls
         secrets = {key, *(part for url in urls for part in _secret_parts(url))}
@@ -30,6 +33,11 @@ class ProviderEndpoint:
 
     def __repr__(self) -> str:
         return f"ProviderEndpoint({self.name})"
+
+    @property
+    def shown(self) -> str:
+        """Where it is dialled, for people."""
+        return self.masked(self.ws_told)
 
     def masked(self, text: str) -> str:
         """What a library says of a failure, without the key, whatever part of a URL it quotes."""

@@ -106,6 +106,11 @@ class PoolFeed:
         self._disbelieved_later()
         self.look(now_ns)
 
+    def doubt(self, provider: str, now_ns: int, *, doubted: bool) -> None:
+        """Whether what a provider tells arrives in time is in doubt."""
+        if self.pace.doubt(provider, doubted=doubted):
+            self.look(now_ns)
+
     def slot(self, provider: str, slot: int, now_ns: int) -> bool:
         """A provider has come to this slot: where it is not the best one's, what is good is renewed
         (on a fork, too, that has not come as far yet). False: it is not believed."""

@@ -7,19 +7,22 @@ import contextlib
 from collections.abc import Callable
 
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing
-from spread_scanner.pools.line import ProviderLine
+from spread_scanner.pools.line import LineShare, ProviderLine
 from spread_scanner.pools.sources import PoolSources
 from spread_scanner.runtime import trust
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.shm.pools import PoolWriter
 
+CHECK_NS = 100 * NS_PER_MS  # between two looks at whether connections live, as feeds have it
 SAY_NS = NS_PER_S  # between two looks at how all fare
 REST_S_MIN, REST_S_MAX = 0.002, 0.025  # what begins to wait meanwhile is late by no more
 
@@ -27,11 +30,14 @@ REST_S_MIN, REST_S_MAX = 0.002, 0.025  # what begins to wait meanwhile is late b
 class PoolHearing:
     """The process's whole state."""
 
-    def __init__(self, process: Process, writer: PoolWriter) -> None:
+    def __init__(
+        self, process: Process, writer: PoolWriter, rows: ConnectionRows, gates: Gates
+    ) -> None:
         self._process, self._writer = process, writer
+        self._rows, self._gates = rows, gates
         self._count = PoolCounting(process.row)
         self._woken = asyncio.Event()
-        self._said_ns = 0
+        self._said_ns = self._checked_ns = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._sources = PoolSources(process.settings, self._call_soon)
         self._begin(process.settings, endpoints_of(process.settings))
@@ -39,16 +45,18 @@ class PoolHearing:
 
     def _begin(self, settings: Settings, endpoints: list[ProviderEndpoint]) -> None:
         """Everything as these settings have it, with nothing heard yet."""
-        pools, tls = settings.pools, trust.context()
+        pools = settings.pools
         self._endpoints_heard = endpoints
         self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
         self._feed.changed, self._feed.soon = self._wake_lines, self._call_soon
         self._feed.paused = self._process.orders.paused  # a pause survives a restart
         self._sources.hear(self._feed)
         fees = FeeHearing(pools.fees, self._feed.pools)
-        self._lines = [
-            ProviderLine(one, pools, self._feed, fees, self._count, tls) for one in endpoints
-        ]
+        policy = settings.config.feed
+        self._share = LineShare(
+            policy, self._feed, fees, self._count, self._gates, self._rows, trust.context()
+        )
+        self._lines = [ProviderLine(one, pools, self._share) for one in endpoints]
 
     def _call_soon(self, act: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_soon(act)
@@ -69,7 +77,7 @@ class PoolHearing:
         now_ns = clock.mono_ns()
         self._feed.forget_clock()
         for line in self._lines:
-            line.cut()
+            line.redial()
             self._feed.lost(line.name, now_ns)
 
     async def run(self) -> None:
@@ -120,6 +128,10 @@ class PoolHearing:
         if not process.settings.pools.runs:
             process.unwanted(NOT_ENABLED, NO_MORE)
             return False
+        if now_ns - self._checked_ns >= CHECK_NS:
+            self._checked_ns = now_ns
+            for line in self._lines:
+                line.check(now_ns)
         self._feed.turn(now_ns)
         self._sources.beat(now_ns)
         if now_ns - self._said_ns >= SAY_NS:
@@ -136,11 +148,16 @@ class PoolHearing:
         def put_in_force() -> None:
             self._sources.take(settings, loaded)
             if same or not settings.pools.runs:
+                self._share.policy = settings.config.feed
+                for line in self._lines:
+                    line.retune()
                 self._sources.hear(self._feed)
                 return
             self._feed.leave()
             for task in self._tasks:
                 task.cancel()
+            for line in self._lines:
+                line.stop()
             self._begin(settings, endpoints)
             self._start()
 

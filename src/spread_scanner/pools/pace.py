@@ -52,6 +52,7 @@ class ProviderPace:
 
     def __init__(self) -> None:
         self._reached: dict[str, _Reached] = {}
+        self._doubted: set[str] = set()
         self._scored: dict[str, _Scored] = {}  # also of who is away just now
         self.best_slot = 0  # of the providers that are connected
         self.silent_ns_max = SILENT_NS_MAX
@@ -87,8 +88,15 @@ class ProviderPace:
         scored.first += (is_first - scored.first) / scored.slots
         scored.late_ns += (now_ns - first.at_ns - scored.late_ns) / scored.slots
 
+    def doubt(self, provider: str, *, doubted: bool) -> bool:
+        """Whether it is in doubt that what it tells arrives in time; True where that is news."""
+        before = provider in self._doubted
+        (self._doubted.add if doubted else self._doubted.discard)(provider)
+        return doubted is not before
+
     def lost(self, provider: str) -> None:
         self._reached.pop(provider, None)
+        self._doubted.discard(provider)
         self._changed()
 
     def _changed(self) -> None:
@@ -134,7 +142,9 @@ class ProviderPace:
     def in_time_until_ns(self, provider: str, now_ns: int) -> int:
         """Until when, should it tell no more; 0: it is not."""
         reached = self._reached.get(provider)
-        if reached is None or self.best_slot - reached.slot >= BEHIND_SLOTS_MAX:
+        if reached is None or provider in self._doubted:
+            return 0
+        if self.best_slot - reached.slot >= BEHIND_SLOTS_MAX:
             return 0
         until_ns = reached.at_ns + self.silent_ns_max
         return until_ns if now_ns <= until_ns else 0

@@ -1,15 +1,24 @@
-"""Which account a subscription of one connection means. Pure; time is told.
+"""What one connection is asked for, and which account a subscription means. Pure; time is told.
 
 Numbers belong to the connection and come with the acknowledgement, which some providers send after
 the first notification: what is told under a number that is not known yet is kept for a moment.
+
+As with exchanges, every request has a deadline and is repeated, each time after twice as long, and
+what is refused is asked for again slowly (runtime/patience.py). An answer that comes to the first
+of two requests after all makes the second one's subscription one too many: it is given up.
 """
 
+import random
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from spread_scanner.pools.rpc import AccountTold, Subscribed
+from spread_scanner.runtime.patience import Pauses, SymbolPatience
 
 EARLY_NS_MAX = 2_000_000_000
 EARLY_MAX = 256  # an array of ticks has 10 KB
+REPEATS_MAX = 5  # doublings of the time that an answer may take
+SLOTS = "slots"  # in the place of an account's key: the subscription to slots
 
 
 class ToldOf(NamedTuple):
@@ -24,32 +33,74 @@ class _Early(NamedTuple):
     at_ns: int
 
 
-class Subscriptions:
-    """The accounts that one connection is asked for."""
+class _Waiting(NamedTuple):
+    times: int  # that it was asked for
+    until_ns: int  # when it is asked for again
 
-    def __init__(self) -> None:
+
+class Subscriptions:
+    """The accounts that one connection is asked for, and slots."""
+
+    def __init__(
+        self, pauses: Pauses | None = None, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.pauses = pauses or Pauses()
+        self._patience = SymbolPatience[str](chance)
+        self._refused: set[str] = set()
+        self._waiting: dict[str, _Waiting] = {}  # asked for, without an answer
         self._asked: dict[int, str] = {}  # by request
+        self._spare: list[int] = []  # of what is wanted no longer, or stands under another one
         self._keys: dict[int, str] = {}  # by subscription
         self._early: dict[int, list[_Early]] = {}
         self._early_count = 0
         self._given_up: set[int] = set()
         self.dropped = 0  # told of no account that is known, or for too long
 
-    def ask(self, request_id: int, key: str) -> None:
+    def ask(self, request_id: int, key: str, now_ns: int) -> None:
+        before = self._waiting.get(key)
+        times = 0 if before is None else before.times
+        until_ns = now_ns + (self.pauses.answer_ns << min(times, REPEATS_MAX))
+        self._waiting[key] = _Waiting(times + 1, until_ns)
         self._asked[request_id] = key
 
-    def refused(self, request_id: int) -> str | None:
-        """The account whose subscription was refused; None where none was asked by this number."""
-        return self._asked.pop(request_id, None)
+    def next(self, wanted: Iterable[str], now_ns: int) -> str | None:
+        """The first of these that is to be asked for now: it does not stand, and no answer is
+        waited for, nor the end of a refusal's pause."""
+        stand = set(self._keys.values())
+        for key in wanted:
+            waits = self._waiting.get(key)
+            if key in stand or (waits is not None and now_ns < waits.until_ns):
+                continue
+            if key in self._refused and now_ns < self._patience.due_ns(key, self.pauses):
+                continue
+            return key
+        return None
+
+    def refused(self, request_id: int, now_ns: int, *, passing: bool) -> str | None:
+        """The account whose subscription was refused; None where none was asked by this number.
+        `passing`: it may be asked for again as soon as anything may."""
+        key = self._asked.pop(request_id, None)
+        if key is not None and key not in self._keys.values():
+            self._waiting.pop(key, None)
+            if not passing:
+                self._refused.add(key)
+                self._patience.asked(key, now_ns, self.pauses)
+        return key
 
     def acknowledged(self, answer: Subscribed, now_ns: int) -> list[ToldOf]:
         """What had been told before its number was known, in its order."""
         early = self._early.pop(answer.subscription, [])
         self._early_count -= len(early)
         key = self._asked.pop(answer.request_id, None)
+        if key is not None and key in self._keys.values():
+            self._spare.append(answer.subscription)
+            self._given_up.add(answer.subscription)
+            key = None
         if key is None:
             self.dropped += len(early)
             return []
+        self._waiting.pop(key, None)
+        self._refused.discard(key)
         self._keys[answer.subscription] = key
         self._given_up.discard(answer.subscription)
         kept = [one for one in early if now_ns - one.at_ns <= EARLY_NS_MAX]
@@ -81,24 +132,19 @@ class Subscriptions:
             if not kept:
                 del self._early[number]
 
-    def give_up(self, key: str) -> int | None:
-        """The number to unsubscribe by; None where there is none."""
+    def give_up(self, key: str) -> None:
+        """It is wanted no longer."""
         number = next((at for at, name in self._keys.items() if name == key), None)
         if number is not None:
             del self._keys[number]
             self._given_up.add(number)
-        return number
+            self._spare.append(number)
 
-    @property
-    def unanswered(self) -> int:
-        return len(self._asked)
-
-    @property
-    def asked(self) -> set[str]:
-        """The accounts whose subscriptions are not answered yet."""
-        return set(self._asked.values())
+    def spare(self) -> int | None:
+        """A number to unsubscribe by; None where there is none."""
+        return self._spare.pop() if self._spare else None
 
     @property
     def keys(self) -> set[str]:
         """The accounts whose subscriptions stand."""
-        return set(self._keys.values())
+        return {*self._keys.values()} - {SLOTS}

@@ -389,10 +389,7 @@ POOL_COUNTERS = _numbered(
         ("connects", "Connections that reached an open websocket."),
         ("connect_failures", "Attempts to connect that failed."),
         ("disconnects", "Connections lost without our asking."),
-        (
-            "silent",
-            "Connections ended as no slot was told, or no subscription answered, for too long.",
-        ),
+        ("silent", "Connections ended as no slot was told, or no ping answered, for too long."),
         ("providers", "Providers that are in time (a level, not a count)."),
         ("subscriptions", "Accounts whose subscriptions stand, of all providers (a level)."),
         ("pools", "Pools that are wanted (a level, not a count)."),

@@ -194,6 +194,7 @@ class Carries(IntEnum):
     QUOTES = 0
     NOTICES = 1  # what the exchange announces: halts, delistings, maintenance
     BOOKS = 2
+    ACCOUNTS = 3  # of pools, from a provider
 
 
 class SwitchKind(IntEnum):

@@ -1,6 +1,6 @@
 """For how long a connection that says nothing is believed: the one bound.
 
-A feed judges its connections by it (feed/pulse.py); the simulator's truth excuses a signal by it
+A feed judges its connections by it (runtime/pulse.py); the simulator's truth excuses a signal by it
 (sim/belief.py), each by what it has counted itself. Pure: what was counted is passed in.
 """
 

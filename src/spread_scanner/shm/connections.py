@@ -1,6 +1,8 @@
-"""Connections: a row per connection of each source, with its state, counters and latencies.
+"""Connections: a row per connection of each source, with its state, counters and latencies; and one
+per provider of pools, which are no source's.
 
-Writer:  the feed that claimed the source's rows.     Readers: spread-ctl; they map it read-only.
+Writer:  the feed that claimed the source's rows (feed-solana: the providers').     Readers:
+spread-ctl, the gateway; they map it read-only.
 
 A row stands for a place that the feed keeps connected (its share of the symbols), not for one
 socket: it goes on counting when the connection is replaced, so that reconnects are among its
@@ -11,13 +13,22 @@ connections counts the others in its health row alone.
 Segment: "<namespace>.connections".
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from spread_scanner import clock
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.counters import COUNTERS_MAX, FEED_COUNTERS, FEED_HISTOGRAMS
+from spread_scanner.schema.counters import (
+    COUNTERS_MAX,
+    FEED_COUNTERS,
+    FEED_HISTOGRAMS,
+    POOL_COUNTERS,
+    POOL_HISTOGRAMS,
+    Counter,
+    Histogram,
+)
 from spread_scanner.schema.enums import Carries, ConnectionState
 from spread_scanner.shm import _rows, segment
 from spread_scanner.shm.faults import WrongSegment
@@ -36,6 +47,8 @@ from spread_scanner.shm.segment import Holder, Segment
 
 _PART = "connections"
 LAST_END_BYTES = CONNECTION_HEAD_DTYPE["last_end"].itemsize
+PROVIDER_BYTES = CONNECTION_HEAD_DTYPE["provider"].itemsize
+URL_BYTES = CONNECTION_HEAD_DTYPE["url"].itemsize
 _HISTOGRAMS = len(FEED_HISTOGRAMS)
 _MESSAGES = next(row.counter_id for row in FEED_COUNTERS if row.label == "messages")
 # A whole row, its histograms left out.
@@ -60,6 +73,8 @@ class ConnectionHealth(NamedTuple):
     since_wall_ns: int
     last_end: str
     ban_left_ns: int  # nobody dials there for so long; 0: anybody may
+    provider: str  # of pools; empty: an exchange's
+    url: str  # where that is dialled, its key masked
     counters: dict[str, int]
     latencies: dict[str, Latency]
 
@@ -67,7 +82,9 @@ class ConnectionHealth(NamedTuple):
 class ConnectionRow(_rows.Row):
     """A connection's own row; made by ConnectionRows.take."""
 
-    def __init__(self, held: Segment, number: int, at: int, carries: Carries) -> None:
+    def __init__(
+        self, held: Segment, number: int, at: int, carries: Carries, provider: str, url: str
+    ) -> None:
         super().__init__(
             held.memory,
             at + CONNECTION_COUNTERS_AT,
@@ -79,6 +96,8 @@ class ConnectionRow(_rows.Row):
         self._head = held.record(CONNECTION_HEAD_DTYPE, at)
         self._head["since_wall_ns"] = clock.wall_ns()
         self._head["carries"] = carries
+        self._head["provider"] = provider.encode()[:PROVIDER_BYTES]
+        self._head["url"] = url.encode()[:URL_BYTES]
         self.dialling()
 
     def dialling(self) -> None:
@@ -113,7 +132,7 @@ class ConnectionRow(_rows.Row):
 
 
 class ConnectionRows(Holder):
-    """A source's rows, claimed; made by Connections.claim."""
+    """A source's rows, or those of providers, claimed; made by Connections."""
 
     def __init__(self, held: Segment, layout: ConnectionsLayout, source_id: int) -> None:
         self._held = held
@@ -124,12 +143,14 @@ class ConnectionRows(Holder):
         for number in self._free:
             self._clear(number)
 
-    def take(self, carries: Carries = Carries.QUOTES) -> ConnectionRow | None:
-        """The first free row, empty; None when all are taken."""
+    def take(
+        self, carries: Carries = Carries.QUOTES, provider: str = "", url: str = ""
+    ) -> ConnectionRow | None:
+        """The first free row, empty; None when all are taken. `url` as it may be shown."""
         if not self._free:
             return None
         number = self._free.pop(0)
-        row = ConnectionRow(self._held, number, self._ats[number], carries)
+        row = ConnectionRow(self._held, number, self._ats[number], carries, provider, url)
         row.banned(self._ban_until_ns)
         self._taken.append(row)
         return row
@@ -190,10 +211,17 @@ class Connections(Holder):
     def claim(self, source_id: int) -> ConnectionRows:
         """Take a source's rows, emptied: AlreadyClaimed when a live process has them."""
         self._check(source_id)
+        return self._claim(source_id, f"the connection rows of source {source_id}")
+
+    def claim_providers(self) -> ConnectionRows:
+        """The same of those of providers of pools."""
+        return self._claim(self.layout.providers_id, "the connection rows of providers")
+
+    def _claim(self, place: int, what: str) -> ConnectionRows:
         held = _attach(self.namespace, writable=True, timeout_s=segment.ATTACH_TIMEOUT_S)
         with segment.closed_on_failure(held):
-            held.claim(source_id, f"the connection rows of source {source_id}")
-            return ConnectionRows(held, self.layout, source_id)
+            held.claim(place, what)
+            return ConnectionRows(held, self.layout, place)
 
     def read(self, source_id: int) -> list[ConnectionHealth]:
         """The connections of a source whose feed lives, by row; [] when none does.
@@ -201,10 +229,20 @@ class Connections(Holder):
         The feed goes on counting meanwhile: single values are whole, their sum is of no one moment.
         """
         self._check(source_id)
-        if not self._held.claimed(source_id):
+        return self._read(source_id, FEED_COUNTERS, FEED_HISTOGRAMS)
+
+    def read_providers(self) -> list[ConnectionHealth]:
+        """The connections to providers of pools, with feed-solana's counters; [] while it does not
+        live."""
+        return self._read(self.layout.providers_id, POOL_COUNTERS, POOL_HISTOGRAMS)
+
+    def _read(
+        self, place: int, counters: Sequence[Counter], histograms: Sequence[Histogram]
+    ) -> list[ConnectionHealth]:
+        if not self._held.claimed(place):
             return []
-        found = (self._row(source_id, number) for number in range(CONNECTIONS_MAX))
-        return [row for row in found if row is not None]
+        rows = (self._row(place, one, counters, histograms) for one in range(CONNECTIONS_MAX))
+        return [row for row in rows if row is not None]
 
     def messages(self, source_id: int) -> tuple[tuple[int, int], ...] | None:
         """Of each connection that carries quotes of the source: its number and how many messages
@@ -221,8 +259,14 @@ class Connections(Holder):
             zip(rows["number"].tolist(), rows["counters"][:, _MESSAGES].tolist(), strict=True)
         )
 
-    def _row(self, source_id: int, number: int) -> ConnectionHealth | None:
-        at = self.layout.row_at(source_id, number)
+    def _row(
+        self,
+        place: int,
+        number: int,
+        told: Sequence[Counter],
+        timed: Sequence[Histogram],
+    ) -> ConnectionHealth | None:
+        at = self.layout.row_at(place, number)
         head: Any = self._held.array(CONNECTION_HEAD_DTYPE, at, (1,))[0].copy()
         state = ConnectionState(int(head["state"]))
         if state is ConnectionState.FREE:
@@ -241,10 +285,12 @@ class Connections(Holder):
             since_wall_ns=int(head["since_wall_ns"]),
             last_end=head["last_end"].decode(errors="ignore"),
             ban_left_ns=max(int(head["ban_until_mono_ns"]) - now_ns, 0),
-            counters={row.label: int(counts[row.counter_id]) for row in FEED_COUNTERS},
+            provider=head["provider"].decode(errors="ignore"),
+            url=head["url"].decode(errors="ignore"),
+            counters={row.label: int(counts[row.counter_id]) for row in told},
             latencies={
                 row.label: latency(histograms.reshape(_HISTOGRAMS, BUCKETS)[row.histogram_id])
-                for row in FEED_HISTOGRAMS
+                for row in timed
             },
         )
 

@@ -28,7 +28,8 @@ Every segment opens with the same header; its body depends on the kind:
                        the folder of the settings                                    shm-init
     control            switches; a slot per process: commands, answers            operator, process
 
-    connections        rows per source: head, counters, histograms                its feed
+    connections        rows per source, and of providers of pools: head,          its feed
+                       counters, histograms
 
     funding            what exchanges told last of funding; pair-discovery
     | sequences        |  64 B per (source, symbol)
@@ -424,16 +425,21 @@ class WantsLayout:
 
 @dataclass(frozen=True)
 class ConnectionsLayout:
-    """Offsets of the connections' rows."""
+    """Offsets of the connections' rows: those of the sources, and behind them those of providers
+    that pools are heard from, which are no source's."""
 
     num_sources: int
+
+    @property
+    def providers_id(self) -> int:
+        return self.num_sources
 
     def row_at(self, source_id: int, number: int) -> int:
         return HEADER_BYTES + (source_id * CONNECTIONS_MAX + number) * CONNECTION_BYTES
 
     @property
     def connections_bytes(self) -> int:
-        return self.row_at(self.num_sources, 0)
+        return self.row_at(self.providers_id + 1, 0)
 
 
 # A health row: what a process says of itself. Counters and histograms follow the head.
@@ -470,6 +476,8 @@ CONNECTION_HEAD_DTYPE = np.dtype(
         ("since_wall_ns", "<i8"),  # when the row began to count
         ("last_end", "S72"),  # why the one before it ended, or why the last dial failed
         ("ban_until_mono_ns", "<i8"),  # nobody dials there until then; 0: anybody may
+        ("provider", "S32"),  # whose it is, of pools
+        ("url", "S96"),  # where a provider is dialled, its key masked
     ]
 )
 CONNECTION_COUNTERS_AT = CONNECTION_HEAD_DTYPE.itemsize

@@ -49,11 +49,17 @@ class RpcProvider:
         self.listeners: set[Listening] = set()
         self.slot = chain.slot  # as far as it has told
         self.limits = 0  # so many requests are answered "too many"
+        self.limited = False  # all are
         self.lost = 0  # so many requests of websockets are never answered
         self.silent = False  # nothing is told; connections live
         self.away = False  # connections are refused, and those that stand are cut
         self.counts = {"requests": 0, "notifications": 0, "limited": 0}
         self._numbers = 0
+
+    @property
+    def is_limiting(self) -> bool:
+        """Whether the next request is answered "too many"."""
+        return self.limited or self.limits > 0
 
     @property
     def hears(self) -> int | None:
@@ -133,8 +139,8 @@ class RpcProvider:
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 raise RpcFailure(NOT_JSON, "Parse error") from None
             self.counts["requests"] += 1
-            if self.limits:
-                self.limits -= 1
+            if self.is_limiting:
+                self.limits = max(self.limits - 1, 0)
                 self.counts["limited"] += 1
                 raise RpcFailure(LIMITED, "Too many requests for a specific RPC call")
             result = self._result(method, params, listening)

@@ -147,6 +147,9 @@ class SolanaSide:
         elif kind == "lag":
             provider.lag_slots = int(said["slots"])
             self._later(for_s, lambda: setattr(provider, "lag_slots", provider.usual_lag_slots))
+        elif kind == "limit" and for_s is not None:
+            provider.limited = True
+            self._later(for_s, lambda: setattr(provider, "limited", False))
         elif kind == "limit":
             provider.limits = int(said.get("count", 1))
         elif kind == "lose":
@@ -295,7 +298,7 @@ class _Client(asyncio.Protocol):
             return 404, b"{}"
         if provider.away:
             return 503, b"{}"
-        limited = provider.limits > 0
+        limited = provider.is_limiting
         answer = provider.answer(body)
         return (LIMITED if limited else 200), answer
 

@@ -1,28 +1,36 @@
-"""Every connection of the feeds at a glance: what `spread-ctl connections` shows.
+"""Every connection of the feeds at a glance, to exchanges and to providers of pools: what
+`spread-ctl connections` shows.
 
 Reads the connections' rows twice, a moment apart, so that counters become rates. A feed that does
 not run has no connections; one that keeps more than there are rows for says so by its own count.
 """
 
+from collections.abc import Sequence
+
 from spread_scanner import clock
 from spread_scanner.schema.enums import SOURCES, Source
+from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm.connections import ConnectionHealth, Connections
 from spread_scanner.view.reading import Reading, known
+
+PROVIDERS = FEED_SOLANA.removeprefix("feed-")
 
 
 class ConnectionView(Reading, frozen=True):
     """One connection. `reconnects` are those since the feed began to keep this one."""
 
-    source: str
+    source: str  # of a provider, from which all sources that are pools are heard: solana
     number: int
-    carries: str  # quotes, books, or notices: what the exchange announces
+    provider: str  # its name in pools.toml; empty: an exchange's
+    url: str  # where a provider is dialled, its key masked
+    carries: str  # quotes, books, accounts, or notices: what the exchange announces
     state: str
-    symbols: int
+    symbols: int  # of a provider: accounts
     open_s: float | None
     heard_ms: float | None  # since its last frame, as the feed's last check saw it
     messages_per_s: float
     messages: int
-    quotes: int
+    quotes: int  # of a provider: accounts that it told
     skips: int
     reconnects: int
     last_end: str
@@ -35,18 +43,25 @@ class ConnectionView(Reading, frozen=True):
 
 
 def look(namespace: str, interval_s: float, source: Source | None) -> list[ConnectionView]:
-    """The connections of one source or of all, in order; waits for `interval_s` between looks."""
+    """The connections of one source or of all, in order, those to providers last; waits for
+    `interval_s` between looks. A source that is pools has all that pools are heard from."""
     with Connections.attach(namespace) as rows:
         asked = SOURCES if source is None else (source,)
-        sources = [one for one in asked if one.source_id < rows.layout.num_sources]
-        before = {
-            (one.label, row.number): row for one in sources for row in rows.read(one.source_id)
-        }
+        before = {(label, row.number): row for label, row in _rows(rows, asked)}
         began_s = clock.awake_s()
         clock.sleep(interval_s)
-        now = [(one.label, row) for one in sources for row in rows.read(one.source_id)]
+        now = _rows(rows, asked)
         elapsed_s = clock.awake_s() - began_s
     return [_view(label, row, before.get((label, row.number)), elapsed_s) for label, row in now]
+
+
+def _rows(rows: Connections, asked: Sequence[Source]) -> list[tuple[str, ConnectionHealth]]:
+    """Each with the label of its source."""
+    exchanges = (one for one in asked if one.source_id < rows.layout.num_sources)
+    found = [(one.label, row) for one in exchanges for row in rows.read(one.source_id)]
+    if any(one.exchange.by_pools for one in asked):
+        found += [(PROVIDERS, row) for row in rows.read_providers()]
+    return found
 
 
 def _view(
@@ -55,10 +70,11 @@ def _view(
     counters = row.counters
     same = before is not None and before.since_wall_ns == row.since_wall_ns
     messages_before = before.counters["messages"] if before is not None and same else 0
-    recv, cell = row.latencies["exchange_to_recv"], row.latencies["recv_to_cell"]
     return ConnectionView(
         source=label,
         number=row.number,
+        provider=row.provider,
+        url=row.url,
         carries=row.carries.name.lower(),
         state=row.state.name.lower(),
         symbols=row.symbols,
@@ -66,14 +82,20 @@ def _view(
         heard_ms=None if row.heard_age_ns is None else row.heard_age_ns / 1e6,
         messages_per_s=(counters["messages"] - messages_before) / elapsed_s,
         messages=counters["messages"],
-        quotes=counters["quotes"],
+        quotes=counters["accounts" if row.provider else "quotes"],
         skips=sum(count for name, count in counters.items() if name.startswith("skip_")),
         reconnects=max(counters["connects"] - 1, 0),
         last_end=row.last_end,
         ban_left_s=row.ban_left_ns / 1e9 if row.ban_left_ns else None,
-        exchange_to_recv_p50_ms=known(recv.percentiles_ns[0] / 1e6),
-        exchange_to_recv_p99_ms=known(recv.percentiles_ns[2] / 1e6),
-        recv_to_cell_p50_us=known(cell.percentiles_ns[0] / 1e3),
-        recv_to_cell_p99_us=known(cell.percentiles_ns[2] / 1e3),
+        exchange_to_recv_p50_ms=_percentile(row, "exchange_to_recv", 0, 1e6),
+        exchange_to_recv_p99_ms=_percentile(row, "exchange_to_recv", 2, 1e6),
+        recv_to_cell_p50_us=_percentile(row, "recv_to_cell", 0, 1e3),
+        recv_to_cell_p99_us=_percentile(row, "recv_to_cell", 2, 1e3),
         counters=counters,
     )
+
+
+def _percentile(row: ConnectionHealth, label: str, number: int, unit_ns: float) -> float | None:
+    """None: nothing was timed, as of a provider, whose accounts make no pool each."""
+    timed = row.latencies.get(label)
+    return None if timed is None else known(timed.percentiles_ns[number] / unit_ns)

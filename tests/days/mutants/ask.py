@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from mutants.undo import put
 
 from spread_scanner.feed.moving import Moving
-from spread_scanner.feed.patience import Pauses
 from spread_scanner.feed.placing import Placing
+from spread_scanner.runtime.patience import Pauses
 
 NEVER_NS = 10**18
 

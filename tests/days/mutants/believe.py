@@ -18,8 +18,8 @@ from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
 from spread_scanner.feed.halts import Halts
-from spread_scanner.feed.pulse import Pulse, Seen
 from spread_scanner.feed.typed import TypedTier
+from spread_scanner.runtime.pulse import Pulse, Seen
 from spread_scanner.schema.records import TS_ABSENT
 
 BELIEVED_NS = 10 * NS_PER_S

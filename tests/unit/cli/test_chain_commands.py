@@ -79,18 +79,18 @@ def test_an_answer_that_means_nothing_is_passed_over_and_tells_no_key(
 ) -> None:
     put(chain)
     urls = [one.http_url for _, one in config.load().pools.asked()]
-    real = asking.posted
+    real = asking._posted
     garbage = urls[:1]
 
-    async def posted(client: Any, url: str, request: bytes) -> bytes:
+    async def posted(client: Any, url: str, request: bytes, bytes_max: int) -> bytes:
         if url not in garbage:
-            answer: bytes = await real(client, url, request)
+            answer: bytes = await real(client, url, request, bytes_max)
             return answer
         number = msgspec.json.decode(request)["id"]
         result = said.replace(b"{where}", url.encode())
         return b'{"jsonrpc": "2.0", "id": %d, "result": %b}' % (number, result)
 
-    monkeypatch.setattr(asking, "posted", posted)
+    monkeypatch.setattr(asking, "_posted", posted)
     assert spread_ctl(command, whom)[0] == 0, "the other one has it"
     garbage += urls
     code, _, err = spread_ctl(command, whom)
@@ -109,7 +109,7 @@ def test_what_no_provider_answers(chain: ChainBed, spread_ctl: Run) -> None:
         chain.thread.act(do="away", provider=name)
     code, _, err = spread_ctl("tx", SIGNATURE)
     assert code == EXIT_FAILED
-    assert "a: HTTP 503; b: HTTP 503" in err
+    assert "a: HTTP 503 server error; b: HTTP 503 server error" in err
 
 
 def test_a_file_that_is_named_like_a_signature(
@@ -223,7 +223,7 @@ def test_an_account_that_cannot_be(
 def test_providers_are_asked_no_faster_than_they_let_themselves(
     chain: ChainBed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the clock that the pace runs on, which sleeping moves."""
+    """All processes together, by the clock that the turns run on, which sleeping moves."""
     slept: list[float] = []
     now_ns = [0]
 
@@ -231,9 +231,10 @@ def test_providers_are_asked_no_faster_than_they_let_themselves(
         slept.append(seconds)
         now_ns[0] += int(seconds * 1e9)
 
-    monkeypatch.setattr("spread_scanner.pools.calls.asyncio", SimpleNamespace(sleep=sleep))
+    its_asyncio = SimpleNamespace(sleep=sleep, Lock=asyncio.Lock)
+    monkeypatch.setattr("spread_scanner.runtime.gate.asyncio", its_asyncio)
     its_clock = SimpleNamespace(mono_ns=lambda: now_ns[0])
-    monkeypatch.setattr("spread_scanner.pools.calls.clock", its_clock)
+    monkeypatch.setattr("spread_scanner.runtime.gate.clock", its_clock)
     text = (chain.folder / "pools.toml").read_text()
     slow = text.replace("requests_per_s = 200.0", "requests_per_s = 2.0")
     (chain.folder / "pools.toml").write_text(slow)
@@ -244,4 +245,4 @@ def test_providers_are_asked_no_faster_than_they_let_themselves(
                 await asked.ask("getSlot", [], bytes)
 
     asyncio.run(five())
-    assert sum(slept) == pytest.approx(2.0)  # two at once, and two more each second
+    assert 2.0 <= sum(slept) < 2.1, "one at once, and two more each second"

@@ -21,10 +21,11 @@ from spread_scanner.cli import why
 from spread_scanner.cli.main import app
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
-from spread_scanner.schema.counters import FEED_COUNTERS
+from spread_scanner.schema.counters import FEED_COUNTERS, POOL_COUNTERS
 from spread_scanner.schema.enums import (
     EXCHANGE_SOURCES,
     SOURCE_BY_LABEL,
+    Carries,
     ProcessState,
     QuoteFlag,
     SignalKind,
@@ -118,6 +119,35 @@ def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl
     assert shown["counters"]["skip_duplicate"] == 4
     assert "binance-spot" in table
     assert orjson.loads(others) == []
+
+
+def test_connections_have_the_providers_of_pools(up_bed: Any, spread_ctl: Run) -> None:
+    url = "wss://rpc.example.com/?key={key}"
+    with (
+        Connections.attach(up_bed.namespace) as connections,
+        connections.claim_providers() as rows,
+    ):
+        row = rows.take(Carries.ACCOUNTS, "mine", url)
+        assert row is not None
+        row.opened(3, clock.mono_ns())
+        row.heard(clock.mono_ns(), 54)
+        row.banned(clock.mono_ns() + 600 * 10**9)
+        ids = {counter.label: counter.counter_id for counter in POOL_COUNTERS}
+        for label, count in (("messages", 100), ("accounts", 90), ("connects", 3)):
+            row.add(ids[label], count)
+        (shown,) = orjson.loads(spread_ctl("connections", "--json")[1])
+        (asked,) = orjson.loads(spread_ctl("connections", "--source", "orca", "--json")[1])
+        others = spread_ctl("connections", "--source", "okx-spot", "--json")[1]
+        table = spread_ctl("connections")[1]
+
+    assert (shown["source"], shown["provider"], shown["url"]) == ("solana", "mine", url)
+    assert (shown["carries"], shown["symbols"], shown["quotes"]) == ("accounts", 54, 90)
+    assert (shown["reconnects"], shown["state"]) == (2, "open")
+    assert shown["ban_left_s"] > 0
+    assert shown["recv_to_cell_p50_us"] is None
+    assert asked["provider"] == "mine", "pools are heard from all of them"
+    assert orjson.loads(others) == []
+    assert "solana" in table
 
 
 def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:

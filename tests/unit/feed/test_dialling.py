@@ -19,11 +19,11 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share, Target
 from spread_scanner.runtime.backoff import Backoff
 from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.runtime.life import End
 from spread_scanner.shm.dials import Dials
 
 DEADLINE_S = 20.0

@@ -36,12 +36,12 @@ from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.feed import Feed
 from spread_scanner.feed.halts import MAINTENANCE_NS_MAX, UNLISTED_MAX
-from spread_scanner.feed.life import End, LifeRules
 from spread_scanner.feed.notices import Notices
 from spread_scanner.feed.notices import _Listener as Ear
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import addresses, logs, ws
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.life import End, LifeRules
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Carries, ConnectionState, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT

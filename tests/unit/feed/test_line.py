@@ -15,9 +15,9 @@ from feed_bed import Ground
 from spread_scanner import clock
 from spread_scanner.config import Feed
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.share import Share
+from spread_scanner.runtime.life import End
 from spread_scanner.runtime.ws import WSError
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, ConnectionState
 from spread_scanner.shm.connections import ConnectionHealth

@@ -19,10 +19,10 @@ from spread_scanner.feed._listener import FLAGS, FRAGMENTS_BYTES_MAX, Listener
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.evidence import Evidence
-from spread_scanner.feed.life import rules_of
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gate, Pace
+from spread_scanner.runtime.life import rules_of
 from spread_scanner.schema.enums import DIRTY_READERS, EXCHANGE_SOURCES, SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import segment
@@ -563,7 +563,7 @@ class Tier:
             log=log,
             fail=self.faults.append,
         )
-        rules = rules_of(share.settings, adapter.limits, 0.0)
+        rules = rules_of(share.settings, adapter.limits.lifetime_s)
         self.kind = BINARY if adapter.binary else TEXT
         counts = Counts(bench.row, bench.rows.take())
         self.connection = Connection(share, counts, rules, lambda *_: None)

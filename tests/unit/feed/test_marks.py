@@ -24,12 +24,12 @@ from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.life import End, Stood, rules_of
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.outage_log import CALM_NS, OutageLog
 from spread_scanner.feed.subscription import Refusal
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.life import End, Stood, rules_of
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
@@ -112,7 +112,7 @@ class Bed:
 
     def connect(self, line: Line, *, successor: bool = False) -> Connection:
         share = self.feed._share
-        rules = rules_of(share.settings, share.adapter.limits, 0.0)
+        rules = rules_of(share.settings, share.adapter.limits.lifetime_s)
         made = Connection(share, Counts(share.row, None), rules, line._ended)
         made.listener.on_ws_connected(None)  # type: ignore[arg-type]
         made.life.opened_ns = made.listener.opened_ns

@@ -17,10 +17,10 @@ from test_marks import GOOD, NAMES, Bed
 from spread_scanner.clock import VirtualClock
 from spread_scanner.exchanges.notices import Halted
 from spread_scanner.feed.connection import Connection
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.share import Target
+from spread_scanner.runtime.life import End
 
 
 class Move:

@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from spread_scanner import clock
 from spread_scanner.config import Feed
 from spread_scanner.feed._listener import FLAGS
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.placing import Placing
+from spread_scanner.runtime.life import End
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.symbology.tables import InstrumentRow
 

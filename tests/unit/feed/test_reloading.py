@@ -23,9 +23,9 @@ from spread_scanner.config import Feed, SourceSettings, restart
 from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
 from spread_scanner.exchanges.notices import Halted, Maintenance, Resumed
 from spread_scanner.feed.books import Shelf, SourceBooks
-from spread_scanner.feed.life import End
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import target_of
+from spread_scanner.runtime.life import End
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm.books import BookStore

@@ -12,8 +12,8 @@ from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges.adapter import Ack, Adapter, RefusalKind, Refused
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed.budget import Budget
-from spread_scanner.feed.patience import Pauses, SymbolPatience
 from spread_scanner.feed.subscription import HALVINGS_MAX, REPEATS_MAX, Subscription
+from spread_scanner.runtime.patience import Pauses, SymbolPatience
 from spread_scanner.schema.enums import SOURCE_BY_LABEL
 
 SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")

@@ -18,15 +18,17 @@ import pytest
 from pool_rows import SOL, USDC
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.config import Feed
 from spread_scanner.config.pools import FeeSettings, PoolSettings, ProviderSettings
-from spread_scanner.pools.asking import ASIDE_BYTES_MAX
+from spread_scanner.pools.asking import ASIDE_BYTES_MAX, AskedProvider
 from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing, FeeQuestion
-from spread_scanner.pools.line import CLOCK_OLD_SLOTS_MAX, ProviderLine
+from spread_scanner.pools.line import CLOCK_OLD_SLOTS_MAX, LineShare, ProviderLine
 from spread_scanner.pools.pace import AHEAD_SLOTS_MAX
 from spread_scanner.pools.turns import AWAY_NS, Turns
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import HeardPrice, heard_price
 from spread_scanner.shm.pools import PoolTable
@@ -44,7 +46,7 @@ BAD = {"skip_bad_message": 1}
 class Asked:
     """A line whose provider answers everything by one answer."""
 
-    def __init__(self, table: PoolTable, writer: Any, fee_call: str) -> None:
+    def __init__(self, table: PoolTable, writer: Any, gates: Gates, fee_call: str) -> None:
         provider: Any = {"http_url": "http://p", "ws_url": "ws://p", "fee_call": fee_call}
         one = ProviderSettings(**provider)
         pools: Any = {POOL: {"program": "raydium-v4", "mints": [SOL, USDC]}}
@@ -56,15 +58,17 @@ class Asked:
         def add(label: str, count: int = 1) -> None:
             self.counted[label] += count
 
-        count: Any = SimpleNamespace(add=add)
+        count: Any = SimpleNamespace(add=add, beside=lambda row: count)
         self._table = table
         self.feed = PoolFeed(settings, writer, count, lambda pool, why: None)
         self.feed.connected("p")
         self.feed.slot("p", SLOT, NS_PER_S)
         hearing = FeeHearing(FEES, self.feed.pools)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # of which nothing is asked
-        endpoint = ProviderEndpoint("p", one, "")
-        self.line = ProviderLine(endpoint, settings, self.feed, hearing, count, tls)
+        self._endpoint = ProviderEndpoint("p", one, "")
+        rows: Any = SimpleNamespace(take=lambda *_: None)
+        share = LineShare(Feed(), self.feed, hearing, count, gates, rows, tls)
+        self.line, self._gates = ProviderLine(self._endpoint, settings, share), gates
 
     def fees(self, answer: httpx.Response) -> None:
         asyncio.run(self._ask(answer, clock=False))
@@ -76,10 +80,11 @@ class Asked:
         self.line._numbers = itertools.count(1)
         transport = httpx.MockTransport(lambda request: answer)
         async with httpx.AsyncClient(transport=transport) as client:
+            self._asked = AskedProvider(self._endpoint, 1_000.0, self._gates, client, "")
             if clock:
-                await self.line._read_clock(client)
+                await self.line._read_clock(self._asked)
             else:
-                await self.line._ask_fees(client, FeeQuestion(POOL, [POOL]))
+                await self.line._ask_fees(self._asked, FeeQuestion(POOL, [POOL]))
 
     @property
     def heard(self) -> HeardPrice | None:
@@ -88,13 +93,18 @@ class Asked:
     @property
     def rests(self) -> tuple[bool, bool]:
         """Whether it is asked nothing for a while, and no question beside the pools."""
-        return self.line._rest_until_ns > 0, self.line._aside_until_ns > 0
+        rests = self.line._rest_until_ns > 0 or self._asked.gate.ban() is not None
+        return rests, self.line._aside_until_ns > 0
 
 
 @pytest.fixture
 def asked(namespace: str, request: pytest.FixtureRequest) -> Iterator[Asked]:
-    with PoolTable.create(namespace) as table, table.writer() as writer:
-        yield Asked(table, writer, getattr(request, "param", "recent"))
+    with (
+        PoolTable.create(namespace) as table,
+        table.writer() as writer,
+        Gates(namespace) as gates,
+    ):
+        yield Asked(table, writer, gates, getattr(request, "param", "recent"))
 
 
 def said(result: str, number: int = 1) -> httpx.Response:
@@ -141,7 +151,7 @@ REFUSED: list[tuple[httpx.Response, int | None, dict[str, int], tuple[bool, bool
     (error(-32601), None, FAILED, (False, False)),
     (error("none", None), None, FAILED, (False, False)),
     (error(429), None, LIMITED, (True, False)),
-    (error(-32005), None, LIMITED, (True, False)),
+    (error(-32005), None, FAILED, (True, False)),
     (status(500), None, FAILED, (False, False)),
     (status(429), None, LIMITED, (True, False)),
     (status(503, retry_after="7"), None, LIMITED, (True, False)),
@@ -252,11 +262,12 @@ def test_what_is_wrong_is_told_of_whom_when_it_begins(
 def test_a_provider_whose_clock_is_not_what_is_believed_says_so_in_its_word(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spread_scanner.clock.mono_ns", lambda: NS_PER_S)
+    times = itertools.count(NS_PER_S, NS_PER_MS)  # on which the second question waits for its turn
+    monkeypatch.setattr("spread_scanner.clock.mono_ns", lambda: next(times))
     asked.line.trouble = ""
     asked.clock(clock_at(UNIX_TS))
     assert "clock" not in asked.line.health(NS_PER_S)
-    asked.clock(clock_at(UNIX_TS + 90_000))
+    asked.clock(clock_at(UNIX_TS + 90_001))
     assert asked.line.health(NS_PER_S) == "p: its clock of the chain is +90,000 s off"
     assert asked.counted == {"clock_doubted": 1}
 

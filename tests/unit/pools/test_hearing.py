@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,13 +14,17 @@ from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
+from spread_scanner.pools.asking import AskedProvider
 from spread_scanner.pools.hearing import PoolHearing
-from spread_scanner.pools.line import PAUSE_S_MIN
+from spread_scanner.pools.line import DIALS, ProviderLine, _Life, _Way
 from spread_scanner.pools.rpc import RpcRefusal
+from spread_scanner.pools.trusted import ProviderTrust
 from spread_scanner.runtime import logs, ws
-from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING
+from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING, BAN_S, in_words
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.sim.chain_kinds import made
 
@@ -62,6 +66,9 @@ def hear(folder: Path, namespace: str) -> Iterator[Hear]:
         health.claim(FEED_SOLANA) as row,
         PoolTable.create(namespace) as table,
         table.writer() as writer,
+        Connections.create(namespace) as connections,
+        connections.claim_providers() as rows,
+        Gates(namespace) as gates,
     ):
 
         def begun(paused: bool) -> PoolHearing:
@@ -69,7 +76,7 @@ def hear(folder: Path, namespace: str) -> Iterator[Hear]:
             process: Any = SimpleNamespace(
                 row=row, settings=read(folder), orders=orders, log=log, on_wake=None
             )
-            return PoolHearing(process, writer)
+            return PoolHearing(process, writer, rows, gates)
 
         yield begun
 
@@ -106,6 +113,16 @@ def test_nothing_is_stood_behind_when_the_machine_has_slept(hear: Hear) -> None:
     assert not feed.pools[POOL.key].good
 
 
+def living(line: ProviderLine) -> Any:
+    """A connection of the line that says nothing."""
+    way, socket = line._way, SimpleNamespace(transport=None, cut=lambda: None, ping=lambda _: None)
+    rate = line._requests_per_s
+    asked = AskedProvider(line._endpoint, rate, line._share.gates, cast(Any, None), way.proxy)
+    trust = ProviderTrust(line._share.policy, clock.mono_ns())
+    line._life = life = _Life(cast(Any, socket), trust, asked, way)
+    return life
+
+
 @pytest.mark.parametrize(("code", "again"), [(429, True), (-32005, True), (-32602, False)])
 def test_a_subscription_that_is_refused_for_now_is_asked_for_again(
     hear: Hear, capsys: pytest.CaptureFixture[str], code: int, again: bool
@@ -113,36 +130,70 @@ def test_a_subscription_that_is_refused_for_now_is_asked_for_again(
     """And whatever a provider says of it, the key that it repeats is in no log."""
     logs.set_up(FEED_SOLANA)
     (line,) = hear(False)._lines
-    line.subscriptions.ask(7, POOL.key)
-    line._refusal(RpcRefusal(7, code, f"no more for key {KEY}"))
-    assert (POOL.key not in line._refused) is again
+    line.subscriptions.ask(7, POOL.key, clock.mono_ns())
+    line._refusal(RpcRefusal(7, code, f"no more for key {KEY}"), living(line))
+    assert line.subscriptions.next([POOL.key], clock.mono_ns()) == (POOL.key if again else None)
     said = capsys.readouterr().err
     assert "no more for key ***" in said
     assert KEY not in said
 
 
-def test_a_provider_that_asks_for_ages_is_dialled_again(
-    hear: Hear, monkeypatch: pytest.MonkeyPatch
+# Answer to a dial, its Retry-After -> for how long nobody dials there, as with exchanges.
+REFUSED_DIALS: list[tuple[int, float | None, float]] = [
+    (503, 1e300, ASKED_S_MAX_PASSING),
+    (503, None, 0.0),
+    (429, None, 10.0),
+    (429, 33.0, 33.0),
+    (418, None, 120.0),
+    (403, None, 15.0),
+    (451, None, 300.0),
+]
+
+
+@pytest.mark.parametrize(("status", "wait_s", "banned_s"), REFUSED_DIALS)
+def test_who_refuses_a_dial_is_left_alone_by_all_processes_and_says_so(
+    hear: Hear,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    wait_s: float | None,
+    banned_s: float,
 ) -> None:
-    waited: list[float] = []
-
     async def refused(*_: object, **__: object) -> None:
-        raise ws.DialFailed("503", url="", status=503, wait_s=1e300)
-
-    async def slept(seconds: float) -> None:
-        waited.append(seconds)
-        raise asyncio.CancelledError
+        raise ws.DialFailed(in_words(status), url="", status=status, wait_s=wait_s)
 
     monkeypatch.setattr(ws, "dial", refused)
-    monkeypatch.setattr(asyncio, "sleep", slept)
     (line,) = hear(False)._lines
-    with pytest.raises(asyncio.CancelledError):
+    monkeypatch.setattr(line._backoff, "next_s", lambda: 1 / 0)  # it would wait
+    with pytest.raises(ZeroDivisionError):
         asyncio.run(line.run())
-    assert waited == [ASKED_S_MAX_PASSING]
+    line.check(clock.mono_ns())
+    with Connections.attach(namespace) as read, Gates(namespace) as others:
+        (row,) = read.read_providers()
+        gate = others.gate("solana-mine", "ws://127.0.0.1:1/{key}", "", DIALS)
+        left_s = ban.left_s if (ban := gate.ban()) else 0.0
+    assert left_s == pytest.approx(banned_s, abs=5.0)
+    assert row.ban_left_ns / NS_PER_S == pytest.approx(banned_s, abs=5.0)
+    assert (row.provider, row.url) == ("mine", "ws://127.0.0.1:1/{key}")
+    assert row.last_end == in_words(status)
+    assert in_words(status) in line.health(clock.mono_ns())
 
 
-def test_requests_that_were_refused_together_are_one_rest(hear: Hear) -> None:
+def test_a_proxy_that_is_banned_is_passed_over(hear: Hear) -> None:
     (line,) = hear(False)._lines
+    line._ways = [_Way(proxy, line._gate(proxy)) for proxy in ("http://a:1", "http://b:1")]
+    assert [line._turn_of_ways().proxy[7] for _ in range(4)] == ["a", "b", "a", "b"]
+    line._ways[0].gate.refused(429, 40.0)
+    assert [line._turn_of_ways().proxy[7] for _ in range(4)] == ["b", "b", "b", "b"]
+    line._ways[1].gate.refused(429, 80.0)
+    assert [line._turn_of_ways().proxy[7] for _ in range(2)] == ["a", "a"], "it is free first"
+
+
+def test_requests_that_were_refused_together_are_one_ban(hear: Hear) -> None:
+    (line,) = hear(False)._lines
+    life = living(line)
     for number in range(20):
-        line._refusal(RpcRefusal(number, 429, "too many"))
-    assert line._rest_until_ns - clock.mono_ns() <= PAUSE_S_MIN * NS_PER_S
+        line._refusal(RpcRefusal(number, 429, "too many"), life)
+    ban = line.ban()
+    assert ban is not None
+    assert ban.left_s <= BAN_S[429]

@@ -84,7 +84,7 @@ class Reader:
 
     def _subscribe(self, name: str) -> None:
         number = self._next()
-        self.numbers.ask(number, name)
+        self.numbers.ask(number, name, 0)
         answer = self.provider.answer(rpc.subscribe_account(number, name, "confirmed"))
         found = rpc.heard(answer)
         assert isinstance(found, rpc.Subscribed)

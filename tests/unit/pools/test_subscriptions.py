@@ -6,7 +6,13 @@ import pytest
 
 from spread_scanner.pools.pace import SLOT_NS, SLOT_NS_MAX, ProviderPace
 from spread_scanner.pools.rpc import AccountTold, Subscribed
-from spread_scanner.pools.subscriptions import EARLY_MAX, EARLY_NS_MAX, Subscriptions, ToldOf
+from spread_scanner.pools.subscriptions import (
+    EARLY_MAX,
+    EARLY_NS_MAX,
+    SLOTS,
+    Subscriptions,
+    ToldOf,
+)
 
 S = 1_000_000_000
 
@@ -17,19 +23,19 @@ def told(subscription: int, slot: int = 1) -> AccountTold:
 
 def test_what_is_told_is_of_the_account_that_was_asked_for() -> None:
     mine = Subscriptions()
-    mine.ask(1, "a")
-    mine.ask(2, "b")
-    assert mine.unanswered == 2
+    mine.ask(1, "a", 0)
+    mine.ask(2, "b", 0)
+    assert mine.next("ab", 0) is None, "both are under way"
     assert mine.acknowledged(Subscribed(2, 70), 0) == []
     assert mine.acknowledged(Subscribed(1, 71), 0) == []
     assert mine.told(told(70), 0) == ToldOf("b", told(70))
     assert mine.told(told(71), 0) == ToldOf("a", told(71))
-    assert (mine.unanswered, mine.keys) == (0, {"a", "b"})
+    assert (mine.next("ab", 0), mine.keys) == (None, {"a", "b"})
 
 
 def test_what_is_told_before_its_number_is_known_comes_with_it_in_order() -> None:
     mine = Subscriptions()
-    mine.ask(1, "a")
+    mine.ask(1, "a", 0)
     assert mine.told(told(70, 5), 0) is None
     assert mine.told(told(70, 6), 0) is None
     found = mine.acknowledged(Subscribed(1, 70), 0)
@@ -39,7 +45,7 @@ def test_what_is_told_before_its_number_is_known_comes_with_it_in_order() -> Non
 
 def test_what_is_told_of_nothing_is_dropped_in_time_and_in_number() -> None:
     mine = Subscriptions()
-    mine.ask(1, "a")
+    mine.ask(1, "a", 0)
     mine.told(told(70, 5), 0)
     assert mine.acknowledged(Subscribed(1, 70), EARLY_NS_MAX + 1) == []
     assert mine.dropped == 1
@@ -49,7 +55,7 @@ def test_what_is_told_of_nothing_is_dropped_in_time_and_in_number() -> None:
     for number in range(EARLY_MAX + 1):
         mine.told(told(1_000 + number), 0)
     assert mine.dropped == 3
-    mine.ask(2, "b")
+    mine.ask(2, "b", 0)
     mine.told(told(5_000), EARLY_NS_MAX + 1)
     assert mine.dropped == 3 + EARLY_MAX, "those of before have made room"
     assert mine.acknowledged(Subscribed(2, 5_000), EARLY_NS_MAX + 1) == [ToldOf("b", told(5_000))]
@@ -57,23 +63,50 @@ def test_what_is_told_of_nothing_is_dropped_in_time_and_in_number() -> None:
 
 def test_what_is_given_up_is_told_for_a_while_and_not_kept() -> None:
     mine = Subscriptions()
-    mine.ask(1, "a")
+    mine.ask(1, "a", 0)
     mine.acknowledged(Subscribed(1, 70), 0)
-    assert mine.give_up("a") == 70
-    assert mine.give_up("a") is None
+    mine.give_up("a")
+    mine.give_up("a")
+    assert (mine.spare(), mine.spare()) == (70, None)
     assert mine.told(told(70), 0) is None
     assert (mine.dropped, mine.keys) == (1, set())
-    mine.ask(2, "b")
+    mine.ask(2, "b", 0)
     assert mine.acknowledged(Subscribed(2, 70), 0) == [], "the number is another account's now"
     assert mine.told(told(70), 0) == ToldOf("b", told(70))
 
 
-def test_what_is_refused_is_named() -> None:
-    mine = Subscriptions()
-    mine.ask(1, "a")
-    assert mine.refused(1) == "a"
-    assert mine.refused(1) is None
-    assert mine.unanswered == 0
+@pytest.mark.parametrize(
+    ("passing", "again_s"), [(True, [0, 0, 0]), (False, [60, 300, 900])], ids=["passing", "refused"]
+)
+def test_what_is_refused_is_named_and_asked_for_again_slowly(
+    passing: bool, again_s: list[int]
+) -> None:
+    mine, now_ns = Subscriptions(chance=lambda: 0.0), 0
+    for number, wait_s in enumerate(again_s):
+        mine.ask(number, "a", now_ns)
+        assert mine.refused(number, now_ns, passing=passing) == "a"
+        assert mine.refused(number, now_ns, passing=passing) is None
+        assert mine.next("ab", now_ns) == ("a" if passing else "b"), "the next is not kept waiting"
+        now_ns += wait_s * S
+        assert mine.next("a", now_ns) == "a"
+        assert passing or mine.next("a", now_ns - 1) is None
+
+
+def test_what_is_not_answered_is_asked_for_again_each_time_after_twice_as_long() -> None:
+    mine, now_ns = Subscriptions(), 0
+    for number, wait_s in enumerate([5, 10, 20, 40, 80, 160, 160]):
+        assert mine.next([SLOTS, "a"], now_ns) == SLOTS
+        mine.ask(number, SLOTS, now_ns)
+        mine.ask(100 + number, "a", now_ns)
+        now_ns += wait_s * S
+        assert mine.next([SLOTS, "a"], now_ns - 1) is None
+    assert mine.acknowledged(Subscribed(0, 70), now_ns) == [], "the first one, after all"
+    mine.acknowledged(Subscribed(103, 71), now_ns)
+    assert (mine.next([SLOTS, "a"], now_ns), mine.keys) == (None, {"a"})
+    mine.told(told(72, 5), now_ns)
+    assert mine.acknowledged(Subscribed(104, 72), now_ns) == [], "that account is told as 71"
+    assert (mine.spare(), mine.spare(), mine.dropped) == (72, None, 1)
+    assert mine.told(told(71), now_ns) == ToldOf("a", told(71))
 
 
 def test_a_provider_that_tells_no_slot_is_not_in_time() -> None:

@@ -6,15 +6,16 @@ import pytest
 
 from spread_scanner import clock
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
+from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS, POOL_COUNTERS
 from spread_scanner.schema.enums import Carries, ConnectionState
 from spread_scanner.shm import segment
-from spread_scanner.shm.connections import Connections
+from spread_scanner.shm.connections import PROVIDER_BYTES, URL_BYTES, Connections
 from spread_scanner.shm.faults import AlreadyClaimed, WrongSegment
 from spread_scanner.shm.layout import CONNECTIONS_MAX, Kind
 
 SOURCE = 3
 MESSAGES = next(row.counter_id for row in FEED_COUNTERS if row.label == "messages")
+POOL_ACCOUNTS = next(row.counter_id for row in POOL_COUNTERS if row.label == "accounts")
 LATENCY = FEED_HISTOGRAMS[1]
 
 
@@ -139,3 +140,19 @@ def test_an_impossible_number_of_sources_is_refused(namespace: str, num_sources:
     segment.create(name, Kind.CONNECTIONS, 4_096, [num_sources]).close()
     with pytest.raises(WrongSegment, match="number of sources"):
         Connections.attach(namespace)
+
+
+def test_providers_have_rows_of_their_own_and_tell_by_their_counters(namespace: str) -> None:
+    with Connections.create(namespace) as made, made.claim(SOURCE), made.claim_providers() as rows:
+        row = rows.take(Carries.ACCOUNTS, "mine" * 10, "wss://rpc.example.com/?key=***" * 10)
+        assert row is not None
+        row.opened(1, 1_000)
+        row.add(POOL_ACCOUNTS, 5)
+        with Connections.attach(namespace) as read, pytest.raises(AlreadyClaimed):
+            read.claim_providers()
+        (found,) = made.read_providers()
+        assert made.read(SOURCE) == []
+    assert (found.carries, found.counters["accounts"]) == (Carries.ACCOUNTS, 5)
+    assert (len(found.provider), len(found.url)) == (PROVIDER_BYTES, URL_BYTES), "cut to its room"
+    with Connections.attach(namespace) as read:
+        assert read.read_providers() == [], "nobody lives"

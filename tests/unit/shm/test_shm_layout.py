@@ -69,7 +69,7 @@ ROW_HEAD = (
 )
 CONNECTION_HEAD = (
     "state 8 symbols 4 carries 4 number 8 opened_mono_ns 8 heard_mono_ns 8 since_wall_ns 8 "
-    "last_end 72 ban_until_mono_ns 8"
+    "last_end 72 ban_until_mono_ns 8 provider 32 url 96"
 )
 DIAL_SLOT = (
     "key 8 dial_turn_ns 8 weight_turn_ns 8 ban_from_ns 8 ban_until_ns 8 ban_status 8 reserved 80 "
@@ -116,7 +116,7 @@ ANSWER = "generation 8 digest 8 outcome 4 checksum 4 text 232"
         (layout.SWITCH_DTYPE, SWITCH, 256),
         (layout.SLOT_DTYPE, SLOT, 1_024),
         (layout.ANSWER_DTYPE, ANSWER, 256),
-        (layout.CONNECTION_HEAD_DTYPE, CONNECTION_HEAD, 128),
+        (layout.CONNECTION_HEAD_DTYPE, CONNECTION_HEAD, 256),
         (layout.DIAL_SLOT_DTYPE, DIAL_SLOT, 256),
         (PAIR_ANALYSIS_DTYPE, PAIR_ANALYSIS, 320),
         (BASIS_DTYPE, BASIS, 128),
@@ -240,11 +240,11 @@ def test_health_and_control_offsets_are_pinned() -> None:
 
 
 def test_connection_rows_are_pinned() -> None:
-    assert (layout.CONNECTION_COUNTERS_AT, layout.CONNECTION_HISTOGRAMS_AT) == (128, 640)
-    assert (layout.CONNECTION_BYTES, layout.CONNECTIONS_MAX) == (11_136, 64)
+    assert (layout.CONNECTION_COUNTERS_AT, layout.CONNECTION_HISTOGRAMS_AT) == (256, 768)
+    assert (layout.CONNECTION_BYTES, layout.CONNECTIONS_MAX) == (11_264, 64)
     rows = layout.ConnectionsLayout(8)
-    assert (rows.row_at(0, 0), rows.row_at(1, 1)) == (256, 724_096)
-    assert rows.connections_bytes == 5_701_888
+    assert (rows.row_at(0, 0), rows.row_at(1, 1)) == (256, 732_416)
+    assert rows.connections_bytes == 6_488_320  # those of providers with them
     fields = layout.CONNECTION_HEAD_DTYPE.fields
     assert fields is not None
     assert fields["state"][1] == 0  # what tells a free row from one in use

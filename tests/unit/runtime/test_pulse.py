@@ -6,7 +6,7 @@ import pytest
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Feed
-from spread_scanner.feed.pulse import Pulse, Seen
+from spread_scanner.runtime.pulse import Pulse, Seen
 from spread_scanner.schema.silence import silence_rules
 
 RULES = silence_rules(Feed())

@@ -4,11 +4,10 @@ import pytest
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
-from spread_scanner.exchanges.adapter import Limits
-from spread_scanner.feed.life import End, Life, rules_of
-from spread_scanner.feed.pulse import Seen
+from spread_scanner.runtime.life import End, Life, rules_of
+from spread_scanner.runtime.pulse import Seen
 
-LIMITS = Limits(100, 100, 10_000, 1.0, 1.0, 86_400.0)
+LIFETIME_S = 86_400.0
 SETTINGS = Feed(
     bad_messages_in_row_max=5,
     first_quote_s_max=30.0,
@@ -18,7 +17,7 @@ S = NS_PER_S
 
 
 def life(must_quote: bool = True, jitter: float = 0.0) -> Life:
-    return Life(rules_of(SETTINGS, LIMITS, jitter), 0, must_quote=must_quote)
+    return Life(rules_of(SETTINGS, LIFETIME_S, jitter), 0, must_quote=must_quote)
 
 
 def seen(frame_s: float = 0, data_s: float = 0, mean_s: float = 0, bad: int = 0) -> Seen:
@@ -87,8 +86,8 @@ def test_a_successor_is_called_before_the_cut_or_when_it_is_announced() -> None:
 
 
 def test_a_short_life_is_still_half_lived_and_an_endless_one_needs_no_successor() -> None:
-    short = rules_of(SETTINGS, LIMITS._replace(lifetime_s=60.0), 0.0)
-    endless = rules_of(SETTINGS, LIMITS._replace(lifetime_s=None), 0.0)
+    short = rules_of(SETTINGS, 60.0)
+    endless = rules_of(SETTINGS, None)
 
     assert short.life_ns == 30 * S
     assert endless.life_ns is None

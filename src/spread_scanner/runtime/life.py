@@ -1,7 +1,8 @@
 """When a connection has to go, and when its successor has to come: rules without sockets or clocks.
 
-Used by Connection and Line, which pass in what the listener saw. All times are monotonic ns. When a
-quote may still be believed is decided long before, in pulse.py and freshness.py.
+Used by whoever keeps connections (feed/line.py, pools/trusted.py), who pass in what was heard. All
+times are monotonic ns. When a quote may still be believed is decided long before, in pulse.py and
+feed/freshness.py.
 """
 
 from enum import Enum
@@ -9,8 +10,8 @@ from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Feed
-from spread_scanner.exchanges.adapter import Limits, PingRule
-from spread_scanner.feed.pulse import PING_EVERY_S, Seen
+from spread_scanner.exchanges.adapter import PingRule
+from spread_scanner.runtime.pulse import PING_EVERY_S, Seen
 
 
 class End(Enum):
@@ -55,12 +56,13 @@ def ping_every_s(ping: PingRule) -> float:
     return ping.interval_s if ping.text is not None else PING_EVERY_S
 
 
-def rules_of(settings: Feed, limits: Limits, jitter: float) -> LifeRules:
-    """`jitter`, 0 to 1, spreads the planned ends of connections that were opened together."""
+def rules_of(settings: Feed, lifetime_s: float | None, jitter: float = 0.0) -> LifeRules:
+    """`lifetime_s`: when the other side cuts it, None: never. `jitter`, 0 to 1, spreads the planned
+    ends of connections that were opened together."""
     life_ns = None
-    if limits.lifetime_s is not None:
-        before_s = min(settings.swap_before_s * (1.0 + 0.5 * jitter), limits.lifetime_s / 2)
-        life_ns = int((limits.lifetime_s - before_s) * NS_PER_S)
+    if lifetime_s is not None:
+        before_s = min(settings.swap_before_s * (1.0 + 0.5 * jitter), lifetime_s / 2)
+        life_ns = int((lifetime_s - before_s) * NS_PER_S)
     return LifeRules(
         settings.bad_messages_in_row_max,
         int(settings.first_quote_s_max * NS_PER_S),

@@ -1,8 +1,8 @@
 """How long until something is asked for again: at once, then after 1, 5 and each 15 minutes.
 
-Used by Subscription for what was refused, by Placing for what does not quote and by Line. Each
-pause is shorter by a little chance, so that what fell silent together is not asked for together for
-ever. Pure: the caller passes time and chance in, in monotonic ns and from 0 to 1.
+Used by a feed for what was refused and what does not quote, by pools for accounts that a provider
+refuses. Each pause is shorter by a little chance, so that what fell silent together is not asked
+for together for ever. Pure: the caller passes time and chance in, in monotonic ns and from 0 to 1.
 """
 
 from collections.abc import Callable

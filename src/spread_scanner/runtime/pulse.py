@@ -1,8 +1,8 @@
 """Whether somebody is there on a connection, and how late: pings, their answers, and silence.
 
-Used by Connection, which sends and passes in what the listener saw. Pure: no sockets, no clocks;
-all times are monotonic ns. The other side answers in order, so an answer says that all that was
-sent before it has arrived.
+Used by whoever has a connection (feed/connection.py, pools/trusted.py), who sends, and passes in
+what was heard. Pure: no sockets, no clocks; all times are monotonic ns. The other side answers in
+order, so an answer says that all that was sent before it has arrived.
 """
 
 import struct
