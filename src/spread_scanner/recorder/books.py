@@ -29,9 +29,10 @@ class RecordedBooks:
 
     def look(self, now_ns: int) -> None:
         """Write down what is due; `now_ns` is of the session clock."""
-        for source_id in range(self._store.layout.num_sources):
-            if self._log.room and (held := self._store.symbols(source_id)):
-                self._take(source_id, np.array(held, np.int64), now_ns)
+        for source_id in self._store.sources():
+            if self._log.room:
+                held = np.array(self._store.symbols(source_id), np.int64)
+                self._take(source_id, held, now_ns)
 
     def _take(self, source_id: int, held: npt.NDArray[np.int64], now_ns: int) -> None:
         books, there = self._store.records(source_id, held)

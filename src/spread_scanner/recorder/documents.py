@@ -41,6 +41,7 @@ class Documents:
         self._usual_path = Path()
         self._usual_seen = (0, 0)
         self._switched = -1  # the generation of the switches that the log has
+        self._engine: dict[str, int] = {}  # as the log has it
         self.written = 0
         self.tables = b""  # in force, as they stand in the log
 
@@ -72,6 +73,9 @@ class Documents:
     def look_at_engine(self) -> None:
         """Whether it lives, and what its ring had no room for: why signals are missing."""
         said = {"alive": self._control.alive(ENGINE), "dropped": self._ring.counters().dropped}
+        if said == self._engine:
+            return
+        self._engine = said
         self.put(RecordKind.ENGINE, LogDocument(0, msgspec.json.encode(said)))
 
     def _switches(self, generation: int) -> LogDocument:

@@ -116,8 +116,9 @@ class Tape:
 
     def written(self) -> None:
         """What was taken is in the log: its slots are the feed's again."""
-        self._reader.release(self._unreleased)
-        self._unreleased = 0
+        if self._unreleased:
+            self._reader.release(self._unreleased)
+            self._unreleased = 0
 
     def stop(self) -> int:
         """Nothing is asked for any more; how many numbers were given until then."""

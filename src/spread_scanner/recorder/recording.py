@@ -52,7 +52,7 @@ class Recording:
             self._stack = stack.pop_all()
         self._due = dict.fromkeys(("commit", "states", "tell", "keep"), 0)
         self._short = ""  # what is wrong with the disk's room
-        self._states = np.zeros(0, SOURCE_STATE_DTYPE)
+        self._states: list[tuple[int, int, int] | None] = [None] * self._store.num_sources
         self._counted: dict[str, int] = {}
         self._tapes_open: list[Tape] = []
         self._gone: Counter[str] = Counter()  # of tapes closed since
@@ -182,16 +182,17 @@ class Recording:
 
     def _note_states(self) -> None:
         """Of the sources that have changed since the last look."""
-        found = np.zeros(self._store.num_sources, SOURCE_STATE_DTYPE)
-        found["source_id"] = np.arange(len(found))
-        for source_id, state in enumerate(found):
-            state["epoch"] = self._store.epoch(source_id)
-            state["heartbeat_mono_ns"] = self._store.heartbeat_mono_ns(source_id)
-            state["pushed"] = self._tapes.counters(source_id).given
-        changed = found != self._states if len(self._states) else np.ones(len(found), bool)
-        self._states = found.copy()
-        found["ts"] = self._store.clock.now_ns()
-        self.log.append(RecordKind.SOURCE_STATE, found[changed])
+        store, before, ts = self._store, self._states, self._store.clock.now_ns()
+        self._states = [
+            (store.heartbeat_mono_ns(one), self._tapes.counters(one).given, store.epoch(one))
+            for one in range(store.num_sources)
+        ]
+        changed = [
+            (ts, *state, source_id, b"")
+            for source_id, (state, was) in enumerate(zip(self._states, before, strict=True))
+            if state is not None and state != was
+        ]
+        self.log.append(RecordKind.SOURCE_STATE, np.array(changed, SOURCE_STATE_DTYPE))
 
     def _keep(self) -> None:
         settings, compacting = self._process.settings.config.spread_recorder, self._compacting

@@ -240,6 +240,11 @@ class BookStore(Holder):
             has[at] = written & (records["symbol_id"][at] == ids[at])
         return records, has
 
+    def sources(self) -> list[int]:
+        """The sources of which any symbol has a slot now, by id."""
+        sources: list[int] = np.flatnonzero(self._places.any(axis=1)).tolist()
+        return sources
+
     def symbols(self, source_id: int) -> list[int]:
         """The symbols that have a slot now, by id."""
         self._check(source_id, 0)

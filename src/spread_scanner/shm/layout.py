@@ -75,6 +75,7 @@ pinned by tests/unit/shm/test_shm_layout.py; who changes one raises ABI_VERSION.
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -248,7 +249,7 @@ class RingLayout:
     def control_bytes(self) -> int:
         return SIZES["ring_control"]
 
-    @property
+    @cached_property
     def slots_at(self) -> int:
         return self.control_at + self.control_bytes
 

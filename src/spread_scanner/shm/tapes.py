@@ -72,6 +72,7 @@ class Tapes(Holder):
         self.namespace = namespace
         self.layout = TapesLayout(*held.params[:2])
         self._held = held
+        self._rings = [self.layout.tape(one) for one in range(self.layout.num_sources)]
 
     @classmethod
     def attach(cls, namespace: str, *, timeout_s: float = segment.ATTACH_TIMEOUT_S) -> Self:
@@ -93,7 +94,7 @@ class Tapes(Holder):
 
     def counters(self, source_id: int) -> TapeCounters:
         """Totals of a tape since it was made; exact while nobody moves."""
-        return counters_of(self._held, self.layout.tape(source_id))
+        return counters_of(self._held, self._rings[source_id])
 
     @property
     def instance_id(self) -> int:

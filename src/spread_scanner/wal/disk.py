@@ -11,19 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PAGE_BYTES = 4_096  # of the page cache; no sector of a disk is larger
-_ZEROS_BYTES = 4 << 20
-
-
-def _zeros() -> memoryview:
-    """On pages, as past the page cache is asked for; large ones where the kernel has such, which
-    all lie in one place."""
-    room = mmap.mmap(-1, _ZEROS_BYTES)
-    with contextlib.suppress(OSError):
-        room.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(room).toreadonly()
-
-
-_ZEROS = _zeros()
+ZEROS_BYTES = 4 << 20
+_ZEROS = memoryview(bytes(PAGE_BYTES))
 
 
 class LogDisk:
@@ -77,9 +66,19 @@ class LogDisk:
     def put_zeros(self, file: int, length: int) -> None:
         """Nothing but zeros. Past the page cache, where the file system lets them: what is written
         over them later would not be cheaper for pages that are there, and these are dear."""
+        zeros = _zeros(min(length, ZEROS_BYTES))
         with _past_the_cache(file) if length % PAGE_BYTES == 0 else contextlib.nullcontext():
-            for offset in range(0, length, len(_ZEROS)):
-                self.put(file, _ZEROS[: length - offset], offset)
+            for offset in range(0, length, ZEROS_BYTES):
+                self.put(file, zeros[: length - offset], offset)
+
+
+def _zeros(length: int) -> memoryview:
+    """On pages, as they have to lie who go past the page cache; on large ones if there are any,
+    which do so in one piece."""
+    room = mmap.mmap(-1, max(length, 1))
+    with contextlib.suppress(OSError):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(room)
 
 
 @contextlib.contextmanager

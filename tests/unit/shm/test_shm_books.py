@@ -49,6 +49,7 @@ def test_what_is_published_is_what_is_read(namespace: str) -> None:
             assert has.tolist() == [False, True, False]
             assert records["update_id"][1] == 3
             assert (books.symbols(1), books.contended) == ([5], 0)
+            assert books.sources() == [1]
             for source_id, ids in ((1, [5, -11]), (1, [16, 5]), (-1, [5]), (2, [5]), (2, [])):
                 with pytest.raises(BadInput, match="no such source or symbol id"):
                     books.records(source_id, ids)
