@@ -290,10 +290,12 @@ class Followed:
     """An open opportunity with what only matters while it is followed."""
 
     __slots__ = (
+        "ahead_ns",
         "ask_ns",
         "converged_since_ns",
         "fut_px",
         "heard",
+        "looked_ns",
         "next_point_ns",
         "pair",
         "rate",
@@ -314,6 +316,8 @@ class Followed:
         self.settles_ns = 0  # the next settlement; 0: not looked up yet
         self.rate: float | None = None  # of that, as it was seen last; None: not known
         self.ask_ns = 0  # when to look it up again
+        self.looked_ns = 0  # when it was looked up last, and by which clock (settling.Upcoming)
+        self.ahead_ns = 0
         # The perpetual's bid at the last look; of a life before nothing but its ask is kept.
         self.fut_px = row.mark_fut_ask_px or row.entry_fut_bid_px
 

@@ -37,6 +37,7 @@ class Upcoming(NamedTuple):
 
     settles_ns: int
     rate: float | None  # a share, positive: received; None: not known
+    ahead_ns: int = 0  # how far the wall clock has been stepped away from the session's
 
 
 class Rates(Protocol):
@@ -88,7 +89,7 @@ class ToldRates:
         if abs(ahead_ns) < STEP_NS:
             ahead_ns = 0
         found = self._by_wall(source_id, symbol_id, after_ns + ahead_ns, now_ns + ahead_ns)
-        return found._replace(settles_ns=found.settles_ns - ahead_ns)
+        return found._replace(settles_ns=found.settles_ns - ahead_ns, ahead_ns=ahead_ns)
 
     def _by_wall(self, source_id: int, symbol_id: int, after_ns: int, now_ns: int) -> Upcoming:
         row = self._told.read(source_id, symbol_id)
@@ -119,9 +120,19 @@ def settle(followed: Followed, rates: Rates, now_ns: int) -> SettlementRow | Non
         else:
             row.funding_paid += costs.funding_paid(followed.rate, followed.fut_px)
     if paid is not None or now_ns >= followed.ask_ns:
-        pair = followed.pair
-        after_ns = row.settled_ns + (APART_NS if row.settlements else 0)
-        coming = rates.upcoming(pair.futures_source, pair.symbol_id, after_ns, now_ns)
-        followed.settles_ns, followed.rate = coming
-        followed.ask_ns = now_ns + ASK_NS
+        coming = _coming(followed, rates, now_ns)
+        followed.settles_ns, followed.rate, followed.ahead_ns = coming
+        followed.looked_ns, followed.ask_ns = now_ns, now_ns + ASK_NS
     return paid
+
+
+def _coming(followed: Followed, rates: Rates, now_ns: int) -> Upcoming:
+    """The next settlement. One before the last look, which knew of a later one, never was: the
+    exchange has changed its interval. A step of the wall clock moves all of them."""
+    row, pair = followed.row, followed.pair
+    after_ns = row.settled_ns + (APART_NS if row.settlements else 0)
+    coming = rates.upcoming(pair.futures_source, pair.symbol_id, after_ns, now_ns)
+    stepped = abs(coming.ahead_ns - followed.ahead_ns) >= STEP_NS
+    if followed.rate is not None and coming.settles_ns <= followed.looked_ns and not stepped:
+        return rates.upcoming(pair.futures_source, pair.symbol_id, followed.looked_ns, now_ns)
+    return coming

@@ -42,18 +42,18 @@ def row_of(bed: Bed) -> dict[str, Any]:
 
 def test_intervals_settle_on_their_own_grid() -> None:
     assert MIDNIGHT_NS % (8 * HOUR_NS) == 0
-    four = rates(hours=4.0).upcoming(FUTURES, 0, MIDNIGHT_NS, 0)
+    four = rates(hours=4.0).upcoming(FUTURES, 0, MIDNIGHT_NS, 0)[:2]
     assert four == (MIDNIGHT_NS + 4 * HOUR_NS, 0.001)
-    assert rates().upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, 0.001)
+    assert rates().upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0)[:2] == (MIDNIGHT_NS, 0.001)
 
 
 @pytest.mark.parametrize("known", [rates(hours=None), rates(hours=7.0), TableRates()])
 def test_what_is_not_told_is_the_usual_interval_at_no_known_rate(known: TableRates) -> None:
-    assert known.upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, None)
+    assert known.upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0)[:2] == (MIDNIGHT_NS, None)
 
 
 def test_a_rate_that_cannot_be_is_not_known() -> None:
-    assert rates(0.06).upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0) == (MIDNIGHT_NS, None)
+    assert rates(0.06).upcoming(FUTURES, 0, MIDNIGHT_NS - 1, 0)[:2] == (MIDNIGHT_NS, None)
 
 
 class Told:
@@ -73,7 +73,7 @@ class Told:
 def told(segment: Told, after_ns: int, name: str = "C0USDT") -> tuple[int, float | None]:
     listings = {(FUTURES, 0): listing_of(name)}
     now_ns = MIDNIGHT_NS + 1
-    return ToldRates(segment, listings, rates()).upcoming(FUTURES, 0, after_ns, now_ns)
+    return ToldRates(segment, listings, rates()).upcoming(FUTURES, 0, after_ns, now_ns)[:2]
 
 
 def test_what_was_told_comes_before_the_tables() -> None:
@@ -234,6 +234,45 @@ def test_every_settlement_that_is_crossed_adds_up(tmp_path: Path) -> None:
         bed.run(2.5 * 3_600_000)
         assert row_of(bed)["settlements"] == 3
         assert row_of(bed)["funding_paid"] == pytest.approx(-0.001 * (100.4 + 103.0 + 103.0))
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "stored"),
+    [
+        # Every four hours from midnight on: what would have settled at 20:00 never did.
+        ({}, {"interval_h": 4.0}, []),
+        # Nobody knew when it settles: what the new interval says has been crossed, at what rate?
+        ({"interval_h": math.nan}, {"interval_h": 4.0}, [(MIDNIGHT_NS - 4 * HOUR_NS, None)]),
+        ({}, {"interval_h": 1.0, "next_wall_ns": MIDNIGHT_NS - 2 * HOUR_NS}, [
+            (MIDNIGHT_NS - 2 * HOUR_NS, 0.0002)
+        ]),
+    ],
+)  # fmt: skip
+def test_an_interval_that_becomes_another_makes_no_settlement_of_before(
+    tmp_path: Path, first: dict[str, float], then: dict[str, float], stored: list[Any]
+) -> None:
+    """Opened at 19:00, when the next was at midnight; it changes at 21:00, and 22:30 is seen."""
+    minutely = RULES._replace(
+        step_ns=60 * NS_PER_S,
+        life_ns_max=8 * HOUR_NS,
+        converge_ns=HOUR_NS,
+        resume_gap_ns_max=HOUR_NS,
+    )
+    at_first = {"asked_wall_ns": MIDNIGHT_NS - 5 * HOUR_NS, **first}
+    segment = Told(**at_first)
+    known = ToldRates(segment, {(FUTURES, 0): listing_of("C0USDT")}, TableRates())
+    bed = Bed(tmp_path / "tracker.db", rules=minutely, rates=known,
+              start_ns=MIDNIGHT_NS - 5 * HOUR_NS)  # fmt: skip
+    with contextlib.closing(bed.database):
+        bed.push(0, SignalKind.ENTER)
+        bed.pop()
+        bed.exits[0] = -300.0
+        bed.run(2 * 3_600_000)
+        segment.row = Told(asked_wall_ns=MIDNIGHT_NS - 3 * HOUR_NS, **then).row
+        bed.run(1.5 * 3_600_000)
+        row = row_of(bed)
+        assert bed.rows("SELECT settled_ns, rate FROM settlements") == stored
+        assert (row["funding_paid"] is None) is (None in [rate for _, rate in stored])
 
 
 def test_what_was_crossed_after_the_mark_is_not_in_what_later_entries_had_left(
