@@ -421,12 +421,95 @@ def test_a_signal_of_an_unknown_pair_or_kind_is_counted(bed: Bed) -> None:
 
 
 def test_duplicates_are_dropped_and_gaps_are_counted(bed: Bed) -> None:
-    seqs = [5, 6, 6, 5, 7, 10]
+    seqs = [5, 6, 6, 5, 8, 11]
     bed.book.apply(make_signal(seq, bed.now_ns, kind=RESIGNAL) for seq in seqs)
 
     assert only_row(bed)["signals"] == 4
-    assert (bed.counts["duplicates"], bed.counts["signal_gaps"]) == (2, 2)
-    assert bed.rows("SELECT last_seq FROM positions") == [(10,)]
+    assert (bed.counts["duplicates"], bed.counts["signal_gaps"]) == (2, 1 + 2)
+    assert bed.rows("SELECT last_seq FROM positions") == [(11,)]
+
+
+def test_a_signal_of_an_earlier_time_makes_nothing_older(bed: Bed) -> None:
+    """As of an engine that a restart gave another clock: nothing was seen or signalled less."""
+    bed.push(0, ENTER)
+    bed.pop()
+    opened_ns = bed.now_ns
+    bed.advance(-900)
+    bed.push(0, RESIGNAL)
+    bed.pop()
+    row = only_row(bed)
+    assert (row["signals"], row["last_signal_ns"], row["last_seen_ns"]) == (2, opened_ns, opened_ns)
+
+
+def test_what_was_signalled_was_seen(bed: Bed) -> None:
+    """Two stretches without a look are no gap where a signal came between them."""
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.advance(2_000)
+    bed.push(0, RESIGNAL)
+    bed.pop()
+    bed.advance(2_000)
+    bed.sample()
+    assert only_row(bed)["closed_ns"] is None
+
+
+@pytest.mark.parametrize(("over_ns", "late"), [(0, 0), (1, 1)])
+def test_a_look_is_late_beyond_what_is_allowed(bed: Bed, over_ns: int, late: int) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.now_ns = bed.grid.next_ns + RULES.late_ns_max + over_ns
+    bed.sample()
+    assert (only_row(bed)["samples"], only_row(bed)["late"]) == (1, late)
+
+
+@pytest.mark.parametrize(("over_ns", "reason"), [(0, None), (1, "gap")])
+def test_a_gap_is_longer_than_what_is_allowed(bed: Bed, over_ns: int, reason: str | None) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.now_ns += RULES.resume_gap_ns_max + over_ns
+    bed.sample()
+    assert only_row(bed)["reason"] == reason
+
+
+@pytest.mark.parametrize(("over_ns", "reason"), [(-1, None), (0, "expired")])
+def test_its_life_is_over_when_it_is_as_long_as_is_allowed(
+    bed: Bed, over_ns: int, reason: str | None
+) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    over_at_ns = bed.now_ns + RULES.life_ns_max + over_ns
+    bed.run(4_700)
+    bed.now_ns = over_at_ns
+    bed.sample()
+    assert only_row(bed)["reason"] == reason
+
+
+@pytest.mark.parametrize(("unseen_ms", "reason"), [(400, "converged"), (401, None)])
+def test_a_hold_is_claimed_over_two_steps_without_a_look_and_no_more(
+    bed: Bed, unseen_ms: int, reason: str | None
+) -> None:
+    bed.push(0, ENTER)
+    bed.pop()
+    bed.exits[0] = -1.0
+    bed.now_ns = bed.grid.next_ns
+    bed.sample()
+    bed.advance(unseen_ms)
+    bed.sample()
+    assert only_row(bed)["reason"] == reason
+
+
+def test_when_the_engine_left_stays_whatever_is_blocked_after_it(bed: Bed) -> None:
+    for number in range(2):
+        bed.push(number, ENTER)
+    bed.push(0, EXIT)
+    bed.pop()
+    left_ns = bed.now_ns
+    for _ in range(2):
+        bed.advance(50)
+        bed.book.mind_blocked(lambda _: True, bed.now_ns)
+    bed.commit()
+    found = bed.rows("SELECT left_ns FROM opportunities ORDER BY symbol_id")
+    assert found == [(left_ns,), (left_ns + 50 * NS_PER_MS,)]
 
 
 def test_late_samples_are_marked_and_missed_points_counted_never_filled_in(bed: Bed) -> None:
