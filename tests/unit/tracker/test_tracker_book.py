@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracker_bed import INSTANCE, RULES, Bed, make_look, make_signal, pair, pairs
 
+from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SignalKind
 from spread_scanner.schema.records import (
@@ -18,7 +19,7 @@ from spread_scanner.schema.records import (
     SIGNAL_FUNDING_UNKNOWN,
     SIGNAL_LEG_LOST,
 )
-from spread_scanner.tracker.book import Book
+from spread_scanner.tracker.book import Book, Rules
 from spread_scanner.tracker.opportunity import LOST, UNREAD, SampleFlag, Signal
 from spread_scanner.tracker.pairs import Pair, PairKey
 from spread_scanner.tracker.sampler import Look
@@ -253,6 +254,17 @@ def test_after_an_exit_it_is_seen_sparsely_unless_it_comes_back(bed: Bed) -> Non
 
 def samples(bed: Bed) -> list[int]:
     return [one.row.samples for one in bed.book.watched()]
+
+
+@pytest.mark.parametrize(
+    ("sample_ms", "exited_ms", "sparse_ms"),
+    [(200, 5_000, 5_000), (300, 1_000, 900), (500, 200, 500)],
+)
+def test_sparse_looks_lie_whole_steps_apart_and_one_at_least(
+    sample_ms: int, exited_ms: int, sparse_ms: int
+) -> None:
+    rules = Rules.of(config.Tracker(sample_ms=sample_ms, sample_exited_ms=exited_ms))
+    assert rules.sparse_ns == sparse_ms * NS_PER_MS
 
 
 def test_what_the_engine_may_not_speak_of_is_seen_sparsely(bed: Bed) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tracker_bed import Bed, make_look, pair
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import load
 from spread_scanner.feed.counting import COUNTER
 from spread_scanner.schema.enums import Carries, SignalKind
@@ -90,8 +91,10 @@ class TalkingEars:
 
 
 def test_a_probe_says_which_legs_were_renewed(tmp_path: Path) -> None:
-    """Legs of old quotes: told, not told, and quoted anew since the signal."""
-    ages = {0: (10**9, 10**9), 1: (1, 10**9), 2: (1, 1)}
+    """Legs of old quotes, of new ones, and of one that came with the signal beside the first after
+    it."""
+    at_once = 50 * NS_PER_MS  # as long ago as the signal
+    ages = {0: (10**9, 10**9), 1: (1, 10**9), 2: (1, 1), 3: (at_once, at_once - 1)}
 
     class Aged(Bed):
         def look(self, symbol_id: int) -> Look:
@@ -100,13 +103,13 @@ def test_a_probe_says_which_legs_were_renewed(tmp_path: Path) -> None:
 
     bed = Aged(tmp_path / "tracker.db")
     with contextlib.closing(bed.database):
-        for number in range(3):
+        for number in range(4):
             bed.push(number, SignalKind.ENTER)
         bed.pop()
         bed.run(60)
         bed.commit()
         asked = "SELECT renewed FROM probes WHERE after_ms = 50 ORDER BY opportunity_id"
-        assert bed.rows(asked) == [(0,), (1,), (BOTH_RENEWED,)]
+        assert bed.rows(asked) == [(0,), (1,), (BOTH_RENEWED,), (2,)]
 
 
 def test_silent_legs_that_would_have_been_told_count_as_renewed(tmp_path: Path) -> None:

@@ -201,6 +201,32 @@ def test_a_settlement_while_nobody_looked_is_counted_at_the_next_look(tmp_path: 
         assert row_of(bed)["settlements"] == 1
 
 
+def test_new_tables_are_asked_at_once(tmp_path: Path) -> None:
+    bed = opened(tmp_path, rates(), before_ms=4_500)
+    with contextlib.closing(bed.database):
+        bed.run(1_000)
+        bed.book.rates = rates(0.002)
+        bed.book.reload(bed.pairs, bed.rules, bed.now_ns)
+        bed.run(3_800)
+        bed.commit()
+        assert bed.rows("SELECT rate FROM settlements") == [(0.002,)]
+
+
+def test_a_row_that_knows_of_no_settlement_has_crossed_those_since_it_was_opened(
+    tmp_path: Path,
+) -> None:
+    """As of a database of before: none of all since 1970."""
+    bed = opened(tmp_path, rates(), before_ms=2_000)
+    with contextlib.closing(bed.database):
+        bed.commit()
+        bed.database._connection.execute("UPDATE opportunities SET settled_ns = 0")
+        bed.kill()
+        bed.run(1_500)
+        assert row_of(bed)["settlements"] == 0
+        bed.run(1_000)
+        assert row_of(bed)["settlements"] == 1
+
+
 def test_after_a_restart_it_is_charged_at_the_last_price_that_is_known(tmp_path: Path) -> None:
     """The perpetual's ask of the last mark: its bid is kept nowhere, and what stood at the entry
     may be hours old."""
@@ -295,6 +321,25 @@ def test_what_was_crossed_after_the_mark_is_not_in_what_later_entries_had_left(
     assert result_bps is not None
     assert found.left_bps(*entry) == pytest.approx(result_bps, abs=1e-9)
     assert worse_bps == pytest.approx(result_bps - 10.0 + 0.1 * 5.0 / 100, abs=1e-9)
+
+
+def test_after_an_unknown_rate_no_known_one_makes_the_sum_known(tmp_path: Path) -> None:
+    hourly = rates(0.06, hours=1.0)  # beyond all caps
+    minutely = RULES._replace(
+        step_ns=60 * NS_PER_S, life_ns_max=8 * HOUR_NS, resume_gap_ns_max=HOUR_NS
+    )
+    bed = Bed(tmp_path / "tracker.db", rules=minutely, rates=hourly,
+              start_ns=MIDNIGHT_NS - NS_PER_S)  # fmt: skip
+    with contextlib.closing(bed.database):
+        bed.push(0, SignalKind.ENTER)
+        bed.pop()
+        bed.exits[0] = -300.0
+        bed.run(1_800_000)
+        bed.book.rates = rates(hours=1.0)
+        bed.run(3_600_000)
+        row = row_of(bed)
+        assert bed.rows("SELECT rate FROM settlements ORDER BY settled_ns") == [(None,), (0.001,)]
+        assert (row["settlements"], row["funding_paid"], row["mark_bps"]) == (2, None, None)
 
 
 def test_beyond_an_unknown_rate_nothing_is_realised(tmp_path: Path) -> None:
