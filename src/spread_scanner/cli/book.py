@@ -19,14 +19,20 @@ from spread_scanner import clock
 from spread_scanner.cli import legends
 from spread_scanner.cli.console import grid, legend
 from spread_scanner.schema.figures import plain
-from spread_scanner.view.books import BooksView, Consolidated, SharedLevel, ShownBook, SymbolBooks
+from spread_scanner.view.books import (
+    BooksInForce,
+    Consolidated,
+    SharedLevel,
+    ShownBook,
+    SymbolBooks,
+)
 
 DRAW_S = 0.25
 FEES_WIDTH = 96  # room for prices as they are and with fees
 GAP = 3  # columns between two books that stand side by side
 
 
-def draw(view: BooksView) -> None:
+def draw(view: BooksInForce) -> None:
     console = Console(highlight=False, markup=False)
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while not view.retired:

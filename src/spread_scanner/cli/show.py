@@ -541,14 +541,16 @@ def book(
     """The order books of a symbol as they stand, live on a terminal; the feeds are asked to follow
     them meanwhile. Exit 1 if none has come."""
     from spread_scanner.cli.book import draw, tables_of
-    from spread_scanner.view.books import BooksView, Wish
+    from spread_scanner.view.books import BooksInForce, BooksView, Wish
 
     only = source_of(source) if source else None
     wish = Wish(symbol, only, levels, consolidated or fees, fees)
-    with contextlib.closing(BooksView(config.load(), wish)) as view:
-        if not as_json and on_screen():
-            draw(view)
-            return
+    settings = config.load()
+    if not as_json and on_screen():
+        with contextlib.closing(BooksInForce(settings, wish)) as live:
+            draw(live)
+        return
+    with contextlib.closing(BooksView(settings, wish)) as view:
         now = view.awaited(wait)
     if as_json:
         print_json(now)

@@ -27,7 +27,9 @@ from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.evaluations import symbol_id_of
+from spread_scanner.view.in_force import SettingsInForce
 from spread_scanner.view.reading import Reading
+from spread_scanner.view.tables import TablesInForce
 
 Fee = Callable[[float, float], float]  # of a price and a fee: what it comes to
 POLL_S = 0.05
@@ -236,6 +238,35 @@ class BooksView:
     def close(self) -> None:
         for held in (self._store, self._books, self._wants):
             held.close()
+
+
+class BooksInForce:
+    """The same for who looks on: by the tables and settings in force, which may be reloaded
+    meanwhile. `look` raises as BooksView does where they leave nothing to be looked at."""
+
+    def __init__(self, settings: Settings, wish: Wish) -> None:
+        loaded = tables.load(settings.generated_dir)
+        self._view = BooksView(settings, wish, loaded)
+        self._wish = wish
+        self._settings = SettingsInForce(settings)
+        self._tables = TablesInForce(settings.generated_dir, loaded)
+
+    def look(self) -> SymbolBooks:
+        """As they stand now; they are asked for, for ten seconds more."""
+        new_tables, new_settings = self._tables.look(), self._settings.look()
+        if new_tables or new_settings:
+            new = BooksView(self._settings.now, self._wish, self._tables.loaded)
+            self._view.close()
+            self._view = new
+        return self._view.look()
+
+    @property
+    def retired(self) -> bool:
+        return self._view.retired
+
+    def close(self) -> None:
+        self._view.close()
+        self._settings.close()
 
 
 def shared(sides: list[ToldSide], *, bids: bool) -> list[SharedLevel]:

@@ -12,28 +12,32 @@ import orjson
 import pytest
 from rich.console import Console
 
-from spread_scanner import clock
+from spread_scanner import clock, config
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.cli.book import fitted
 from spread_scanner.cli.watch import ANALYST_COLUMNS, DEPTH_COLUMNS, columns_for
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.books import BookFlag
-from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag
-from spread_scanner.shm import PriceStore
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, QuoteFlag, ReloadOutcome
+from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.books import BookStore, BooksWriter
 from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.publish import publish as publish_tables
 from spread_scanner.symbology.tables import lots_of
 from spread_scanner.view.books import (
+    BooksInForce,
     Consolidated,
     PriceLevel,
     SharedLevel,
     ShownBook,
     SymbolBooks,
     ToldSide,
+    Wish,
     shared,
 )
 from spread_scanner.view.spreads import SpreadBoard, with_depth
+from spread_scanner.view.symbols import UnknownSymbol
 
 Run = Callable[..., tuple[int, str, str]]
 SYMBOL_ID = 1  # BBB-USDT
@@ -169,6 +173,34 @@ def test_the_mark_is_in_the_record_and_beside_the_size(
     assert ["+" in line for line in lines if "-spot" in line or "-futures" in line] == (
         [False] * 12 + [True] * 2
     ), lines
+
+
+def test_who_looks_on_sees_the_coin_that_he_asked_for_at_the_fees_in_force(
+    books: dict[int, BooksWriter], up_bed: Any
+) -> None:
+    """Its id is another coin's by now; what it was reloaded with counts; and it may leave."""
+    settings = up_bed.settings
+    with contextlib.closing(BooksInForce(settings, Wish("BBB-USDT", None, 10, True, True))) as live:
+        first = live.look()
+        assert first.consolidated is not None
+        assert first.consolidated.asks[0].with_fee_px == pytest.approx(100.05)
+        path = settings.folder / "exchanges.toml"
+        path.write_text(path.read_text().replace("taker_fee_bps = 5.0", "taker_fee_bps = 9.0"))
+        with Control.attach(up_bed.namespace) as control, control.claim("spread-engine") as slot:
+            slot.answer(1, ReloadOutcome.APPLIED, config.load(settings.folder).digest)
+            dearer = live.look()
+        assert dearer.consolidated is not None
+        assert dearer.consolidated.asks[0].with_fee_px == pytest.approx(100.09)
+        loaded = tables.load(settings.generated_dir)
+        names = ["AAA-USDT", "NEW-USDT", "CCC-USDT"]
+        renamed = tuple(
+            msgspec.structs.replace(row, symbol=name)
+            for row, name in zip(loaded.symbols, names, strict=True)
+        )
+        changed = msgspec.structs.replace(loaded, generation=2, symbols=renamed)
+        publish_tables(settings.generated_dir, changed, {})
+        with pytest.raises(UnknownSymbol):
+            live.look()
 
 
 @pytest.mark.parametrize(("consolidated", "fees"), [(False, False), (True, False), (True, True)])
