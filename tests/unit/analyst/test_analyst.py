@@ -94,11 +94,11 @@ def test_a_wall_clock_that_is_set_makes_no_bar_and_forgets_none(lived: Lived, st
     assert pair["ts"] == cell["ts_sample"] == lived.store.clock.now_ns() // NS_PER_S * NS_PER_S
 
 
-@pytest.mark.parametrize("slept_s", [2, 3_600])
+@pytest.mark.parametrize(("slept_s", "reloads"), [(2, False), (2, True), (3_600, False)])
 def test_what_slept_is_as_old_as_it_is_and_no_quote_from_before_is_looked_at(
-    lived: Lived, slept_s: int
+    lived: Lived, slept_s: int, reloads: bool
 ) -> None:
-    """Also where the sleep is shorter than a heartbeat may be late."""
+    """Also where the sleep is shorter than a heartbeat may be late, and a reload comes first."""
     given = lived.bed.settings
     system = msgspec.structs.replace(given.config.system, heartbeat_ms_max=60_000)
     config = msgspec.structs.replace(given.config, system=system)
@@ -107,6 +107,9 @@ def test_what_slept_is_as_old_as_it_is_and_no_quote_from_before_is_looked_at(
     lived.seconds(30)
     lived.clock.suspend_ms(slept_s * 1_000)
     lived.process.poll()
+    if reloads:
+        lived.process.feel_suspend()
+        lived.sampling.prepared(lived.process.settings)()
     lived.sampling.turn()
     assert not lived.pair()["flags"] & AnalysisFlag.USABLE, "no feed has beaten since"
     assert np.isnan(lived.pair()["entry"]["now"])
@@ -126,6 +129,29 @@ def _weights(lived: Lived, age_s: np.ndarray) -> list[float]:
     """Of looks so old, by each half-life."""
     half_lives_s = lived.bed.settings.config.spread_analyst.half_lives_s
     return [float((2.0 ** (-age_s / half_life_s)).sum()) for half_life_s in half_lives_s]
+
+
+def test_a_second_is_looked_at_once(lived: Lived) -> None:
+    lived.seconds(2)
+    left_ns = NS_PER_S - lived.store.clock.now_ns() % NS_PER_S
+    for passed_ns, samples in ((left_ns - 1, 2), (1, 3), (0, 3)):
+        lived.clock.advance_ns(passed_ns)
+        lived.sampling.turn()
+        assert lived.counter("samples") == samples
+
+
+def test_what_the_store_counts_is_told_once(lived: Lived) -> None:
+    class Contended:
+        """The store, in which three reads met a writer."""
+
+        contended = 3
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lived.store, name)
+
+    lived.sampling._store = Contended()  # type: ignore[assignment]
+    lived.seconds(3)
+    assert lived.counter("contended") == 3
 
 
 def test_a_paused_analyst_looks_at_nothing(lived: Lived) -> None:
@@ -177,6 +203,17 @@ def test_an_id_that_another_coin_has_now_inherits_nothing(lived: Lived) -> None:
     lived.sampling.prepared(settings)()
     lived.seconds(1)
     assert lived.pair(0)["weight"].tolist() == [1, 1, 1]
+
+
+def test_other_half_lives_begin_the_basis_anew_and_keep_the_bars(lived: Lived) -> None:
+    lived.seconds(10)
+    given = lived.bed.settings.config
+    analyst = msgspec.structs.replace(given.spread_analyst, half_lives_s=[10.0, 20.0, 30.0])
+    config = msgspec.structs.replace(given, spread_analyst=analyst)
+    lived.sampling.prepared(msgspec.structs.replace(lived.bed.settings, config=config))()
+    lived.seconds(1)
+    assert lived.pair()["weight"].tolist() == [1, 1, 1]
+    assert lived.analysis.cells([0], [0]).records["frames"]["bars"][0, 0] == 11
 
 
 def test_other_periods_begin_the_bars_anew_and_keep_the_basis(lived: Lived) -> None:

@@ -56,10 +56,14 @@ class Recorded:
         self.recording.turn()
         self.clock.advance_ms(500)
 
-    def again(self) -> Sampling:
-        """Another life of the analyst, which has gone through the log."""
+    def again(self, *, reloads: bool = False) -> Sampling:
+        """Another life of the analyst, which has gone through the log; with a reload in between it
+        begins to do so once more."""
         lived = self.lived
         made = Sampling(lived.process, lived.store, lived.sampling._writer, lived.analysis)
+        if reloads:
+            made.turn()
+            made.prepared(lived.process.settings)()
         assert made.warming
         for _ in range(4):
             self.second()
@@ -76,10 +80,11 @@ def recorded(up_bed: Any, virtual_clock: VirtualClock) -> Iterator[Recorded]:
         yield Recorded(up_bed, virtual_clock, stack.enter_context)
 
 
-def test_it_knows_what_one_knows_that_ran_on(recorded: Recorded) -> None:
-    for _ in range(150):
+@pytest.mark.parametrize("reloads", [False, True])
+def test_it_knows_what_one_knows_that_ran_on(recorded: Recorded, reloads: bool) -> None:
+    for _ in range(60 if reloads else 150):
         recorded.second()
-    again = recorded.again()
+    again = recorded.again(reloads=reloads)
     recorded.samplings.append(again)
     for _ in range(5):
         recorded.second()

@@ -34,7 +34,8 @@ def test_what_grows_for_an_hour_is_a_trend_and_one_large_file_is_none(
             found = trend.news() or 0
         return found / MB
 
-    assert eaten_mb_h(grows=MB, minutes=LOOKS_MIN - 1) == 0, "too little is known"
+    assert eaten_mb_h(grows=MB, minutes=15) == 0, "too little is known"
+    assert eaten_mb_h(grows=MB, minutes=1) == 60, "a quarter of an hour"
     assert eaten_mb_h(grows=0, minutes=LOOKS) == 0
     assert eaten_mb_h(grows=8 * MB, minutes=1) == 0, "one large file"
     assert eaten_mb_h(grows=MB, minutes=LOOKS) == 60

@@ -54,6 +54,11 @@ def test_silence_is_told_when_every_connection_brought_something(rows: Any) -> N
     bring(second)
     assert ears.told(PAIR.spot_source, before)
     assert not ears.told(PAIR.futures_source, before)
+    third = claimed.take()
+    third.opened(4, 1)  # what it carried before nobody knows
+    assert not ears.told(PAIR.spot_source, before)
+    claimed.give_back(third)
+    assert ears.told(PAIR.spot_source, before)
     second.opened(9, 2)  # another connection by now: what it missed nobody knows
     assert not ears.told(PAIR.spot_source, before)
 

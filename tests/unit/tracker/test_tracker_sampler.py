@@ -58,6 +58,7 @@ def test_a_late_wake_up_gets_the_newest_point_and_the_others_never() -> None:
     assert grid.due(3 * STEP_NS + 7) == 3 * STEP_NS
     assert grid.due(4 * STEP_NS - 1) is None
     assert grid.due(4 * STEP_NS) == 4 * STEP_NS
+    assert grid.due(3 * STEP_NS) is None
 
 
 def test_a_look_computes_what_entering_and_closing_would_earn() -> None:
