@@ -164,18 +164,23 @@ def test_a_paused_analyst_looks_at_nothing(lived: Lived) -> None:
     assert (lived.counter("samples"), lived.counter("samples_missed")) == (6, 0)
 
 
-def test_after_a_reload_a_pair_goes_on_and_another_coin_begins_anew(lived: Lived) -> None:
+@pytest.mark.parametrize(
+    "other", [{"exchange_symbol": "BBBNEWUSDT"}, {"px_div": 10.0}, {"sz_mul": 10.0}]
+)
+def test_after_a_reload_a_pair_goes_on_and_another_coin_begins_anew(
+    lived: Lived, other: dict[str, Any]
+) -> None:
     for _ in range(10):
         lived.quote(1)
         lived.seconds(1)
     settings = lived.bed.settings
     loaded = tables.load(settings.generated_dir)
-    other = [
-        msgspec.structs.replace(row, exchange_symbol="BBBNEWUSDT") if row.symbol_id == 1 else row
+    rows = [
+        msgspec.structs.replace(row, **other) if row.symbol_id == 1 else row
         for row in loaded.instruments
     ]
     changed = msgspec.structs.replace(
-        loaded, generation=2, instruments=tuple(reversed(other)), symbols=loaded.symbols
+        loaded, generation=2, instruments=tuple(reversed(rows)), symbols=loaded.symbols
     )
     publish.publish(settings.generated_dir, changed, {})
     lived.sampling.prepared(settings)()

@@ -40,21 +40,26 @@ class Recorded:
         self.lived.sampling._last = self.lived.store.clock.now_ns() // NS_PER_S
 
     def second(self) -> None:
-        """From half to half."""
+        """From half to half; now and then a quote comes at the very second."""
         for writer in self.lived.writers:
             writer.heartbeat(self.clock.mono_ns())
-        mid = 100.0 + self.chance.random()
-        for symbol_id in (0, 1):
-            if self.chance.random() < 0.8:
-                self.lived.price({0: mid, 3: mid + self.chance.random()}, symbol_id)
+        self._quote()
         if self.chance.random() < 0.1:
             self.lived.writers[0].mark_stale(np.array([0], np.uint16), int(QuoteFlag.SILENT))
         self.recording.turn()
         self.clock.advance_ms(500)
+        if self.chance.random() < 0.2:
+            self._quote()
         for sampling in self.samplings:
             sampling.turn()
         self.recording.turn()
         self.clock.advance_ms(500)
+
+    def _quote(self) -> None:
+        mid = 100.0 + self.chance.random()
+        for symbol_id in (0, 1):
+            if self.chance.random() < 0.8:
+                self.lived.price({0: mid, 3: mid + self.chance.random()}, symbol_id)
 
     def again(self, *, reloads: bool = False) -> Sampling:
         """Another life of the analyst, which has gone through the log; with a reload in between it

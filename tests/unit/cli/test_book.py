@@ -373,6 +373,18 @@ def test_who_charges_less_comes_first_with_fees(
     assert [one["px"] for one in said["asks"]] == asks
 
 
+@pytest.mark.parametrize("source_id", [SPOT_ID, FUT_ID])
+def test_one_book_that_cannot_be_stood_behind_leaves_no_depth(
+    books: dict[int, BooksWriter], spread_ctl: Run, source_id: int
+) -> None:
+    def depth() -> Any:
+        return orjson.loads(spread_ctl("watch", "--json", "--symbol", "BBB")[1])[0]["depth"]
+
+    assert depth() is not None
+    books[source_id].mark(SYMBOL_ID, BookFlag.RESYNCING)
+    assert depth() is None
+
+
 def test_without_books_it_is_said_that_size_is_of_the_tops(up_bed: Any, spread_ctl: Run) -> None:
     quote(up_bed)
     _, out, _ = spread_ctl("watch", "--json", "--symbol", "BBB")

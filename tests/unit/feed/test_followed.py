@@ -275,3 +275,13 @@ def test_a_snapshot_of_less_than_the_window_leaves_no_hole_behind_it() -> None:
     book.take(change("BTCUSDT", levels(), told, (10, 11), TS_ABSENT), OURS, 0)
     assert len(book.book.asks) == 0
     assert BookFlag.DEPLETED in BookFlag(book.book.flags)
+
+
+def test_a_snapshot_of_another_connection_counts_if_it_is_newer() -> None:
+    """A successor's begins with what is known, and takes the book over with what is not."""
+    book = standing()
+    known_id = book.known_id
+    assert book.take(snapshot(known_id), THEIRS, 0) is BookOutcome.OLD
+    assert book.owner == OURS
+    assert book.take(snapshot(known_id + 1), THEIRS, 0) is BookOutcome.TAKEN
+    assert (book.owner, book.known_id) == (THEIRS, known_id + 1)

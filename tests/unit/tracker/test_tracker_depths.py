@@ -16,7 +16,7 @@ from spread_scanner import clock
 from spread_scanner.config import Books
 from spread_scanner.schema.books import BOOK_DTYPE, BookLevels
 from spread_scanner.schema.enums import SignalKind
-from spread_scanner.schema.ladder import PairBooks, Terms, carried
+from spread_scanner.schema.ladder import Least, PairBooks, Terms, carried
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, RUNGS_MAX, SIGNAL_RUNG_DTYPE
 from spread_scanner.shm.books import BookStore, BooksWriter
@@ -149,6 +149,8 @@ def test_each_look_has_what_both_books_carry_then(up_bed: Any, books_max: int) -
                 spot_ask_px=100.0, fut_bid_px=103.0, carry_bps=103.0, net_bps=197.0
             )
             row = row_of(tracking)
+            (followed,) = tracking.tracker.book.watched()
+            followed.pair = followed.pair._replace(least=Least(1.0, 1.0, 5.0, 5.0))
             look_until(up_bed, tracking, samples=2)
             bids, asks = put(spot, SPOT_ID, 99.0, 100.0)
             with books.writer(FUT_ID) as futures:

@@ -15,6 +15,7 @@ from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.view import costs
 from spread_scanner.view.spreads import SpreadBoard, spreads_of
+from spread_scanner.view.symbols import UnknownSymbol
 
 KEY = 3, 1  # BBB on bybit-futures
 NAN = math.nan
@@ -69,6 +70,9 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     assert not unknown.rate_known
     assert unknown.carry_at_ask_bps == pytest.approx(2 * 500.0)
     assert [cost.symbol for cost in costs.read(settings, "ccc")] == ["CCC-USDT"]
+    rule = settings.directions.thresholds(one.direction, one.symbol)
+    assert (one.enter_bps, one.exit_below_bps) == (rule.enter_bps, rule.exit_bps)
+    assert rule.enter_bps != rule.exit_bps
 
     up_bed.quote(0, 1, 99.0, 100.0)
     up_bed.quote(3, 1, 101.0, 102.0)
@@ -81,3 +85,12 @@ def test_costs_are_what_the_board_takes_off(up_bed: Any) -> None:
     carried = one.carry_at_ask_bps * 101 / 100
     assert spread.net_bps == pytest.approx(spread.gross_bps - 100 - one.fees_bps - carried)
     assert spread.enter_bps == one.enter_bps
+
+
+def test_where_no_pair_is_listed_nothing_costs_and_a_symbol_is_unknown(up_bed: Any) -> None:
+    made = tables.load(up_bed.settings.generated_dir)
+    empty = msgspec.structs.replace(made, generation=2, directions=())
+    publish.publish(up_bed.settings.generated_dir, empty, {})
+    assert costs.read(up_bed.settings) == []
+    with pytest.raises(UnknownSymbol):
+        costs.read(up_bed.settings, "BBB")
