@@ -4,14 +4,19 @@
 refused or not as documented is a BadMessage; what was not found is one, too.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from spread_scanner.errors import BadMessage
+from spread_scanner.solana import keys
+from spread_scanner.solana.pool import U64_MAX
+from spread_scanner.solana.refusal import PoolRefusal
 
 AMOUNT_DIGITS_MAX = 20  # a u64's
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # lamports, too: there are fewer
+_Byte = Annotated[int, Meta(ge=0, le=255)]
 
 
 class WireInstruction(Struct, frozen=True):
@@ -32,14 +37,14 @@ class WireInner(Struct, frozen=True):
 
 class WireAmount(Struct, frozen=True):
     amount: str
-    decimals: int
+    decimals: _Byte
 
     @property
     def units(self) -> int:
         """In smallest units. Raises BadMessage."""
         if not (self.amount.isascii() and self.amount.isdigit()):
             raise BadMessage("an amount that is none", amount=self.amount[:AMOUNT_DIGITS_MAX])
-        if len(self.amount) > AMOUNT_DIGITS_MAX:
+        if len(self.amount) > AMOUNT_DIGITS_MAX or int(self.amount) > U64_MAX:
             raise BadMessage("an amount beyond 64 bits", digits=len(self.amount))
         return int(self.amount)
 
@@ -63,20 +68,20 @@ class WireLoaded(Struct, frozen=True):
 class WireMeta(Struct, frozen=True):
     """What became of the transaction."""
 
-    fee: int
-    preBalances: list[int]  # noqa: N815
-    postBalances: list[int]  # noqa: N815
+    fee: _Count
+    preBalances: list[_Count]  # noqa: N815
+    postBalances: list[_Count]  # noqa: N815
     err: Any = None
     innerInstructions: list[WireInner] | None = None  # noqa: N815
     logMessages: list[str] | None = None  # noqa: N815
     preTokenBalances: list[WireTokenBalance] | None = None  # noqa: N815
     postTokenBalances: list[WireTokenBalance] | None = None  # noqa: N815
     loadedAddresses: WireLoaded | None = None  # noqa: N815
-    computeUnitsConsumed: int | None = None  # noqa: N815
+    computeUnitsConsumed: _Count | None = None  # noqa: N815
 
 
 class WireHeader(Struct, frozen=True):
-    numRequiredSignatures: int  # noqa: N815
+    numRequiredSignatures: _Byte  # noqa: N815
 
 
 class WireMessage(Struct, frozen=True):
@@ -95,11 +100,11 @@ class WireSigned(Struct, frozen=True):
 class WireTransaction(Struct, frozen=True):
     """A confirmed transaction."""
 
-    slot: int
+    slot: _Count
     meta: WireMeta | None
     transaction: WireSigned
     version: Literal["legacy"] | int = "legacy"
-    blockTime: int | None = None  # noqa: N815
+    blockTime: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None  # noqa: N815
 
     def keys(self) -> list[str]:
         """Of all accounts, in the order in which instructions count them: the message's own, then
@@ -140,4 +145,20 @@ def read(said: bytes | str | dict[str, Any] | list[Any]) -> WireTransaction:
         raise BadMessage(f"not what getTransaction answers in the encoding json: {error}") from None
     if found.version not in ("legacy", 0):
         raise BadMessage("another version", version=found.version, allowed=("legacy", 0))
+    _check_keys(found)
     return found
+
+
+def _check_keys(found: WireTransaction) -> None:
+    """Raises BadMessage for what is none."""
+    named = {*found.transaction.message.accountKeys}
+    if (meta := found.meta) is not None:
+        loaded = meta.loadedAddresses or WireLoaded()
+        named |= {*loaded.writable, *loaded.readonly}
+        held = [*(meta.preTokenBalances or ()), *(meta.postTokenBalances or ())]
+        named |= {key for one in held for key in (one.mint, one.owner or one.mint)}
+    for key in named:
+        try:
+            keys.raw(key)
+        except PoolRefusal:
+            raise BadMessage("no key of Solana", key=key[: len(keys.SYSTEM) * 2]) from None

@@ -468,6 +468,15 @@ WRONG += [
     (_with(preTokenBalances=[_balance(0, "-1")]), "an amount that is none"),
     (_with(preTokenBalances=[_balance(0, "1e3")]), "an amount that is none"),
     (_with(preTokenBalances=[_balance(0, "9" * 30)]), "an amount beyond 64 bits"),
+    (_with(preTokenBalances=[_balance(0, str(2**64))]), "an amount beyond 64 bits"),
+    (_with(postTokenBalances=[_balance(0, "1") | {"mint": "1" * 44}]), "no key of Solana"),
+    (_with(postTokenBalances=[_balance(0, "1") | {"mint": ""}]), "no key of Solana"),
+    (_with(preTokenBalances=[_balance(0, "1") | {"owner": "O"}]), "no key of Solana"),
+    (_with(loadedAddresses={"writable": ["é" * 999], "readonly": []}), "no key of Solana"),
+    (_with(fee=10**400), "not what getTransaction answers"),
+    (_with(fee=-1), "not what getTransaction answers"),
+    (_with(slot=2**63), "not what getTransaction answers"),
+    (_with(preBalances=[-1]), "not what getTransaction answers"),
 ]
 
 
