@@ -1,11 +1,14 @@
 """Group chain: what reading transactions, proofs and fees of Solana costs, and packing quotes.
 
-chain.parse     a transaction of so many swaps, whole; peer: what solana-py makes of that answer,
-                solders' types of it: neither swaps nor changes of balances
+chain.parse     a transaction of so many swaps, whole; floor: its JSON read, msgspec; peer: what
+                solana-py makes of that answer, solders' types of it: neither swaps nor changes of
+                balances
 chain.base58    a key and instruction data; peers: solders for keys, base58 where it is installed
-chain.fee       a priority fee from 150 slots
+chain.fee       a priority fee from 150 slots; floor: their prices sorted; peer: a percentile of
+                them by numpy, without age and congestion
 chain.proof     a Merkle proof of 20 steps, by form
-chain.pack      quotes into batches of 256, and back, and bytes a quote
+chain.pack      quotes into batches of 256, and back, and bytes a quote; floor: copied; peer: zlib
+                at its quickest, whose bytes a quote are told beside
 
 CPU of one call. What comes out is checked: amounts, roots, and quotes to the bit.
 """
@@ -14,10 +17,13 @@ import importlib.util
 import sys
 import time
 import timeit
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import orjson
 from measure import Figure, figure
 from solders.rpc.responses import GetTransactionResp
@@ -44,7 +50,10 @@ def figures(small: bool) -> Iterator[Figure]:
     recent = [RecentFee(350_000_000 + at, at * 7 % 1_000) for at in range(150)]
     names = {"estimate": estimate, "recent": recent, "settings": FeeSettings()}
     samples = _us("estimate(recent, 200_000, settings)", names, batches, calls)
-    yield figure("chain.fee", "us", samples, slots=150)
+    prices = {"prices": [one.price for one in recent], "percentile": np.percentile}
+    floor = min(_us("sorted(prices)", prices, batches, calls))
+    peers = {"numpy": min(_us("percentile(prices, 75)", prices, batches, calls))}
+    yield figure("chain.fee", "us", samples, floor=floor, peers=peers, slots=150, demanded_max=100)
     yield from _proofs(batches, calls)
     yield from _pack(5_000 if small else 400_000)
 
@@ -85,9 +94,11 @@ def _parse(hops: int, batches: int, calls: int) -> Figure:
     if [(one.amount_in, one.amount_out) for one in swaps] != [(1_000, 900)] * hops:
         raise ValueError(f"other swaps than were built: {swaps}")
     samples = _us("parse(said)", {"parse": parse_transaction, "said": said}, batches, calls)
+    floor = min(_us("read(said)", {"read": msgspec.json.decode, "said": said}, batches, calls))
     names = {"parse": GetTransactionResp.from_json, "said": said.decode()}
     peers = {"solana_py": sorted(_us("parse(said)", names, batches, calls))[batches // 2]}
-    return figure("chain.parse", "us", samples, peers=peers, hops=hops, bytes=len(said))
+    params: dict[str, Any] = {"hops": hops, "bytes": len(said)}
+    return figure("chain.parse", "us", samples, floor=floor, peers=peers, **params)
 
 
 def _base58(batches: int, calls: int) -> Iterator[Figure]:
@@ -121,25 +132,41 @@ def _proofs(batches: int, calls: int) -> Iterator[Figure]:
         yield figure("chain.proof", "us", samples, steps=20, form=form.value)
 
 
+def _each(work: Callable[[Any], Any], parts: Sequence[Any]) -> tuple[list[Any], float]:
+    """What is made of all, and the seconds of CPU that it takes."""
+    begun_ns = time.process_time_ns()
+    made = [work(part) for part in parts]
+    return made, max(time.process_time_ns() - begun_ns, 1) / 1e9
+
+
+def _zipped(part: Any) -> bytes:
+    return zlib.compress(part.tobytes(), 1)
+
+
 def _pack(count: int) -> Iterator[Figure]:
     """The second half of a market's quotes, when each cell has been seen."""
     ticks = walk(7, count)
     parts = [ticks[at : at + BATCH] for at in range(0, count, BATCH)]
     encoder, decoder = QuoteEncoder(), QuoteDecoder()
     half = len(parts) // 2
-    packed = [encoder.pack(part) for part in parts[:half]]
-    begun_ns = time.process_time_ns()
-    packed += [encoder.pack(part) for part in parts[half:]]
-    in_s = (time.process_time_ns() - begun_ns) / 1e9
-    for one in packed[:half]:
-        decoder.unpack(one)
-    begun_ns = time.process_time_ns()
-    back = [decoder.unpack(one) for one in packed[half:]]
-    out_s = (time.process_time_ns() - begun_ns) / 1e9
-    if any(one.tobytes() != part.tobytes() for one, part in zip(back, parts[half:], strict=True)):
+    first, later = parts[:half], parts[half:]
+    begun, _ = _each(encoder.pack, first)
+    packed, in_s = _each(encoder.pack, later)
+    _each(decoder.unpack, begun)
+    back, out_s = _each(decoder.unpack, packed)
+    if any(one.tobytes() != part.tobytes() for one, part in zip(back, later, strict=True)):
         raise ValueError("other quotes than were packed")
+    _, copied_s = _each(np.copy, later)
+    zipped, zip_s = _each(_zipped, later)
+    _, unzip_s = _each(zlib.decompress, zipped)
     quotes = sum(map(len, back))
-    took = sum(map(len, packed)) / count
-    for what, taken_s in (("in", in_s), ("out", out_s)):
-        rate = quotes / max(taken_s, 1e-9)
-        yield figure("chain.pack", "quotes/s", [rate], way=what, bytes_a_quote=round(took, 2))
+    said: dict[str, Any] = {
+        "bytes_a_quote": round(sum(map(len, begun + packed)) / count, 2),
+        "zlib_bytes": round(sum(map(len, zipped)) / quotes, 2),
+        "demanded_min": 5_000_000,
+        "bytes_demanded_max": 12,
+    }
+    for way, taken_s, peer_s in (("in", in_s, zip_s), ("out", out_s, unzip_s)):
+        peers = {"zlib": quotes / peer_s}
+        rate, floor = [quotes / taken_s], quotes / copied_s
+        yield figure("chain.pack", "quotes/s", rate, floor=floor, peers=peers, way=way, **said)

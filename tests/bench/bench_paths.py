@@ -1,12 +1,13 @@
 """Group paths: finding cycles over pools, and confirming them with integers.
 
 paths.scan     everything searched: 1,000 pools to 4 and to 5 hops, the best 100 by tokens kept, in
-               a market full of cycles and in one that has none; peer: networkx's simple_cycles
-               over the same edges with their gains summed, cut off where it takes too long
-               (`networkx_done`)
-paths.update   one pool has changed: its edges, and the search through them; p99 is what counts
+               a market full of cycles and in one that has none; floor: each edge is looked at once
+               a hop, numpy; peer: networkx's simple_cycles over the same edges with their gains
+               summed, cut off where it takes too long (`networkx_done`)
+paths.update   one pool has changed: its edges, and the search through them; p99 is what counts;
+               floor: the edges alone; peer: networkx, which begins anew
 paths.confirm  eight cycles at their best size, in integers: constant products alone, and pools with
-               ticks and bins beside one
+               ticks and bins beside one; floor: their swaps quoted once, at a size that is known
 
 CPU of this process, as the machine has others. What is found is checked: each cycle's gain is
 summed anew from the pools, none comes twice, and the confirmed amounts are quoted again.
@@ -33,6 +34,7 @@ SLOT, UNIX_TS = bench_pools.SLOT, bench_pools.UNIX_TS
 SEED, TOKENS, KEPT, CONFIRMED = 16, 40, 100, 8
 NETWORKX_S_MAX = 20.0
 MARKETS = {"full of cycles": 0.006, "without a cycle": 0.0}
+UPDATED_HOPS, UPDATED_MARKET = 4, "full of cycles"
 
 
 def figures(small: bool) -> Iterator[Figure]:
@@ -47,12 +49,25 @@ def figures(small: bool) -> Iterator[Figure]:
                 took.append(ms)
             _check(products, graph, found, hops)
             peers, done = _networkx_ms(graph, hops, 0.2 if small else NETWORKX_S_MAX)
+            if hops == UPDATED_HOPS and market == UPDATED_MARKET:
+                anew = peers
+            floor = min(_took_ms(partial(_looked_at, graph, hops))[0] for _ in range(runs))
             params: dict[str, Any] = {"pools": count, "hops": hops, "market": market}
             params |= {"cycles": len(found), "networkx_done": done}
             demanded = 500.0 if hops == 4 else 5_000.0
-            yield figure("paths.scan", "ms", took, peers=peers, **params, demanded=demanded)
-    yield _update(count, 10 if small else 500)
+            params["demanded_max"] = demanded
+            yield figure("paths.scan", "ms", took, floor=floor, peers=peers, **params)
+    yield _update(count, 10 if small else 500, anew)
     yield from _confirm(3 if small else 30)
+
+
+def _looked_at(graph: PoolGraph, hops: int) -> Any:
+    """The most that any walk of so many hops gains from each token."""
+    starts, heads, gains = graph.arrays()
+    most = np.zeros(len(starts) - 1)
+    for _ in range(hops):
+        most = np.maximum.reduceat(gains + most[heads], starts[:-1])
+    return most
 
 
 def _took_ms(what: Callable[[], Any]) -> tuple[float, Any]:
@@ -116,12 +131,12 @@ def _networkx_ms(graph: PoolGraph, hops: int, s_max: float) -> tuple[dict[str, f
     return {"networkx": 1e3 * (time.process_time() - begun)}, True
 
 
-def _update(count: int, changes: int) -> Figure:
+def _update(count: int, changes: int, peers: dict[str, float]) -> Figure:
     """Pools change one after the other, as swaps have them."""
     rng = random.Random(SEED)
-    products = random_products(SEED, count, TOKENS, MARKETS["full of cycles"])
+    products = random_products(SEED, count, TOKENS, MARKETS[UPDATED_MARKET])
     graph = _graph(products)
-    took = []
+    took, put = [], []
     for _ in range(changes):
         one = rng.choice(products)
         pool = one._replace(
@@ -132,10 +147,12 @@ def _update(count: int, changes: int) -> Figure:
 
         def update(key: str = one.key, mints: Any = one.mints, gains: Any = gains) -> Any:
             graph.put(key, mints, gains)
-            return graph.through([key], 4, KEPT)
+            return graph.through([key], UPDATED_HOPS, KEPT)
 
+        put.append(_took_ms(partial(graph.put, one.key, one.mints, gains))[0])
         took.append(_took_ms(update)[0])
-    return figure("paths.update", "ms", took, pools=count, hops=4, demanded_p99=5.0)
+    params: dict[str, Any] = {"pools": count, "hops": UPDATED_HOPS, "demanded_p99_max": 5.0}
+    return figure("paths.update", "ms", took, floor=float(np.median(put)), peers=peers, **params)
 
 
 def _confirm(runs: int) -> Iterator[Figure]:
@@ -176,4 +193,10 @@ def _confirmed_figure(kind: str, routes: list[Any], runs: int) -> Figure:
     for one in found:
         if one.profit <= 0 or amounts_of(one.legs, one.amounts[0], UNIX_TS, SLOT) != one.amounts:
             raise RuntimeError(f"{kind}: {one.amounts}")
-    return figure("paths.confirm", "ms", took, kind=kind, cycles=len(routes), demanded=50.0)
+    floor = min(_took_ms(partial(_quoted_once, found))[0] for _ in range(runs))
+    params: dict[str, Any] = {"kind": kind, "cycles": len(routes), "demanded_max": 50.0}
+    return figure("paths.confirm", "ms", took, floor=floor, **params)
+
+
+def _quoted_once(found: Sequence[ConfirmedCycle]) -> Any:
+    return [amounts_of(one.legs, one.amounts[0], UNIX_TS, SLOT) for one in found]

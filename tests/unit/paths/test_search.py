@@ -1,12 +1,17 @@
-"""The native search: what it is given, what it keeps, and that a bound hides nothing."""
+"""The native search: what it is given, what it keeps, and that a bound hides nothing; and the graph
+that it searches, as pools come, move and go.
+"""
 
 import itertools
 import math
+import random
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from spread_scanner.paths._search import HOPS_MAX, best_cycles
+from spread_scanner.paths.graph import PoolGraph, TokenCycle
 
 Edges = dict[tuple[int, int], float]
 
@@ -82,3 +87,52 @@ WRONG = {
 def test_what_is_no_graph_is_refused(wrong: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         best_cycles(*wrong)  # type: ignore[arg-type]
+
+
+def cycles_of(graph: PoolGraph, found: list[TokenCycle]) -> dict[frozenset[tuple[str, str]], float]:
+    """Their gains, by the swaps of their tokens."""
+    named = {}
+    for cycle in found:
+        mints = [graph.mints[token] for token in cycle.tokens]
+        named[frozenset(zip(mints, [*mints[1:], mints[0]], strict=True))] = cycle.gain
+    assert len(named) == len(found), "none twice"
+    return named
+
+
+def built(pools: Mapping[str, tuple[tuple[str, str], tuple[float, float]]]) -> PoolGraph:
+    graph = PoolGraph()
+    for key, (mints, gains) in pools.items():
+        graph.put(key, mints, gains)
+    return graph
+
+
+@pytest.mark.parametrize("seed", [*range(3), pytest.param(None, id="fresh")])
+def test_a_graph_that_changed_is_as_one_built_anew_and_what_moved_is_found_through_it(
+    seed: int | None,
+) -> None:
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    print(f"seed {seed}")
+    rng = random.Random(f"{seed} graph")
+    pools: dict[str, tuple[tuple[str, str], tuple[float, float]]] = {}
+    graph, hops_max = PoolGraph(), rng.randint(2, HOPS_MAX)
+    for _ in range(60):
+        changed = rng.sample([f"pool{number}" for number in range(25)], rng.randint(1, 3))
+        for key in changed:
+            if key in pools and rng.random() < 0.3:
+                del pools[key]
+                graph.drop(key)
+                continue
+            one, other = rng.sample(range(8), 2)
+            mints = pools[key][0] if key in pools else (f"mint{one}", f"mint{other}")
+            fee, price = rng.uniform(0.0, 0.004), rng.gauss(0.0, 0.006)
+            pools[key] = mints, (price - fee, -price - fee)
+            graph.put(key, *pools[key])
+        anew = built(pools)
+        every = cycles_of(anew, anew.scan(hops_max, 10**5))
+        assert cycles_of(graph, graph.scan(hops_max, 10**5)) == pytest.approx(every)
+        assert graph.any_gain() == anew.any_gain()
+        assert not every or graph.any_gain(), "Bellman-Ford knows of each"
+        moved = {pools[key][0] for key in changed if key in pools}
+        moved |= {mints[::-1] for mints in moved}
+        through = {swaps: gain for swaps, gain in every.items() if swaps & moved}
+        assert cycles_of(graph, graph.through(changed, hops_max, 10**5)) == pytest.approx(through)
