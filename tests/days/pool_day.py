@@ -16,6 +16,7 @@ What has to hold, looked at each 100 ms and at the end:
 """
 
 import asyncio
+import math
 import random
 import socket
 from collections import deque
@@ -42,6 +43,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.names import FEED_SOLANA
+from spread_scanner.schema.pools import CLOCK_OFF_S
 from spread_scanner.shm import Health
 from spread_scanner.shm.connections import ConnectionRows, Connections
 from spread_scanner.shm.health import HealthRow
@@ -163,16 +165,25 @@ class PoolDay:
         self.side = SolanaSide(
             self.random.randrange(10**6), pools, providers=3, fault_every_s=fault_every_s
         )
+        self._lie_of_time()
         self.loop.network = ProviderNetwork(self)
         self._step = self.side.chain.step
         self.side.chain.step = self._stepped  # type: ignore[method-assign]
         self.looks = self.fresh = 0
+        self._agreed_ns: float = math.inf  # from then on all providers tell of the chain's clock
         self._asked: dict[str, deque[int]] = {name: deque() for name in self.side.providers}
         self._dials: dict[str, int] = dict.fromkeys(self.side.providers, 0)
         self._was: dict[str, deque[tuple[int, float]]] = {
             key: deque([(0, float(pool.price()))]) for key, pool in self.side.chain.pools.items()
         }
         self._lags: deque[tuple[int, int]] = deque()  # of the best that tells, by time
+
+    def _lie_of_time(self) -> None:
+        """One provider's clock is off all the time, and believable."""
+        lies = random.Random(f"{self.seed} clock")
+        off_s = lies.choice([-1, 1]) * lies.randint(2 * CLOCK_OFF_S, 3_600)
+        liar = lies.choice(sorted(self.side.providers))
+        self.side.act({"do": "clock", "provider": liar, "off_s": off_s})
 
     # --- the settings and the process
 
@@ -280,6 +291,8 @@ class PoolDay:
         self._note(now_ns)
         since_ns = self._since_ns(now_ns)
         self.looks += 1
+        if now_ns >= self._agreed_ns:
+            self._look_at_clock(table)
         for one in shown.of_table(table):
             if one.fresh:
                 self.fresh += 1
@@ -303,6 +316,12 @@ class PoolDay:
             for one in found
             if not one.fresh or one.price != float(truth[one.pool].price())
         ] + [f"{len(found)} of {len(truth)}"] * (len(found) != len(truth))
+
+    def _look_at_clock(self, table: PoolTable) -> None:
+        told_s = table.chain_unix_s(self.virtual.mono_ns())
+        is_s = self.side.chain.unix_s(self.side.chain.slot)
+        if told_s is None or abs(told_s - is_s) > CLOCK_OFF_S:
+            self.untrue(f"the chain's second is {is_s}, not {told_s}")
 
     async def disturb(self, kinds: Sequence[str], of_all: bool) -> None:
         """Longer faults than the chain's own."""
@@ -329,6 +348,7 @@ class PoolDay:
                 await self._looked(table, seconds, hearing)
                 disturbing.cancel()
                 self.side.act({"do": "swaps", "per_slot": 0})
+                self._agreed_ns = self.virtual.mono_ns() + SETTLE_S / 2 * NS_PER_S
                 await self._looked(table, SETTLE_S, hearing)
                 if wrong := self.wrong(table):
                     self.untrue("; ".join(wrong))

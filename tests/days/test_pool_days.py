@@ -9,6 +9,7 @@ import pytest
 from pool_day import Untrue, run_pools, said
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.held import HeldAccounts
 from spread_scanner.pools.pace import ProviderPace
 
@@ -34,11 +35,18 @@ def _keeps(self: HeldAccounts, provider: str) -> None:
     """What a connection that has ended had told is stood behind."""
 
 
+def _believes(self: ChainTimes, provider: str, clock_ms: int, own_ms: int, now_ns: int) -> bool:
+    """Whoever has told the chain's clock last."""
+    self.clock_ms = clock_ms
+    return True
+
+
 @pytest.mark.parametrize(
     ("where", "name", "mutant", "kind"),
     [
         (ProviderPace, "in_time_until_ns", _always, "silent"),
         (HeldAccounts, "lost", _keeps, "away"),
+        (ChainTimes, "told", _believes, "lag"),
     ],
 )
 def test_a_feed_that_forgets_to_doubt_is_found_out(

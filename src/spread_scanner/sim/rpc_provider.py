@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
-from spread_scanner.sim.chain import MISSING, Chain
+from spread_scanner.sim.chain import CLOCK, MISSING, Chain
 
 KEYS_MAX, FEE_KEYS_MAX = 100, 128
 FEE_SLOTS = 150  # of which a node remembers them
+CLOCK_AT = 32  # where the second stands in the account of the chain's clock
 API_VERSION = "3.1.8"
 RENT_EPOCH = 18_446_744_073_709_551_615
 LIMITED, BEHIND, NOT_THERE_YET, NO_VERSION = 429, -32005, -32016, -32015
@@ -52,6 +53,7 @@ class RpcProvider:
         self.limited = False  # all are
         self.lost = 0  # so many requests of websockets are never answered
         self.silent = False  # nothing is told; connections live
+        self.clock_off_s = 0  # what it adds to the chain's clock
         self.away = False  # connections are refused, and those that stand are cut
         self.counts = {"requests": 0, "notifications": 0, "limited": 0}
         self._numbers = 0
@@ -114,6 +116,10 @@ class RpcProvider:
 
     def _value(self, key: str, slot: int) -> dict[str, Any] | None:
         account = self.chain.account(key, slot)
+        if key == CLOCK and self.clock_off_s:
+            owner, data = account
+            unix_s = int.from_bytes(data[CLOCK_AT:], "little") + self.clock_off_s
+            account = owner, data[:CLOCK_AT] + unix_s.to_bytes(8, "little")
         return None if account == MISSING else self._shape(account, 2_039_280)
 
     def _shape(self, account: tuple[str, bytes], lamports: int) -> dict[str, Any]:

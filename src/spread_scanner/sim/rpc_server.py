@@ -163,6 +163,9 @@ class SolanaSide:
             provider.away = True
             provider.cut_all()
             self._later(for_s, lambda: setattr(provider, "away", False))
+        elif kind == "clock":
+            provider.clock_off_s = int(said["off_s"])
+            self._later(for_s, lambda: setattr(provider, "clock_off_s", 0))
         else:
             raise KeyError(kind)
 
