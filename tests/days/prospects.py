@@ -37,8 +37,9 @@ class Until(NamedTuple):
 
 
 # What a symbol's silence is judged by: when it was heard, and its mean; the same of its news; and
-# whether time alone brings nothing of it, as it is away, waited for, or called silent.
-Means = tuple[int, float, int, float, bool]
+# whether time alone brings nothing of it, as it is away, waited for, or called silent; or nothing
+# of its news, as it is called silent for lack of those alone.
+Means = tuple[int, float, int, float, bool, bool]
 
 
 class Prospects:
@@ -59,6 +60,7 @@ class Prospects:
         self._untils: dict[object, Until] = {}  # by transport
         self._symbols: dict[int, tuple[Means, tuple[Span, ...]]] = {}
         self._settled: set[int] = set()  # ids
+        self._repeated: set[int] = set()  # ids: heard, and without news for too long
         self._settings = feed._share.settings
 
     def brought(self, transport: object, symbol_id: int) -> None:
@@ -148,13 +150,13 @@ class Prospects:
         feed = self._feed
         self.waited.clear()
         self._settled.clear()
+        self._repeated.clear()
         if (
             feed._moving._leaving
             or feed._moving.retired
             or feed._placing._no_room
             or any(
-                line.refusal or (line.carried and (line.successor is not None or line._dialling))
-                for line in lines
+                line.carried and (line.successor is not None or line._dialling) for line in lines
             )
             or any(self._looks(one.there) for one in self._untils.values())
         ):
@@ -163,7 +165,8 @@ class Prospects:
         self._waits_ns = min(
             _told_otherwise_ns(ban),
             self._away_until(lines, ban, now_ns),
-            self._unheard_until(lines, now_ns),
+            self._unheard_until(now_ns),
+            self._refused_until(now_ns),
             self._over_ns(now_ns),
             feed._share.outages.due_ns(well=all(line.carried for line in lines)),
         )
@@ -191,7 +194,8 @@ class Prospects:
             return now_ns
         outlook = Outlook()
         outlook._there_ns = there_ns
-        if feed._shown != outlook.look(lines, ban, now_ns):
+        refusal = shipped.LISTED.sub("[...]", feed._refusal())
+        if feed._shown != outlook.look(lines, ban, now_ns, refusal):
             return now_ns
         instruments = feed._share.instruments
         names = {name for line in lines if line.carried for name in line.symbols}
@@ -201,32 +205,65 @@ class Prospects:
         soon = (there_ns[line] + AWAY_NS + 1 for line in away)
         return min((ns for ns in soon if ns > now_ns), default=NEVER_NS)
 
-    def _unheard_until(self, lines: list[Line], now_ns: int) -> int:
+    def _refused_until(self, now_ns: int) -> int:
+        """When a symbol that is refused is asked for again, or its refusal is counted; now: one has
+        quoted, which is noted with the next look at who does.
+        """
+        feed, until_ns = self._feed, NEVER_NS
+        instruments, board = feed._share.instruments, feed._share.board
+        for one in self._untils.values():
+            there = one.there
+            for name, refusal in there.subscription.refused.items():
+                until_ns = min(until_ns, refusal.due_ns)
+                if feed._counted_ns <= refusal.at_ns:
+                    until_ns = min(until_ns, feed._counted_ns + shipped.COUNT_NS)
+                known = instruments.get(name)
+                if known is None:
+                    continue
+                if there.watch._heard_since(known, refusal.at_ns):
+                    until_ns = min(until_ns, there._watched_ns + WATCH_NS)
+                self.waited.add(known.symbol_id)
+                if not board.heard_ns.item(known.symbol_id):
+                    self._settled.add(known.symbol_id)
+        return until_ns
+
+    def _unheard_until(self, now_ns: int) -> int:
         """When somebody who does not quote is to be asked for again; now: looks may find something.
 
-        Who is called silent stays so until it is heard of.
+        Who is called silent stays so until it is heard of, or until there are news of it.
         """
-        feed = self._feed
-        marks, share, wait_ns = feed._marks, feed._share, NEVER_NS
-        silent = set(np.flatnonzero(marks._silent).tolist())
+        silent = set(np.flatnonzero(self._feed._marks._silent).tolist())
         unproven = [one.there for one in self._untils.values() if one.there.subscription.unproven]
         if not silent and not unproven:
             return NEVER_NS
-        if len(feed._copies) != 1:
+        if len(self._feed._copies) != 1:
             return now_ns
+        return min(self._silent_until(silent, now_ns), self._unproven_until(unproven))
+
+    def _silent_until(self, silent: set[int], now_ns: int) -> int:
+        feed, wait_ns = self._feed, NEVER_NS
+        marks, share = feed._marks, feed._share
         heard_ns, news_ns = share.board.heard_ns, share.board.news_ns
-        pauses = pauses_of(share.settings)
         for symbol_id in silent:
-            if (
-                not heard_ns.item(symbol_id) == marks._unheard._since_ns.item(symbol_id) != 0
-                or not news_ns.item(symbol_id) == marks._without_news._since_ns.item(symbol_id) != 0
-            ):
+            unheard_ns = marks._unheard._since_ns.item(symbol_id)
+            if not news_ns.item(symbol_id) == marks._without_news._since_ns.item(symbol_id) != 0:
                 return now_ns
-        self._settled |= silent
+            if not unheard_ns:
+                self._repeated.add(symbol_id)
+            elif heard_ns.item(symbol_id) != unheard_ns:
+                return now_ns
+        self._settled |= silent - self._repeated
         self.waited |= silent
+        pauses = pauses_of(share.settings)
         for name, row in share.instruments.items():
-            if row.symbol_id in silent:
+            if row.symbol_id in silent and row.symbol_id not in self._repeated:
                 wait_ns = min(wait_ns, feed._placing._patience.due_ns((0, name), pauses))
+        return wait_ns
+
+    def _unproven_until(self, unproven: list[Connection]) -> int:
+        feed, wait_ns = self._feed, NEVER_NS
+        share = feed._share
+        settings, pauses = share.settings, pauses_of(share.settings)
         for there in unproven:
             for name, since_ns in there.subscription.unproven.items():
                 known = share.instruments.get(name)
@@ -236,14 +273,13 @@ class Prospects:
                     # It has quoted by now, which is noted with the next look at who does.
                     wait_ns = min(wait_ns, there._watched_ns + WATCH_NS)
                     continue
-                settings = share.settings
                 late_s = (
                     settings.first_quote_quiet_s_max if known.quiet else settings.first_quote_s_max
                 )
                 due_ns = feed._placing._patience.due_ns((0, name), pauses)
                 wait_ns = min(wait_ns, max(since_ns + int(late_s * NS_PER_S), due_ns))
                 self.waited.add(known.symbol_id)
-                if not heard_ns.item(known.symbol_id):
+                if not share.board.heard_ns.item(known.symbol_id):
                     self._settled.add(known.symbol_id)
         return wait_ns
 
@@ -251,7 +287,7 @@ class Prospects:
         """Whether each look at a connection may find something."""
         asked, life = there.subscription, there.life
         return bool(
-            asked._queue.batches or asked._underway.asked or asked.refused
+            asked._queue.batches or asked._underway.asked or asked._halvings
             or asked._turning or asked._trying or asked.overflow or asked.useless
             or asked.capacity is not None or there._refusals._bursts
             or life.notice or life.spent
@@ -315,6 +351,7 @@ class Prospects:
             board.news_ns.item(symbol_id),
             board.news_mean_ns.item(symbol_id),
             symbol_id in self._settled,
+            symbol_id in self._repeated,
         )
         known = self._symbols.get(symbol_id)
         if known is None or known[0] != means:
@@ -325,7 +362,7 @@ class Prospects:
         Before the first it is not, after the last it is.
         """
         settings = self._settings
-        heard_ns, mean_ns, news_ns, news_mean_ns, settled = of
+        heard_ns, mean_ns, news_ns, news_mean_ns, settled, repeated = of
         if settled:
             return ()
         if not heard_ns:
@@ -335,7 +372,7 @@ class Prospects:
             return ((heard_ns + int(seldom_s * NS_PER_S), NEVER_NS),)
         silent_ns, times = settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max
         found = [_span(heard_ns, silent_ns, mean_ns * times)]
-        if news_ns and news_mean_ns:
+        if news_ns and news_mean_ns and not repeated:
             own_ns = news_mean_ns * times
             found.append(_span(news_ns, silent_ns, own_ns))
             found.append(_span(news_ns, OVERDUE_NS_MIN, own_ns))

@@ -25,7 +25,8 @@ class Moving:
         self.retired: list[Line] = []  # of copies that are no longer wanted
         self._share = share
         self._new_lines = new_lines
-        self._leaving: dict[Line, set[str]] = {}
+        # Symbols in the order in which they were carried: they are unsubscribed by it.
+        self._leaving: dict[Line, dict[str, None]] = {}
         self._topics_max = share.adapter.limits.topics_per_connection_max
 
     def stop(self) -> None:
@@ -43,7 +44,7 @@ class Moving:
         while len(copies) > share.settings.redundant:
             for line in copies.pop():
                 self.retired.append(line)
-                self._leaving[line] = set(line.symbols)
+                self._leaving[line] = dict.fromkeys(line.symbols)
         for copy in copies:
             self._reshape(copy, merge=merge)
         while len(copies) < share.settings.redundant:
@@ -76,7 +77,8 @@ class Moving:
         """Let go of what other lines stand behind by now."""
         for line, symbols in list(self._leaving.items()):
             done = [symbol for symbol in symbols if self._carried_beside(copies, line, symbol)]
-            symbols.difference_update(done)
+            for symbol in done:
+                del symbols[symbol]
             line.leave(done)
             if not line.symbols:
                 line.stop()
@@ -101,7 +103,8 @@ class Moving:
         for line in self.retired:
             line.leave([symbol for symbol in line.symbols if symbol not in there])
         for symbols in self._leaving.values():
-            symbols.intersection_update(there)
+            for gone in symbols.keys() - there.keys():
+                del symbols[gone]
 
     def _reshape(self, copy: list[Line], *, merge: bool) -> None:
         adapter = self._share.adapter
@@ -128,7 +131,7 @@ class Moving:
         for number, symbols in change.join.items():
             copy[number].join(symbols)
         for number, symbols in excess.items():
-            self._leaving.setdefault(copy[number], set()).update(symbols)
+            self._leaving.setdefault(copy[number], {}).update(dict.fromkeys(symbols))
         copy.extend(self._started(change.more))
 
     def _started(self, cut: list[list[str]]) -> list[Line]:
