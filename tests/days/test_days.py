@@ -39,8 +39,15 @@ MET = tuple(KINDS) if WHOLE else tuple(kind for kind in KINDS if kind not in LAT
 AGAIN = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from day import run
-print(run(sys.argv[2], sys.argv[3], hours=float(sys.argv[4]), go_on=True).digest)
+from day import DENSE, run
+from fault import Fault
+from faults import schedule
+seed, source, hours = sys.argv[2], sys.argv[3], float(sys.argv[4])
+faults = {}
+for label in [source] if source else sys.argv[5:]:
+    known = schedule(f"{seed} {label}", hours, dense=DENSE[bool(source)])
+    faults[label] = [*known, Fault(120, "reshape", 60, 0.9, 0.0)]
+print(run(seed, source, hours=hours, faults=faults, go_on=True).digest)
 """
 
 
@@ -216,11 +223,12 @@ def test_nothing_is_marked_and_nothing_is_missing_in_a_calm_half_hour(label: str
 
 @pytest.mark.parametrize("source", ["okx-futures", ""])
 def test_the_same_seed_is_the_same_day_to_the_byte(source: str) -> None:
-    """Faults and all, in processes that hash their strings differently."""
+    """Faults and all, in processes that hash their strings differently; all symbols come to one
+    line and leave it together."""
     hours = 0.5 if source else 0.1
     digests = {
         subprocess.run(
-            [sys.executable, "-c", AGAIN, HERE, SEED, source, str(hours)],
+            [sys.executable, "-c", AGAIN, HERE, SEED, source, str(hours), *LABELS],
             env={**os.environ, "PYTHONHASHSEED": hashed},
             stdout=subprocess.PIPE,
             text=True,
