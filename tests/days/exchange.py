@@ -136,9 +136,13 @@ class Exchange:
     # --- time and prices
 
     def start(self) -> None:
+        self.tick_all()
+        self.loop.call_ns(SWEEP_NS, self._sweep)
+
+    def tick_all(self) -> None:
+        """Each row moves by itself from now on."""
         for row in self.rows.values():
             self.loop.call_ns(row.pause_ns(1.0), self._tick, row)
-        self.loop.call_ns(SWEEP_NS, self._sweep)
 
     def now_ms(self) -> int:
         """The exchange's clock."""

@@ -16,7 +16,7 @@ from fault import Fault, Kind
 
 KINDS: dict[str, Kind] = {**of_wires.KINDS, **of_words.KINDS, **of_orders.KINDS}
 # Those of books come where they are asked for: the days of quotes stay what they are.
-EVERY_KIND: dict[str, Kind] = {**KINDS, **of_wires.GIVEN, **depth_faults.KINDS}
+EVERY_KIND: dict[str, Kind] = {**KINDS, **of_wires.GIVEN, **of_words.GIVEN, **depth_faults.KINDS}
 
 
 def schedule(

@@ -38,7 +38,7 @@ class Listed:
         self._universe = Universe(7, 40)
         self._generation = 0
         self._hosts = {
-            host_of(label): {via: Host(label.partition("-")[0]) for via in ("", proxies.URL)}
+            host_of(label): {via: Host(label.partition("-")[0]) for via in ("", *proxies.URLS)}
             for label in labels
         }
         self.exchanges = {label: self._exchange(label) for label in labels}

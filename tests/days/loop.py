@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import names
 from picows import api
+from python_socks.async_.asyncio import _connect as socks
 
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.feed.connection import Connection
@@ -43,6 +44,10 @@ class Network(Protocol):
     async def tunnel(self, protocol_factory: Callable[[], Any]) -> tuple[Any, Any]:
         """As `create_connection` answers: a connection to a proxy. Unless said otherwise there is
         none."""
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    async def to_socks(self) -> Any:
+        """What a socket to a SOCKS proxy leads to. Unless said otherwise there is none."""
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 
     async def reach(self, host: str, port: int) -> None:
@@ -235,21 +240,36 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Have picows connect through this loop: aiofastnet, which it prefers, wants sockets. And
         have addresses raced without real ones, nobody knowing who won before.
         """
-        before, sockets = api._HAS_AIOFASTNET, vars(addresses)["socket"]
+        before = api._HAS_AIOFASTNET
+        dialling = (vars(addresses), vars(socks))
+        sockets = [module["socket"] for module in dialling]
         api._HAS_AIOFASTNET = False
-        vars(addresses)["socket"] = names.Sockets
+        for module in dialling:
+            module["socket"] = names.Sockets
         addresses._winners.clear()
         addresses._losers.clear()
         try:
             yield
         finally:
             api._HAS_AIOFASTNET = before
-            vars(addresses)["socket"] = sockets
+            for module, own in zip(dialling, sockets, strict=True):
+                module["socket"] = own
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
-        """As a race of addresses asks for it."""
-        await self.network.reach(*address[:2])
+        """As a race of addresses or python-socks asks for it."""
+        if address[0] == names.PROXY_ADDRESS:
+            sock.proxied = await self.network.to_socks()
+        else:
+            await self.network.reach(*address[:2])
         sock.peer = address
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        """To a SOCKS proxy; returns once that has answered."""
+        await sock.proxied.take(bytes(data))
+
+    async def sock_recv(self, sock: Any, nbytes: int) -> bytes:
+        given: bytes = sock.proxied.give(nbytes)
+        return given
 
     async def create_connection(
         self,
@@ -267,7 +287,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         assert port is not None
         if host == names.PROXY:
             return await self.network.tunnel(protocol_factory)
-        wire = await self.network.connect(host, port)
+        if host == names.PROXY_ADDRESS:
+            wire = sock.proxied.wire
+        else:
+            wire = await self.network.connect(host, port)
         protocol = protocol_factory()
         wire.joined(protocol)
         return wire.client, protocol

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
-PROXY = "proxy.invalid"  # is no exchange's
+PROXY, PROXY_ADDRESS = "proxy.invalid", "198.51.100.1"  # are no exchange's
 Info = tuple[int, int, int, str, Any]
 HOLE, NO_ROUTE, MUTE = "hole", "no route", "mute"  # how one does not answer
 _LABELS = [source.label for source in EXCHANGE_SOURCES]
@@ -65,6 +65,11 @@ def infos(label: str, way: str, port: int) -> list[Info]:
     return found
 
 
+def proxy_info(port: int) -> Info:
+    """Where the proxy is."""
+    return FOUR, socket.SOCK_STREAM, 6, "", (PROXY_ADDRESS, port)
+
+
 def how_of(label: str, way: str, text: str) -> str:
     """How an address answers under `way`; one that has left the name answers as before."""
     for number, address in enumerate(WAYS[way]):
@@ -82,10 +87,13 @@ async def arrive(how: str) -> None:
 
 
 class VirtualSocket:
-    """What a race of addresses asks of a socket, without one. The loop connects it."""
+    """What a race of addresses or python-socks asks of a socket, without one. The loop connects it;
+    `proxied`: what it leads to, if that is a SOCKS proxy.
+    """
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self.peer: Any = None
+        self.proxied: Any = None
 
     def setblocking(self, flag: bool) -> None:
         pass
@@ -100,7 +108,8 @@ class VirtualSocket:
 
 
 class Sockets:
-    """In the place of the module `socket` where addresses are raced."""
+    """In the place of the module `socket` where addresses are raced, and proxies dialled."""
 
+    AF_INET, AF_INET6 = FOUR, SIX
     SOCK_STREAM = socket.SOCK_STREAM
     socket = VirtualSocket

@@ -87,6 +87,8 @@ class Network:
     # --- what the loop asks for
 
     async def resolve(self, host: str, port: int) -> list[tuple[int, int, int, str, Any]]:
+        if host == names.PROXY:
+            return [names.proxy_info(port)]
         label, line = self._dialler()
         if self._exchanges[label].switch.refuse == "dns":
             self._log("no such name", label, line)
@@ -110,6 +112,18 @@ class Network:
 
     async def tunnel(self, protocol_factory: Callable[[], Any]) -> tuple[Any, Any]:
         """A connection to the proxy, which goes on with the dial that is under way."""
+        lay = await self._to_proxy(proxies.URL)
+        protocol = protocol_factory()
+        tunnel = proxies.Tunnel(protocol, lay)
+        protocol.connection_made(tunnel)
+        return tunnel, protocol
+
+    async def to_socks(self) -> proxies.Socks:
+        """As `tunnel`, for a socket."""
+        return proxies.Socks(await self._to_proxy(proxies.SOCKS_URL))
+
+    async def _to_proxy(self, url: str) -> proxies.Lay:
+        """The proxy is reached; returns how it reaches the exchange for whoever dials now."""
         label, line = self._dialler()
         how = self._exchanges[label].switch.proxy
         await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
@@ -121,12 +135,9 @@ class Network:
             if how == proxies.DENIES:
                 self.invariants.dialling.attempted(self._exchanges[label], line)
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-            return await self._dial(label, line, via=proxies.URL, mute=how == proxies.MUTE)
+            return await self._dial(label, line, via=url, mute=how == proxies.MUTE)
 
-        protocol = protocol_factory()
-        tunnel = proxies.Tunnel(protocol, lay)
-        protocol.connection_made(tunnel)
-        return tunnel, protocol
+        return lay
 
     async def _dial(self, label: str, line: int, *, via: str = "", mute: bool = False) -> Wire:
         """An address of the exchange's is reached, or is `mute`."""

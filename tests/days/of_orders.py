@@ -32,11 +32,12 @@ def reshape(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None
 
 
 def proxy(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
-    """Dials through a proxy, and back again: one that does as it is asked, one that does not for a
-    while, or one of which the exchange thinks that it dials too often. That is nothing to us.
+    """Dials through a proxy of HTTP or SOCKS, and back again: one that does as it is asked, one
+    that does not for a while, or one of which the exchange thinks that it dials too often. That is
+    nothing to us.
     """
     switch = exchange.switch
-    stage.reroute(exchange, proxies.URL)
+    stage.reroute(exchange, proxies.URLS[int(fault.pick * 10) % 2])
     kind, half_ns = int(fault.pick * 5), int(fault.for_s / 2 * NS_PER_S)
     if kind < len(proxies.WAYS):
         switch.proxy = proxies.WAYS[kind]

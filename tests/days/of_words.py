@@ -19,7 +19,7 @@ from fault import (
 )
 from market import Row, beyond
 
-from spread_scanner.clock import NS_PER_S
+from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.sim.notices import Work
 
 TWO_TIMES = ("binance-futures", "bybit-spot", "bybit-futures", "mexc-futures")
@@ -105,6 +105,28 @@ def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
             stage.unheard(exchange)
 
     return over
+
+
+def set_unseen(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    """The exchange sets its clock back by less than the pause between two quotes of every symbol,
+    for good: no time goes back by it, and it looks like a gateway that has fallen behind.
+    """
+    step_ns = int((3 + 5 * fault.size) * NS_PER_S)
+    exchange.faster = 1e-9  # nobody says anything after the next time
+
+    def set_back() -> None:
+        now_ns = exchange.clock.mono_ns()
+        said_ns = max(row.last.said_ns for row in exchange.rows.values() if row.last is not None)
+        if now_ns - said_ns <= step_ns + NS_PER_S:
+            exchange.loop.call_ns(100 * NS_PER_MS, set_back)
+            return
+        exchange.switch.clock_ns -= step_ns
+        exchange.log("set back unseen", exchange.label, step_ns)
+        stage.unheard(exchange)
+        exchange.faster = 1.0
+        exchange.tick_all()
+
+    set_back()
 
 
 def drift(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] | None:
@@ -303,6 +325,9 @@ def work(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     return over
 
 
+# Comes where it is asked for: only a feed that is started again learns of it, in a quarter of an
+# hour.
+GIVEN = {"set unseen": Kind(set_unseen, NOW, CUT_S)}
 KINDS: dict[str, Kind] = {
     "unwelcome": Kind(unwelcome, (30.0, 400.0), REFUSED_S),
     "closed": Kind(closed, (60.0, 400.0), REFUSED_S, 0.5),

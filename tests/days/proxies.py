@@ -1,7 +1,9 @@
-"""A proxy between a feed and an exchange, in memory: what HTTP's CONNECT asks, and its answers.
+"""Proxies between a feed and an exchange, in memory: what HTTP's CONNECT and SOCKS5 (RFC 1928)
+ask, and the answers.
 
-Used by the network. picows asks for a tunnel on a connection of asyncio's, and goes on with TLS on
-what that becomes: here the wire that the network has laid meanwhile. The exchange sees the proxy's
+Used by the network. For the one picows asks for a tunnel on a connection of asyncio's, and goes on
+with TLS on what that becomes; for the other python-socks asks on a socket, which picows connects
+then: here both become the wire that the network has laid meanwhile. The exchange sees the proxy's
 address, and counts it apart from our own (host.py).
 """
 
@@ -12,12 +14,18 @@ from typing import Any
 import names
 from wire import NearEnd, Wire
 
-URL = f"http://{names.PROXY}:3128"
+URL, SOCKS_URL = f"http://{names.PROXY}:3128", f"socks5://{names.PROXY}:1080"
+URLS = (URL, SOCKS_URL)
 # How one does not do what it is asked: takes no connection, refuses, or says nothing.
 DEAD, DENIES, MUTE = "dead", "denies", "mute"
 WAYS = (DEAD, DENIES, MUTE)
 
 Lay = Callable[[], Awaitable[Wire]]
+# SOCKS5: without a name or password; connected, from nowhere that anybody asks for; refused by the
+# one who was to be reached.
+HELLO, WELCOME = b"\x05\x01\x00", b"\x05\x00"
+CONNECT, CONNECTED, REFUSED = b"\x05\x01\x00\x03", b"\x05\x00\x00\x01", b"\x05\x05\x00\x01"
+FROM = bytes(6)
 
 
 class Tunnel(asyncio.Transport):
@@ -63,3 +71,31 @@ class Tunnel(asyncio.Transport):
             self._task.cancel()
         if self._wire is not None:
             self._wire.client.close()
+
+
+class Socks:
+    """What a socket to a SOCKS proxy leads to. `lay` as a tunnel's; `wire` is what it has laid."""
+
+    def __init__(self, lay: Lay) -> None:
+        self._lay = lay
+        self._said = bytearray()
+        self.wire: Wire | None = None
+
+    async def take(self, data: bytes) -> None:
+        """The feed asks."""
+        if data == HELLO:
+            self._said += WELCOME
+            return
+        assert data.startswith(CONNECT)
+        try:
+            self.wire = await self._lay()
+        except OSError:
+            self._said += REFUSED + FROM
+        else:
+            self._said += CONNECTED + FROM
+
+    def give(self, count: int) -> bytes:
+        """So much of what is said to the feed."""
+        given = bytes(self._said[:count])
+        del self._said[:count]
+        return given

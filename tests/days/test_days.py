@@ -183,12 +183,22 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a proxy that is dead for a while": (
         "okx-futures", 0.09, {"okx-futures": [Fault(120, "proxy", 40, 0.05, 0.9)]},
     ),
+    "a SOCKS proxy that an exchange bans, and none": (
+        "binance-futures", 0.09, {"binance-futures": [Fault(120, "proxy", 40, 0.75, 0.9)]},
+    ),
+    "a SOCKS proxy that says nothing for a while": (
+        "bybit-futures", 0.09, {"bybit-futures": [Fault(120, "proxy", 40, 0.55, 0.9)]},
+    ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
         {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},
     ),
     "a clock that is set back while its exchange is away": (
         "bybit-spot", 0.5, {"bybit-spot": [Fault(100, "set unheard", 60, 0.1, 0.1)]},
+    ),
+    "a clock that is set back unseen while connected, until its feed is started again": (
+        "bybit-spot", 0.55,
+        {"bybit-spot": [Fault(100, "set unseen", 0, 0.1, 0.1), Fault(200, "killed", 5, 0.1, 0.1)]},
     ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,

@@ -38,7 +38,15 @@ CASES = {
     ),
     "one word for all addresses": Case(
         dial.one_word_for_all_addresses, "mexc-spot", 0.1,
-        [Fault(120, "proxy", 30, 0.7, 0.9)], {4},
+        [Fault(120, "proxy", 30, 0.65, 0.9)], {4},
+    ),
+    "one word for all addresses, a SOCKS proxy's among them": Case(
+        dial.one_word_for_all_addresses, "mexc-spot", 0.1,
+        [Fault(120, "proxy", 30, 0.75, 0.9)], {4},
+    ),
+    "a SOCKS proxy that denies is our fault": Case(
+        dial.a_proxy_that_denies_is_our_fault, "okx-spot", 0.06,
+        [Fault(120, "proxy", 30, 0.35, 0.9)], {2},
     ),
     "successors without a pause": Case(
         dial.successors_without_pause, "binance-spot", 0.1,

@@ -9,7 +9,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.line import Line
-from spread_scanner.runtime import addresses, gate
+from spread_scanner.runtime import addresses, gate, ws
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.shm.dials import Dials
 
@@ -52,6 +52,13 @@ def one_word_for_all_addresses() -> Iterator[None]:
         return name(exchange, url, "")
 
     with put(gate, "gate_name", direct):
+        yield
+
+
+@contextlib.contextmanager
+def a_proxy_that_denies_is_our_fault() -> Iterator[None]:
+    """What a proxy answers is no way in which a dial may fail."""
+    with put(ws, "ProxyError", ZeroDivisionError):
         yield
 
 
