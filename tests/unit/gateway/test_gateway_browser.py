@@ -339,6 +339,23 @@ def test_what_is_shown_is_shown_whole(tab: Tab) -> None:
         assert page.evaluate(WHOLE) == [], key
 
 
+SINCE = """(ms) => {
+  const { board, table } = page;
+  const row = table.pool.find((one) => one.place !== null);
+  board.unfollowed = "";
+  board.alive.set(board.keys[row.place], board.sessionMs(performance.now()) - ms);
+  table.draw(performance.now());
+  return ["open", "opened"].map((name) => row.root.classList.contains(name));
+}"""
+
+
+def test_only_what_opened_just_now_is_ringed(tab: Tab) -> None:
+    page = tab.open("#usable=0")
+    tab.until(f"{ROWS}.length >= 20")
+    assert page.evaluate(SINCE, 500) == [True, True]
+    assert page.evaluate(SINCE, 60_000) == [True, False]
+
+
 def test_what_the_tracker_does_not_follow_is_not_said_to_stand(
     browser: Any, wide_bed: Any, shown: Shown
 ) -> None:

@@ -6,7 +6,7 @@ import { FOREVER } from "./preferences.js";
 import { RULE, changesOf } from "./rules.js";
 import { numberOf } from "./address.js";
 import { unlessTyped } from "./toolbar.js";
-import { html } from "./ui.js";
+import { Heads, html } from "./ui.js";
 
 const KEPT = 300;
 
@@ -78,7 +78,7 @@ export function Alerts({ page }) {
     <button type="button" onClick=${() => { alerting.set([...rules, { ...RULE }]); page.frame(); }}>Add a rule</button></section>
   <section><h2>Muted</h2>${mutes.length ? html`<ul>${mutes.map(([key, until]) => html`<li key=${key}>${key}, ${until >= FOREVER ? "always" : `until ${time(until)}`}
     <button type="button" onClick=${() => page.mute(key, 0)}>Unmute</button></li>`)}</ul>` : html`<p>Nothing.</p>`}</section>
-  <section><h2>Log</h2><div class="wide" tabindex="0" role="region" aria-label="Log"><table><thead><tr><th>Time</th><th>Pair</th><th>What</th><th>Net</th></tr></thead>
+  <section><h2>Log</h2><div class="wide" tabindex="0" role="region" aria-label="Log"><table><${Heads} of=${["Time", "Pair", "What", "Net>"]} />
     <tbody>${alerting.log.map((one, n) => html`<tr key=${one.at + one.key + n}><td>${time(one.at)}</td>
       <th scope="row"><button type="button" class="link" onClick=${() => page.set({ pair: one.key })}>${one.key}</button></th>
       <td>${one.what}${one.lasted ? ` after ${figures.duration(one.lasted)}` : ""}${one.rule ? `, net from ${one.rule.min}` : ""}</td><td class="figure">${figures.signed(one.net)}</td></tr>`)}</tbody></table></div>

@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import * as figures from "./figures.js";
-import { html } from "./ui.js";
+import { Heads, html } from "./ui.js";
 
 const SHOWN = 200;
 
@@ -38,7 +38,7 @@ export function Opportunities({ page }) {
     <p><label>Symbol <input type="search" value=${state.q} onInput=${(event) => page.set({ q: event.target.value })} /></label>
       ${" "}${session.board.unfollowed || `${open} open`} of ${rows.length} known</p>
     <div class="wide" tabindex="0" role="region" aria-label="Opportunities"><table>
-      <thead><tr><th>Opened</th><th>Symbol</th><th>Buy → sell</th><th>Lasted</th><th>Net at first</th><th>Peak</th><th>Realised</th><th>Size</th><th>Ages</th><th>Ended by</th></tr></thead>
+      <${Heads} of=${["Opened", "Symbol", "Buy → sell", "Lasted>", "Net at first>", "Peak>", "Realised>", "Size>", "Ages>", "Ended by"]} />
       <tbody>${rows.filter(({ id }, n) => n < shown || standing.has(id)).map((row) => html`<tr key=${row.id} class=${standing.has(row.id) ? "stands" : ""}>
         <td>${figures.time(row.opened_ns, { utc: preferences.utc, date: true })}</td>
         <th scope="row"><button type="button" class="link" onClick=${() => page.set({ pair: `${row.symbol} ${row.direction}` })}>${row.symbol}</button></th>

@@ -2,9 +2,9 @@
 
 import * as figures from "./figures.js";
 import { trouble } from "./sources.js";
-import { html } from "./ui.js";
+import { Heads, html } from "./ui.js";
 
-const HEADS = ["Pool", "Program", "Pair", "Price", "Holds", "Fee", "Slot", "Told", "State"];
+const HEADS = ["Pool", "Program", "Pair", "Price>", "Holds>", "Fee>", "Slot>", "Told>", "State"];
 const KEY_LETTERS = 6; // to either end of a key; the whole one is its title
 const MS = 1e3;
 
@@ -28,7 +28,7 @@ export function Pools({ page }) {
   return html`<div class="panel"><h2>Pools</h2>${trouble(asked)}
     <p><label>Search <input type="search" value=${page.state.q} onInput=${(event) => page.set({ q: event.target.value })} /></label>
       ${" "}${fresh} of ${all.length} can be stood behind</p>
-    <div class="wide" tabindex="0" role="region" aria-label="Pools"><table><thead><tr>${HEADS.map((head) => html`<th key=${head}>${head}</th>`)}</tr></thead>
+    <div class="wide" tabindex="0" role="region" aria-label="Pools"><table><${Heads} of=${HEADS} />
       <tbody>${shown.map((one) => html`<tr key=${one.pool} class=${one.fresh ? "" : "bad"}>
         <th scope="row"><button type="button" class="link" title=${one.pool} onClick=${() => page.copy(one.pool)}>${short(one.pool)}</button></th>
         <td>${one.program}</td><td>${one.symbol ?? figures.UNKNOWN}</td>

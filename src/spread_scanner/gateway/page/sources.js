@@ -2,7 +2,7 @@
 
 import * as figures from "./figures.js";
 import { latenciesOf, quantile } from "./latencies.js";
-import { html } from "./ui.js";
+import { Heads, html } from "./ui.js";
 
 export function Sources({ page }) {
   const sources = page.watched.look("/v1/sources", 1_000);
@@ -11,13 +11,13 @@ export function Sources({ page }) {
   const latencies = metrics.answer ? latenciesOf(metrics.answer) : new Map();
   return html`<div class="panel">
     <section><h2>Sources</h2>${trouble(sources)}
-      <div class="wide" tabindex="0" role="region" aria-label="Sources"><table><thead><tr><th>Source</th><th>State</th><th>Usable</th><th>Quoted</th><th>Wanted</th><th>Last beat</th><th>Says</th></tr></thead>
+      <div class="wide" tabindex="0" role="region" aria-label="Sources"><table><${Heads} of=${["Source", "State", "Usable>", "Quoted>", "Wanted>", "Last beat>", "Says"]} />
       <tbody>${(sources.answer ?? []).map((one) => html`<tr key=${one.source} class=${one.enabled && !one.alive ? "bad" : ""}>
         <th scope="row">${one.source}</th><td>${one.paused ? "paused" : one.enabled ? one.state : "off"}${one.enabled && !one.alive ? ", away" : ""}</td>
         <td class="figure">${figures.count(one.usable)}</td><td class="figure">${figures.count(one.quoted)}</td><td class="figure">${figures.count(one.wanted)}</td>
         <td class="figure">${figures.duration(one.heartbeat_age_ms)}</td><td>${one.message}</td></tr>`)}</tbody></table></div></section>
     <section><h2>Processes</h2>${trouble(status)}
-      <div class="wide" tabindex="0" role="region" aria-label="Processes"><table><thead><tr><th>Process</th><th>State</th><th>Last beat</th><th>Starts</th><th>p50</th><th>p99</th><th>Latencies</th><th>Says</th></tr></thead>
+      <div class="wide" tabindex="0" role="region" aria-label="Processes"><table><${Heads} of=${["Process", "State", "Last beat>", "Starts>", "p50>", "p99>", "Latencies", "Says"]} />
       <tbody>${(status.answer?.processes ?? []).map((one) => html`<tr key=${one.process} class=${one.healthy || one.state === "absent" ? "" : "bad"}>
         <th scope="row">${one.process}</th><td>${one.state}${one.healthy ? "" : one.starting ? ", starting" : ", unwell"}</td>
         <td class="figure">${figures.duration(one.heartbeat_age_ms)}</td><td class="figure">${one.starts}</td>

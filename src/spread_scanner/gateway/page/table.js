@@ -7,6 +7,7 @@ import { draw } from "./trail.js";
 
 const SPARE_ROWS = 3;
 const TRAIL_HEIGHT = 20;
+const OPENED_MS = 2_000; // for so long an opportunity has just opened
 
 export class Table {
   // does: opens(place), sorts(key), means(place, row, by), seen(places)
@@ -116,10 +117,10 @@ export class Table {
       const heat = column.heat(board, row.place);
       if (heat !== cell.heat) cell.root.dataset.heat = cell.heat = heat;
     });
-    const stands = board.at(row.place, "usable");
-    if (stands !== row.stands) row.root.classList.toggle("stale", !(row.stands = stands));
-    const opens = board.isOpen(row.place);
-    if (opens !== row.opens) row.root.classList.toggle("open", (row.opens = opens));
+    classed(row, "stale", !board.at(row.place, "usable"));
+    const aliveMs = board.aliveMs(row.place, at);
+    classed(row, "open", aliveMs !== null);
+    classed(row, "opened", aliveMs !== null && aliveMs < OPENED_MS);
   }
 
   #trace(row) {
@@ -150,7 +151,7 @@ export class Table {
       return { root: cell, text, canvas, told: "", heat: null };
     });
     root.append(...cells.map((cell) => cell.root));
-    return { root, cells, place: null, number: -1, wanted: -1, stands: true, opens: false };
+    return { root, cells, place: null, number: -1, wanted: -1, classes: {} };
   }
 
   #resized() {
@@ -256,6 +257,11 @@ export class Table {
 }
 
 const sideOf = (column) => (column.words ? "words" : "numbers");
+
+// As the row is of one pair now and of another then, only what differs is written.
+function classed(row, name, is) {
+  if (is !== (row.classes[name] ?? false)) row.root.classList.toggle(name, (row.classes[name] = is));
+}
 
 function part(name, attributes, text = "") {
   const made = document.createElement(name);
