@@ -6,7 +6,6 @@ makes a new Shown and puts it in force between two requests.
 
 import contextlib
 import threading
-import zlib
 from collections.abc import Callable
 
 import msgspec
@@ -15,6 +14,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.gateway.metrics import Scraped
+from spread_scanner.gateway.pool_prices import PoolsAsText
 from spread_scanner.gateway.prices import PricesAsText
 from spread_scanner.schema.enums import Direction
 from spread_scanner.schema.version import version
@@ -39,11 +39,13 @@ HEALTH_NS = 100 * NS_PER_MS  # how long an answer to "are you well" is given aga
 class Shown:
     """Everything that is made of one set of settings and tables."""
 
-    def __init__(self, settings: Settings, loaded: Tables, store: PriceStore) -> None:
+    def __init__(
+        self, settings: Settings, loaded: Tables, store: PriceStore, pool_table: PoolTable
+    ) -> None:
         self.settings = settings
         self.tables = loaded
         self.prices = PricesAsText(PriceBoard(settings, loaded, store))
-        self.pool_pairs = pools.pairs(settings)
+        self.pools = PoolsAsText(settings, pool_table)
         self.board = SpreadBoard(settings, loaded, store)
 
 
@@ -75,7 +77,7 @@ class LiveSystem:
         loaded = tables.load_for(
             settings.generated_dir, self._store.num_sources, self._store.max_symbols
         )
-        return Shown(settings, loaded, self._store)
+        return Shown(settings, loaded, self._store, self._pools)
 
     def prepared(self, settings: Settings) -> Callable[[], None]:
         """New settings and tables, read and checked; the call puts them in force."""
@@ -120,12 +122,12 @@ class LiveSystem:
     def served(self) -> Served:
         """What there is to be had."""
         count, pairs = self.shown.prices.served(SPOT_LIKE)
-        found = self.pool_prices()
+        found = self.shown.pools.look()
         status = self.status
         return Served(
-            "ok" if count or found else "unavailable",
-            count + len(found),
-            sorted(pairs.union(one.pair for one in found)),
+            "ok" if count or found.pairs else "unavailable",
+            count + len(found.pairs),
+            sorted(pairs.union(found.pairs)),
             [*status.unwell, *(one.text for one in status.beside if not one.deliberate)],
             [f"{one.kind} {one.name}".strip() for one in status.switches.standing],
             version(),
@@ -136,7 +138,7 @@ class LiveSystem:
         """A pair as prices have it, of any listing or pool, however it was written. Raises
         UnknownPair."""
         pair = as_pair(written)
-        return pair if pair in self.shown.pool_pairs else self.shown.prices.board.named(written)
+        return pair if pair in self.shown.pools.pairs else self.shown.prices.board.named(written)
 
     def pool_prices(self, pair: str = "") -> list[PoolPrice]:
         """What pools say, of one pair or of all, where any are read."""
@@ -158,13 +160,14 @@ class LiveSystem:
         nothing is written, comes or goes."""
         shown = self.shown
         body, tag = shown.prices.body_of_pair(pair) if pair else shown.prices.body(SPOT_LIKE)
-        found = self.pool_prices(pair) if not pair or pair in shown.pool_pairs else ()
-        if not found:
+        if pair and pair not in shown.pools.pairs:
             return body, tag
-        told = b",".join(msgspec.json.encode(one) for one in found)
-        said = zlib.crc32(repr([(one.pool_id, one.slot, one.price) for one in found]).encode())
+        found = shown.pools.look(pair)
+        if not found.texts:
+            return body, tag
+        told = b",".join(found.parts)
         joined = b"[%b,%b]" % (body[1:-1], told) if body != b"[]" else b"[%b]" % told
-        return joined, b'%b-%x"' % (tag[:-1], said)
+        return joined, b'%b-%x"' % (tag[:-1], found.said)
 
     def metrics(self) -> bytes:
         """What Prometheus scrapes, of the last look."""

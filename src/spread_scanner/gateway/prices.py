@@ -26,7 +26,7 @@ from spread_scanner.view.prices import (
     price_of,
 )
 
-_AGELESS = slice(-len("0}"))  # of a text: all but its age
+AGELESS = slice(-len("0}"))  # of a text: all but its age
 
 
 class TextOfPair(NamedTuple):
@@ -120,6 +120,6 @@ class PricesAsText:
         for at in wanted:
             if not texts[rows[at]]:
                 price = price_of(seen.listings[at], seen.quotes[at])
-                texts[rows[at]] = msgspec.json.encode(price)[_AGELESS]
+                texts[rows[at]] = msgspec.json.encode(price)[AGELESS]
                 self.encoded += 1
         return [texts[rows[at]] for at in wanted]

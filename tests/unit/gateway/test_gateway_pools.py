@@ -14,6 +14,7 @@ from pool_rows import POOL, POOLS_TOML, SOL, USDC, pool_row
 from spread_scanner import config
 from spread_scanner.schema.pools import PoolFlag
 from spread_scanner.shm.pools import PoolTable, PoolWriter
+from spread_scanner.view import pools
 from spread_scanner.view.pools import PoolPrice
 
 MINTS = {"mint0": SOL.encode(), "mint1": USDC.encode()}
@@ -100,6 +101,51 @@ def test_the_tag_stays_while_no_pool_is_written(
         writer.write(0, pool_row(POOL, price=price, **MINTS))
         tags.append(asyncio.run(asking.get("/prices")).headers["etag"])
     assert tags[0] == tags[1] != tags[2]
+
+
+def test_the_bytes_are_the_records_of_each_price(
+    gateway_of: Callable[..., Any], listed_bed: Any, writer: PoolWriter, virtual_clock: Any
+) -> None:
+    """Of pools that are written, renewed, marked, forgotten and left alone."""
+    virtual_clock.advance_ms(1_000)
+    asking = gateway_of()
+    listed_bed.quote(0, 1, 99.0, 100.0)
+    keys = ["A" * 44, "B" * 44, "C" * 44]
+    written: list[tuple[int, dict[str, object]]] = [
+        (0, {}),
+        (1, {"price": 151.0}),
+        (0, {}),  # renewed
+        (0, {"price": 152.0}),
+        (2, {"reserve0": 0.0, "reserve1": 0.0}),
+        (1, {"price": 151.0, "flags": PoolFlag.PAUSED}),
+        (1, {"price": 151.0, "reserve1": 2.0**70 / 10**6}),
+        (2, {"good_ns": 5_000_000}),
+    ]
+    for place, values in written:
+        writer.write(place, pool_row(keys[place], **{**MINTS, **values}))
+        for _ in range(2):
+            virtual_clock.advance_ms(7)
+            for path in ("/prices", "/prices/SOL/USDC"):
+                assert answered(asking, path) == answered(asking, f"{path}?now=1"), values
+    assert len(answered(asking, "/prices/SOL/USDC")) == 2
+    assert answered(asking, "/health")["cached_pools"] == len(answered(asking, "/prices"))
+
+
+def test_a_record_that_is_only_renewed_is_not_written_out_again(
+    gateway_of: Callable[..., Any], writer: PoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, made = gateway_of(), list[float]()
+    price_of = pools.price_of
+
+    def counted(settings: Any, row: Any) -> PoolPrice | None:
+        made.append(float(row["price"]))
+        return price_of(settings, row)
+
+    monkeypatch.setattr(pools, "price_of", counted)
+    for price in (150.5, 150.5, 151.0, 151.0):
+        writer.write(0, pool_row(POOL, price=price, written_mono_ns=1, told_mono_ns=1, **MINTS))
+        answered(asking, "/prices/SOL/USDC")
+    assert made == [150.5, 151.0]
 
 
 LISTED = POOLS_TOML.replace('"SOL"', '"AAA"').replace('"USDC"', '"USDT"')
