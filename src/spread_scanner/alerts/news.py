@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from spread_scanner.schema.figures import few
 from spread_scanner.view import opportunities, stored
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.tables import TablesInForce
@@ -62,6 +63,5 @@ class PairNews:
             return
         self._generation = view.generation
         if view.added:
-            more = len(view.added) - NAMED_MAX
-            said = ", ".join(view.added[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
-            yield Condition(f"added:{view.generation}", f"new pairs: {said}", passing=True)
+            said = f"new pairs: {few(view.added, NAMED_MAX)}"
+            yield Condition(f"added:{view.generation}", said, passing=True)

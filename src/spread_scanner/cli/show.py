@@ -26,7 +26,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings, files
 from spread_scanner.errors import Unusable
 from spread_scanner.schema.books import LEVELS_SHOWN
-from spread_scanner.schema.figures import ago
+from spread_scanner.schema.figures import ago, few
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
@@ -129,8 +129,7 @@ def _tell_status(now: Status, counters: bool) -> None:
         console.print(f"Amiss, can wait: {line}", style="yellow", markup=False)
     out = [one.key.partition(":")[2] for one in now.beside if kind_of(one.key) == "quarantine"]
     if out:
-        more = f" and {len(out) - NAMED_MAX:,} more" if len(out) > NAMED_MAX else ""
-        said = f"In quarantine: {', '.join(out[:NAMED_MAX])}{more}; spread-ctl tables says why."
+        said = f"In quarantine: {few(out, NAMED_MAX)}; spread-ctl tables says why."
         console.print(said, style="yellow", markup=False)
     if now.learning and all(one.key != "learning" for one in now.conditions):
         console.print(LEARNING, style="cyan")

@@ -24,7 +24,7 @@ from spread_scanner.exchanges.adapter import (
     Skipped,
 )
 from spread_scanner.schema.enums import Source
-from spread_scanner.schema.figures import plain
+from spread_scanner.schema.figures import few, plain
 from spread_scanner.schema.funding import INTERVAL_USUAL_H, interval_can_be, rate_can_be
 
 T = TypeVar("T")
@@ -249,12 +249,9 @@ def _possible(rows: Sequence[Funding], notes: list[str]) -> dict[str, Funding]:
             row = row._replace(interval_hours=None)
         found[row.exchange_symbol] = row
     if odd_rates:
-        notes.append(f"funding rates beyond every cap count as unknown: {_some(odd_rates)}")
+        notes.append(
+            f"funding rates beyond every cap count as unknown: {few(odd_rates, NAMES_SHOWN)}"
+        )
     if odd_hours:
-        notes.append(f"funding intervals that no exchange has: {_some(odd_hours)}")
+        notes.append(f"funding intervals that no exchange has: {few(odd_hours, NAMES_SHOWN)}")
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

@@ -5,6 +5,7 @@ stands there as one would write it.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,6 +26,12 @@ def grouped(value: float, digits: int = 6) -> str:
     whole, point, rest = plain(abs(value), digits).partition(".")
     sign = "-" if value < 0 else ""
     return f"{sign}{int(whole):,}{point}{rest}" if whole.isdigit() else plain(value, digits)
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """The first names of many, and how many more there are: "a, b and 1,000 more"."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def amount(value: float | None) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spread_scanner.schema.figures import ago, grouped, plain
+from spread_scanner.schema.figures import ago, few, grouped, plain
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,19 @@ def test_numbers_are_written_out(value: float, alone: str, apart: str) -> None:
 )
 def test_an_age_is_never_below_zero(age_s: float, said: str) -> None:
     assert ago(age_s) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, ""),
+        (1, "n0"),
+        (3, "n0, n1, n2"),
+        (4, "n0, n1, n2 and 1 more"),
+        (1_003, "n0, n1, n2 and 1,000 more"),
+    ],
+)
+def test_of_many_names_the_first_are_said_and_how_many_more_there_are(
+    count: int, said: str
+) -> None:
+    assert few([f"n{number}" for number in range(count)], 3) == said

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
+from spread_scanner.schema.figures import few
 from spread_scanner.schema.names import DISCOVERY, ONE_SHOT
 from spread_scanner.schema.version import installed
 from spread_scanner.shm.switched import Switched
@@ -16,6 +17,7 @@ from spread_scanner.view.in_force import InForce
 from spread_scanner.view.processes import ProcessView, other_versions
 
 FEEDS = {source.process for source in EXCHANGE_SOURCES}
+NAMED_MAX = 3  # of those that run in another version, which are all of them after an update
 RELOAD_S = 10.0  # so long all may take to have the same
 RESTART_S = 30.0  # so long the processes may take to be of one version
 MS_PER_S = NS_PER_S / NS_PER_MS
@@ -95,7 +97,7 @@ def of_in_force(having: Sequence[InForce], views: Sequence[ProcessView]) -> Iter
         yield Condition("mixed", f"mixed: {text}", stands_s=RELOAD_S)
     now = installed()
     others = [
-        f"{version or 'an older one'} runs in {', '.join(names)}"
+        f"{version or 'an older one'} runs in {few(names, NAMED_MAX)}"
         for version, names in other_versions(views, now).items()
     ]
     if others:
