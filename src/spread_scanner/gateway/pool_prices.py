@@ -14,7 +14,7 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
 from spread_scanner.gateway.prices import AGELESS
-from spread_scanner.schema.pools import POOL_DTYPE
+from spread_scanner.schema.pools import POOL_DTYPE, fresh_pools
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.view import pools
 
@@ -55,7 +55,7 @@ class PoolsAsText:
         rows, now_ns = self._table.rows(), clock.mono_ns()
         if pair:
             rows = rows[rows["symbol"] == pair.replace("/", "-").encode()]
-        rows = rows[pools.fresh(rows, now_ns)]
+        rows = rows[fresh_pools(rows, now_ns)]
         ages_ms = ((now_ns - rows["renewed_mono_ns"]) // NS_PER_MS).tolist()
         rows["renewed_mono_ns"] = 0  # ours: a copy
         keys, records = rows["key"].tolist(), rows.tobytes()

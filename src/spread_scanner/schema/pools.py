@@ -8,6 +8,7 @@ from enum import IntFlag
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, Source
@@ -65,6 +66,13 @@ POOL_DTYPE = np.dtype(
         ("reserved", "V12"),
     ]
 )
+
+
+def fresh_pools(rows: np.ndarray, now_ns: int) -> npt.NDArray[np.bool_]:
+    """Of (n,) POOL_DTYPE those that can be stood behind; of the others view.pools says why not."""
+    found: npt.NDArray[np.bool_] = rows["flags"] & int(~PoolFlag(0)) == 0
+    found &= now_ns - rows["renewed_mono_ns"] <= rows["good_ns"]
+    return found
 
 
 class HeardPrice(NamedTuple):

@@ -7,8 +7,6 @@ stood behind its writer says, for as long as it has said how long that holds.
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -22,7 +20,6 @@ from spread_scanner.view.prices import raw
 from spread_scanner.view.reading import Reading, known
 
 MS_PER_S = 1_000
-_UNUSABLE = int(PoolFlag.REFUSED | PoolFlag.PAUSED | PoolFlag.STALE)
 
 
 class PoolView(Reading, frozen=True):
@@ -203,13 +200,6 @@ def why_not(row: Any, now_ns: int) -> str:
     if now_ns - int(row["renewed_mono_ns"]) > int(row["good_ns"]):
         return "nobody has renewed it for too long"
     return ""
-
-
-def fresh(rows: np.ndarray, now_ns: int) -> npt.NDArray[np.bool_]:
-    """Of (n,) POOL_DTYPE those of which `why_not` has nothing to say."""
-    found: npt.NDArray[np.bool_] = rows["flags"] & _UNUSABLE == 0
-    found &= now_ns - rows["renewed_mono_ns"] <= rows["good_ns"]
-    return found
 
 
 def _age_s(mono_ns: int, now_ns: int) -> float | None:

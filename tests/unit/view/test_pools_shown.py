@@ -9,7 +9,7 @@ from pool_rows import pool_row
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.schema.pools import PoolFlag
+from spread_scanner.schema.pools import PoolFlag, fresh_pools
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.view import pools
 
@@ -33,7 +33,7 @@ def test_why_a_pool_is_not_fresh(up_bed: Any, said: dict[str, Any], why: str) ->
     with PoolTable.attach(up_bed.namespace) as table, table.writer() as writer:
         writer.write(0, pool_row("one", **said))
         (found,) = pools.of_all(up_bed.settings)
-        assert pools.fresh(table.rows(), clock.mono_ns()).tolist() == [not why]
+        assert fresh_pools(table.rows(), clock.mono_ns()).tolist() == [not why]
     assert (found.fresh, found.why) == (not why, why)
 
 
