@@ -79,7 +79,7 @@ class ToldPools:
             self._numbers.acknowledged(rpc.Subscribed(number, number), 0)
         self.rest()
         for pool in self._feed.pools.values():
-            if pool.cell.pool is None:
+            if not pool.cell.published:
                 raise RuntimeError(f"not whole: {pool.refusal}")
 
     def next_slot(self) -> None:

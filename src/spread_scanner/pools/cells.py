@@ -12,9 +12,9 @@ from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.units import WholeBecause, WholePool
 from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, WHY_BYTES, PoolFlag
 from spread_scanner.shm.pools import PoolWriter, record
-from spread_scanner.solana import Pool, PoolRefusal, assemble
+from spread_scanner.solana import Pool, PoolRefusal
 from spread_scanner.solana.packed import pack
-from spread_scanner.solana.pool import price_of
+from spread_scanner.solana.seen import SeenPool
 
 _NUMBERS = struct.Struct("<5d2Q4q4IQqI")  # of the record, from its price on
 _WORDS = ("key", "program", "mint0", "mint1", "symbol", "why")
@@ -28,7 +28,7 @@ class PoolCell:
 
     def __init__(self, writer: PoolWriter, place: int, key: str, entry: PoolEntry) -> None:
         self._writer, self._place, self._key = writer, place, key
-        self.pool: Pool | None = None  # as it was published last
+        self._seen = SeenPool(key)
         self._values: tuple[float, ...] = (math.nan,) * 5
         self.slot = self.published = self._because = 0
         self._told_ns = self._written_ns = self._renewed_ns = self._good_ns = 0
@@ -43,33 +43,36 @@ class PoolCell:
     def publish(self, whole: WholePool, symbol: str, told_ns: int, now_ns: int) -> None:
         """A pool as it stands now, to be shown; the accounts that it is quoted by follow. Raises
         PoolRefusal where it has no price: its cell says so."""
+        seen = self._seen
         try:
-            pool = assemble(whole.pool, whole.accounts)
-            price = price_of(pool)
+            price, (one, other), liquidity = seen.see(whole.accounts)
         except PoolRefusal as refusal:
             self.refuse(str(refusal))
             raise
-        (one, other), (decimals, others) = pool.reserves(), pool.decimals
-        liquidity, fee = pool.liquidity(), pool.fee_rate()
+        if not self.published:
+            row = self._record[0]
+            row["mint0"], row["mint1"] = (mint.encode() for mint in seen.mints)
+            row["symbol"] = symbol.encode()
+        decimals, others = self._decimals = seen.decimals
         self._values = (
             price,
             one / 10**decimals,
             other / 10**others,
             math.nan if liquidity is None else liquidity,
-            math.nan if fee is None else fee,
+            math.nan if seen.fee_rate is None else seen.fee_rate,
         )
-        if self.pool is None:
-            row = self._record[0]
-            row["mint0"], row["mint1"] = (mint.encode() for mint in pool.mints)
-            row["symbol"], self._decimals = symbol.encode(), pool.decimals
         if self._flags & _REFUSED:
             self._flags &= ~_REFUSED
             self._record[0]["why"] = b""
-        self.pool = pool
         self.slot, self.published = whole.slot, self.published + 1
         self._told_ns, self._written_ns = told_ns, now_ns
         self._because = _BECAUSE[whole.because]
         self._whole = whole
+
+    @property
+    def pool(self) -> Pool | None:
+        """As it was published last."""
+        return self._seen.pool if self.published else None
 
     def follow(self, needed: Collection[str]) -> None:
         """Write the accounts that what was published last is quoted by, of which `needed` are those

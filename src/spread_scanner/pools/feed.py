@@ -5,7 +5,7 @@ Whoever dials (line.py) says what it hears, and asks what is to be heard and see
 clock is the process's (main.py).
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
@@ -15,7 +15,7 @@ from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.units import PoolUnits, WholePool
-from spread_scanner.pools.wanted import WantedAccounts, around, derive_ahead, heads, wanted
+from spread_scanner.pools.wanted import WantedAccounts, derive_ahead, heads, names_the_same, wanted
 from spread_scanner.schema.pools import chain_unix_s
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
@@ -37,18 +37,13 @@ class WatchedPool:
         self.key, self.entry, self.symbol, self.cell = key, entry, symbol, cell
         self.wanted = WantedAccounts((), frozenset(), frozenset())
         self.refusal: PoolRefusal | None = None
-        self.around: Hashable | None = None  # while this stays, no other accounts are wanted
+        self.named_by: Account | None = None  # its own account, of which the others were found
         self.good = False  # as its cell says
 
 
 def _as_before(pool: WatchedPool, account: Account) -> bool:
     """Whether the pool's own account names what it named when it was looked at last."""
-    if pool.around is None:
-        return False
-    try:
-        return around(account) == pool.around
-    except PoolRefusal:
-        return False
+    return pool.named_by is not None and names_the_same(pool.named_by, account)
 
 
 class PoolFeed:
@@ -218,12 +213,12 @@ class PoolFeed:
         accounts = {key: one.account for key, one in held if one is not None} | dict(fresh)
         try:
             now = wanted(pool.key, pool.entry, accounts, self._arrays)
-            if pool.around is None and pool.key in accounts:
+            if pool.named_by is None and pool.key in accounts:
                 derive_ahead(pool.key, accounts[pool.key])
-            pool.around = around(accounts[pool.key]) if pool.key in accounts else None
+            pool.named_by = accounts.get(pool.key)
         except PoolRefusal as refusal:
             now = wanted(pool.key, pool.entry, {}, self._arrays)
-            pool.around = None
+            pool.named_by = None
             self._refuse(pool, refusal)
         else:
             if pool.refusal is not None and now.moving:
@@ -251,7 +246,8 @@ class PoolFeed:
             except PoolRefusal as refusal:
                 self._refuse(pool, refusal)
                 continue
-            self._refuse(pool, None)
+            if pool.refusal is not None:
+                self._refuse(pool, None)
             self._show(pool, now_ns)
             self._count.published(now_ns)
             self.moved(pool)
@@ -268,7 +264,7 @@ class PoolFeed:
 
     def _show(self, pool: WatchedPool, now_ns: int) -> None:
         until_ns = 0
-        if pool.refusal is None and pool.cell.pool is not None and not self.paused:
+        if pool.refusal is None and pool.cell.published and not self.paused:
             until_ns = self.units.fresh_until_ns(pool.key, self.pace, now_ns)
         good = until_ns > 0
         if pool.good and not good:
@@ -298,7 +294,7 @@ class PoolFeed:
         """Renew what is good, and mark what is not."""
         self._looked_ns = now_ns
         for pool in self.pools.values():
-            if pool.good or pool.cell.pool is not None:
+            if pool.good or pool.cell.published:
                 self._show(pool, now_ns)
 
     def leave(self) -> None:

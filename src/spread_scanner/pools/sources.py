@@ -123,6 +123,7 @@ class PoolSources:
         self._soon = soon
         self._attached = contextlib.ExitStack()
         self.sources: dict[int, PoolSource] = {}
+        self._moved: dict[str, WatchedPool] = {}  # since what was heard was dealt with last
         self._dirty: dict[int, set[str]] = {}  # symbols whose pools have moved, by source
         self._waits = self._slot_told = False
         self._renewed_slot = self._renewed_ns = 0
@@ -165,28 +166,32 @@ class PoolSources:
         """Whose pools they are, from now on."""
         self._feed = feed
         feed.moved, feed.renewed = self.moved, self.renewed
-        for pool in feed.pools.values():
-            if pool.cell.pool is not None:
-                self.moved(pool)
+        self._moved = {pool.key: pool for pool in feed.pools.values() if pool.cell.published}
         for source_id, of in self.sources.items():
             self._dirty.setdefault(source_id, set()).update(of.ids)
         self.flush()
 
     def moved(self, pool: WatchedPool) -> None:
-        """A pool is other than it was."""
-        source = PROGRAM_SOURCES[pool.entry.program]
-        of = self.sources.get(source.source_id)
+        """A pool is other than it was; which way is looked at when what is heard is dealt with."""
+        if self._source_of(pool) is not None:
+            self._moved[pool.key] = pool
+            self._wait()
+
+    def _source_of(self, pool: WatchedPool) -> PoolSource | None:
+        return self.sources.get(PROGRAM_SOURCES[pool.entry.program].source_id)
+
+    def _take_in(self, pool: WatchedPool) -> None:
+        of = self._source_of(pool)
         if of is None:
             return
-        decoded, mints = pool.cell.pool, self._settings.pools.mints
-        if pool.good and decoded is not None:
-            made = as_traded(pool.key, pool.cell.slot, decoded, mints)
+        decoded = pool.cell.pool if pool.good else None
+        if decoded is not None:
+            made = as_traded(pool.key, pool.cell.slot, decoded, self._settings.pools.mints)
             if made is not None:
                 of.markets.put(made)
         else:
             of.markets.leave(pool.key)
-        self._dirty.setdefault(source.source_id, set()).add(pool.symbol)
-        self._wait()
+        self._dirty.setdefault(of.source.source_id, set()).add(pool.symbol)
 
     def renewed(self) -> None:
         """Somebody has told a slot, so that what is good is good still."""
@@ -204,6 +209,9 @@ class PoolSources:
         self._waits = False
         if self._feed is None:
             return
+        for pool in self._moved.values():
+            self._take_in(pool)
+        self._moved.clear()
         now_ns, slot = clock.mono_ns(), self._feed.pace.best_slot
         unix_s = self._feed.chain_unix_s(now_ns)
         at = ChainTime(clock.wall_ns() // NS_PER_S if unix_s is None else unix_s, slot)

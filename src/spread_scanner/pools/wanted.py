@@ -5,7 +5,7 @@ The pool's own account names the rest, and where the price stands which arrays a
 again when accounts have come finds more, until nothing more is found.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from spread_scanner.config.pools import PoolEntry
@@ -25,6 +25,7 @@ from spread_scanner.solana import (
     remembered,
     tokens,
 )
+from spread_scanner.solana._kept import KeptBytes
 
 ARRAYS_AHEAD = 32  # to either side of a price, whose addresses are known before it comes there
 
@@ -70,21 +71,25 @@ def heads(pool: str, entry: PoolEntry) -> tuple[str, ...]:
     return (pool,)
 
 
-def around(account: Account) -> Hashable:
-    """What of a pool's own account names others: where it is the same, the same are wanted."""
-    state = remembered(*account)
-    if isinstance(state, raydium_clmm.ClmmState):
-        width = raydium_clmm.TICKS_IN_ARRAY * state.tick_spacing
-        return state.tick // width, state.bitmap, state.amm_config, state.mints
-    if isinstance(state, orca_whirlpool.Whirlpool):
-        width = orca_whirlpool.TICKS_IN_ARRAY * state.tick_spacing
-        return state.tick // width, state.adaptive, state.mints
-    if isinstance(state, meteora_dlmm.LbPair):
-        number = state.active_id // meteora_dlmm.BINS_IN_ARRAY
-        return number, state.bitmap, state.has_orders, state.reserves, state.mints
-    if isinstance(state, raydium_cpmm.CpmmState):
-        return state.vaults, state.amm_config, state.mints
-    return account
+def _nowhere(data: bytes) -> int:
+    return 0
+
+
+_NAMES: dict[str, tuple[KeptBytes, Callable[[bytes], int]]] = {
+    keys.RAYDIUM_V4: (raydium_v4.KEPT, _nowhere),
+    keys.RAYDIUM_CPMM: (raydium_cpmm.KEPT, _nowhere),
+    keys.RAYDIUM_CLMM: (raydium_clmm.KEPT, raydium_clmm.place_of),
+    keys.ORCA_WHIRLPOOL: (orca_whirlpool.KEPT, orca_whirlpool.place_of),
+    keys.METEORA_DLMM: (meteora_dlmm.KEPT, meteora_dlmm.place_of),
+}
+
+
+def names_the_same(before: Account, now: Account) -> bool:
+    """Whether a pool's own account, of which others were found before, names the same: no swap
+    writes anything else, but moves its price from one array into the next."""
+    kept, place = _NAMES[before[0]]
+    same = before[0] == now[0] and kept.same(before[1], now[1])
+    return same and place(before[1]) == place(now[1])
 
 
 def derive_ahead(pool: str, account: Account) -> None:

@@ -12,8 +12,17 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
-from spread_scanner.solana.layout import Q64_BITS
-from spread_scanner.solana.pool import RATE_ALL, U64_MAX, Filled, Pool
+from spread_scanner.solana._kept import KeptBytes
+from spread_scanner.solana.layout import Q64_BITS, u128
+from spread_scanner.solana.pool import (
+    RATE_ALL,
+    U64_MAX,
+    Accounts,
+    Filled,
+    Pool,
+    PoolSight,
+    SwapTold,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -306,6 +315,14 @@ def volatility_rate(control: int, accumulator: int, width: int) -> int:
     return -(-control * crossed * crossed // (_CONTROL_ALL * VOLATILITY_SCALE * VOLATILITY_SCALE))
 
 
+def _ratio(sqrt_price: int) -> tuple[int, int]:
+    return sqrt_price * sqrt_price, 1 << 2 * Q64_BITS
+
+
+def _reserves(sqrt_price: int, liquidity: int) -> tuple[int, int]:
+    return (liquidity << Q64_BITS) // sqrt_price, liquidity * sqrt_price >> Q64_BITS
+
+
 class ConcentratedPool(Pool):
     """Where the price is and the ticks as far as they are known; how fees are taken, programs
     know.
@@ -333,14 +350,34 @@ class ConcentratedPool(Pool):
 
     def reserves(self) -> tuple[int, int]:
         """What the liquidity at this price is worth of each token, as if it went on for ever."""
-        sqrt_price, _, liquidity = self._start
-        return (liquidity << Q64_BITS) // sqrt_price, liquidity * sqrt_price >> Q64_BITS
+        return _reserves(self._start.sqrt_price, self._start.liquidity)
 
     def liquidity(self) -> int:
         return self._start.liquidity
 
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
-        return self._start.sqrt_price * self._start.sqrt_price, 1 << 2 * Q64_BITS
+        return _ratio(self._start.sqrt_price)
+
+    def _sight(
+        self,
+        key: str,
+        kept: KeptBytes,
+        liquidity_at: int,
+        prices: PriceTable,
+        fixed: tuple[str, ...],
+    ) -> PoolSight:
+        """`kept` is what no swap writes of the pool's own account, which has the liquidity there
+        and the price behind it."""
+
+        def told(accounts: Accounts) -> SwapTold | None:
+            data = accounts[key][1]
+            liquidity, sqrt_price = u128(data, liquidity_at), u128(data, liquidity_at + 16)
+            if not prices.has(sqrt_price):
+                return None
+            ratio, reserves = _ratio(sqrt_price), _reserves(sqrt_price, liquidity)
+            return SwapTold(ratio, reserves, liquidity)
+
+        return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
     @cached_property
     def _nearest(self) -> tuple[int, int]:

@@ -4,9 +4,12 @@ A reserve is what a vault holds less what is owed of it. Where one is empty ther
 nothing is quoted.
 """
 
-from spread_scanner.solana.pool import Pool
+from collections.abc import Callable
+
+from spread_scanner.solana._kept import KeptBytes
+from spread_scanner.solana.pool import Accounts, Pool, PoolSight, SwapTold
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
-from spread_scanner.solana.tokens import TokenBalance, TokenMint
+from spread_scanner.solana.tokens import BALANCE_KEPT, TokenBalance, TokenMint, amount_of
 
 
 class ConstantProductPool(Pool):
@@ -30,6 +33,27 @@ class ConstantProductPool(Pool):
 
     def price_ratio(self, unix_ts: int = 0, slot: int = 0) -> tuple[int, int]:
         return self._reserves[1], self._reserves[0]
+
+    def _sight(
+        self,
+        key: str,
+        kept: KeptBytes,
+        vaults: tuple[str, str],
+        owed: Callable[[bytes], tuple[int, int]],
+        fixed: tuple[str, ...] = (),
+    ) -> PoolSight:
+        """`owed` reads the pool's own account, of which `kept` is what no swap writes."""
+        one, other = vaults
+
+        def told(accounts: Accounts) -> SwapTold | None:
+            owed0, owed1 = owed(accounts[key][1])
+            reserve0 = amount_of(accounts[one]) - owed0
+            reserve1 = amount_of(accounts[other]) - owed1
+            if reserve0 <= 0 or reserve1 <= 0:
+                return None
+            return SwapTold((reserve1, reserve0), (reserve0, reserve1))
+
+        return PoolSight(fixed, {key: kept, one: BALANCE_KEPT, other: BALANCE_KEPT}, told)
 
     def _out_for(self, net: int, down: bool) -> int:
         """What an amount in gives, its fee off, rounded down."""

@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, u64, u128
+from spread_scanner.solana._kept import KeptBytes
+from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64, u128
 from spread_scanner.solana.pool import (
     Accounts,
     Filled,
     Pool,
+    PoolSight,
+    SwapTold,
     account_of,
     bytes_of,
     mint_of,
@@ -30,7 +33,7 @@ from spread_scanner.solana.pool import (
     vault_of,
 )
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
-from spread_scanner.solana.tokens import TokenMint
+from spread_scanner.solana.tokens import BALANCE_KEPT, TokenMint
 
 PAIR_BYTES, PAIR_KIND = 904, bytes.fromhex("210b3162b565b10d")
 ARRAY_BYTES, ARRAY_KIND = 10_136, bytes.fromhex("5c8e5cdc059446b5")
@@ -50,6 +53,12 @@ _INDEX = Layout("<q")
 # What the fee is made of, from 8 on; then which bin is active, mints and vaults.
 _PAIR = Layout("<4H2I2iH3B3x2Ii4xq11xBiHB3xBx32s32s32s32s")
 _PAIR_AT = 8
+_ACTIVE_AT = 76
+# But for volatility, the active bin, the protocol's fees, and what comes of rewards.
+KEPT = KeptBytes(
+    *((0, 40), (75, _ACTIVE_AT), (80, 216), (264, 296), (408, 440), (584, 712), (816, 824)),
+    (882, 883),
+)
 
 
 @lru_cache(maxsize=65_536)
@@ -309,6 +318,10 @@ def _exact_out(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: 
     return _Taken(paid, net, out - net)
 
 
+def _held_in(found: DlmmBin | None) -> tuple[int, int]:
+    return (found.amount_x, found.amount_y) if found else (0, 0)
+
+
 class DlmmPool(Pool):
     """The pair, its bins as far as they are known, and what its mints keep. Token 0 is X."""
 
@@ -352,8 +365,7 @@ class DlmmPool(Pool):
 
     def reserves(self) -> tuple[int, int]:
         """Of the active bin alone: what there is at this very price."""
-        found = self._active
-        return (found.amount_x, found.amount_y) if found else (0, 0)
+        return _held_in(self._active)
 
     def depth(self) -> tuple[int, int]:
         """Of all bins that are known."""
@@ -365,6 +377,18 @@ class DlmmPool(Pool):
 
     def fee_rate(self) -> float:
         return min(self.pair.base_rate, _RATE_MAX) / _RATE_ALL
+
+    def sight(self, key: str) -> PoolSight:
+        """The active bin's array is read as `assemble` does."""
+        kept = {key: KEPT} | dict.fromkeys(self.pair.reserves, BALANCE_KEPT)
+        step = self.pair.bin_step
+
+        def told(accounts: Accounts) -> SwapTold | None:
+            active_id = i32(accounts[key][1], _ACTIVE_AT)
+            ratio = price_at(active_id, step), 1 << Q64_BITS
+            return SwapTold(ratio, _held_in(_active(key, active_id, accounts)))
+
+        return PoolSight(self.mints, kept, told)
 
     def check_open(self, unix_ts: int, slot: int) -> None:
         pair = self.pair
@@ -497,6 +521,11 @@ class BinsEnd(NamedTuple):
 decoded = remembered(decode)
 
 
+def place_of(data: bytes) -> int:
+    """The number of the array that a pair's price is in, by its account."""
+    return i32(data, _ACTIVE_AT) // BINS_IN_ARRAY
+
+
 def array_key(pair: str, number: int) -> str:
     return keys.pda([b"bin_array", keys.raw(pair), _INDEX.pack(number)], keys.METEORA_DLMM)
 
@@ -551,9 +580,9 @@ def _reach(
     return None
 
 
-def _active(key: str, pair: LbPair, accounts: Accounts) -> DlmmBin | None:
+def _active(key: str, active_id: int, accounts: Accounts) -> DlmmBin | None:
     """The bin at the price, of an array that is read no further for it."""
-    number, place = divmod(pair.active_id, BINS_IN_ARRAY)
+    number, place = divmod(active_id, BINS_IN_ARRAY)
     at = array_key(key, number)
     if at not in accounts:
         return None
@@ -565,7 +594,7 @@ def _active(key: str, pair: LbPair, accounts: Accounts) -> DlmmBin | None:
 def assemble(key: str, accounts: Accounts) -> DlmmPool:
     pair = account_of(accounts, key, keys.METEORA_DLMM, decoded, LbPair, "LbPair")
     mints = (mint_of(accounts, pair.mints[0]), mint_of(accounts, pair.mints[1]))
-    active = _active(key, pair, accounts)
+    active = _active(key, pair.active_id, accounts)
     held_x, held_y = (
         vault_of(accounts, vault, mint).amount if vault in accounts else None
         for vault, mint in zip(pair.reserves, pair.mints, strict=True)

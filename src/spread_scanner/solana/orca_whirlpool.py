@@ -15,6 +15,7 @@ from functools import partial
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.concentrated import (
     RATE_MAX,
     TICK_MAX,
@@ -30,7 +31,15 @@ from spread_scanner.solana.concentrated import (
     volatility_rate,
 )
 from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
-from spread_scanner.solana.pool import RATE_ALL, Accounts, account_of, bytes_of, mint_of, remembered
+from spread_scanner.solana.pool import (
+    RATE_ALL,
+    Accounts,
+    PoolSight,
+    account_of,
+    bytes_of,
+    mint_of,
+    remembered,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 
@@ -42,6 +51,9 @@ ORACLE_BYTES, ORACLE_KIND = 254, bytes.fromhex("8bc283b38cb3e5f4")
 TICKS_IN_ARRAY = 88
 _TICK_BYTES, _DYNAMIC_TICK_BYTES = 113, 112
 REFERENCE_AGE_S_MAX = 3_600
+_SPACING_AT, _LIQUIDITY_AT, _TICK_AT = 41, 49, 81
+# But for liquidity, price, tick and fees, and what comes of rewards.
+KEPT = KeptBytes((0, _LIQUIDITY_AT), (101, 165), (181, 245))
 
 _UP = (
     *(79232123823359799118286999567, 79236085330515764027303304731),
@@ -302,6 +314,10 @@ class WhirlpoolPool(ConcentratedPool):
     def fee_rate(self) -> float:
         return self.state.fee_rate / RATE_ALL
 
+    def sight(self, key: str) -> PoolSight:
+        oracle = (oracle_key(key),) if self.state.adaptive else ()
+        return self._sight(key, KEPT, _LIQUIDITY_AT, PRICES, oracle)
+
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.oracle is not None and unix_ts < self.oracle.trade_enable_ts:
             opens = self.oracle.trade_enable_ts
@@ -315,6 +331,11 @@ class WhirlpoolPool(ConcentratedPool):
 
 
 decoded = remembered(decode)
+
+
+def place_of(data: bytes) -> int:
+    """The number of the array that a pool's price is in, by its account."""
+    return i32(data, _TICK_AT) // (TICKS_IN_ARRAY * u16(data, _SPACING_AT))
 
 
 def array_key(pool: str, start: int) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from msgspec import Struct
 
 from spread_scanner.solana import tokens
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
@@ -46,6 +47,23 @@ class Filled(NamedTuple):
     fee: int
     fee_on_input: bool = True
     crossed: int = 0
+
+
+class SwapTold(NamedTuple):
+    """What a swap changes of what is shown: Pool.price_ratio, reserves and liquidity."""
+
+    ratio: tuple[int, int]
+    reserves: tuple[int, int]
+    liquidity: int | None = None
+
+
+class PoolSight(NamedTuple):
+    """How a pool is looked at again after a swap: the accounts that are the same, those of which
+    some bytes are, and what the others tell then; None: all is to be decoded."""
+
+    fixed: tuple[str, ...]
+    kept: dict[str, KeptBytes]
+    told: Callable[[Accounts], SwapTold | None]
 
 
 class Pool(ABC):
@@ -86,6 +104,10 @@ class Pool(ABC):
         """Token 1 per token 0 in smallest units, as numerator and denominator; only an order book
         asks when.
         """
+
+    def sight(self, key: str) -> PoolSight | None:
+        """How this one, which stands under the key, is looked at again; None: by decoding it."""
+        return None
 
     @abstractmethod
     def check_open(self, unix_ts: int, slot: int) -> None:
@@ -157,15 +179,19 @@ def mint_of(accounts: Accounts, key: str) -> TokenMint:
 
 def price_of(pool: Pool, unix_ts: int = 0, slot: int = 0) -> float:
     """Token 1 per token 0 in whole tokens, to show; quotes are never made of it."""
-    numerator, denominator = pool.price_ratio(unix_ts, slot)
-    if denominator == 0:
+    ratio = pool.price_ratio(unix_ts, slot)
+    if ratio[1] == 0:
         raise PoolRefusal(PoolReason.TOO_MUCH, reserves=pool.reserves())
-    decimals0, decimals1 = pool.decimals
+    return price_in_tokens(ratio, pool.decimals)
+
+
+def price_in_tokens(ratio: tuple[int, int], decimals: tuple[int, int]) -> float:
+    """The same of a ratio in smallest units, whose denominator is not 0."""
+    (numerator, denominator), (decimals0, decimals1) = ratio, decimals
     try:
         return float(numerator * 10**decimals0 / (denominator * 10**decimals1))
     except OverflowError:
-        ratio = numerator, denominator
-        raise PoolRefusal(PoolReason.BAD_VALUE, decimals=pool.decimals, ratio=ratio) from None
+        raise PoolRefusal(PoolReason.BAD_VALUE, decimals=decimals, ratio=ratio) from None
 
 
 def quote_of(

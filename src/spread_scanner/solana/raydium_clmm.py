@@ -15,6 +15,7 @@ from typing import cast
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.concentrated import (
     RATE_MAX,
     TICK_MAX,
@@ -34,6 +35,7 @@ from spread_scanner.solana.pool import (
     RATE_ALL,
     Accounts,
     Filled,
+    PoolSight,
     account_of,
     bytes_of,
     mint_of,
@@ -59,6 +61,9 @@ _NOT_DYNAMIC = bytes(_DYNAMIC_END - _DYNAMIC_AT)
 # Keys from 9 on, decimals, spacing, liquidity, price, tick; fees; status and where the fee is on.
 _POOL = Layout("<32s32x32s32s32s32s32s2BH16s16si36x2Q64x2B")
 _POOL_AT = 9
+_SPACING_AT, _LIQUIDITY_AT, _TICK_AT = 235, 237, 269
+# But for liquidity, price, tick and fees; what comes of rewards, and of volatility.
+KEPT = KeptBytes((0, _LIQUIDITY_AT), (389, 397), (904, 1_032), (1_080, 1_088))
 
 _FACTORS = (
     *(0xFFFCB933BD6FB800, 0xFFF97272373D4000, 0xFFF2E50F5F657000, 0xFFE5CACA7E10F000),
@@ -352,6 +357,9 @@ class ClmmPool(ConcentratedPool):
     def fee_rate(self) -> float:
         return self.config.trade_fee_rate / RATE_ALL
 
+    def sight(self, key: str) -> PoolSight:
+        return self._sight(key, KEPT, _LIQUIDITY_AT, PRICES, (self.state.amm_config,))
+
     def check_open(self, unix_ts: int, slot: int) -> None:
         if self.state.status & _SWAP_DISABLED:
             raise PoolRefusal(PoolReason.CLOSED, status=self.state.status)
@@ -381,6 +389,11 @@ class ClmmPool(ConcentratedPool):
 
 
 decoded = remembered(decode)
+
+
+def place_of(data: bytes) -> int:
+    """The number of the array that a pool's price is in, by its account."""
+    return i32(data, _TICK_AT) // (TICKS_IN_ARRAY * u16(data, _SPACING_AT))
 
 
 def array_key(pool: str, start: int) -> str:

@@ -12,12 +12,14 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, u16, u64
 from spread_scanner.solana.pool import (
     RATE_ALL,
     Accounts,
     Filled,
+    PoolSight,
     account_of,
     mint_of,
     remembered,
@@ -29,10 +31,13 @@ from spread_scanner.solana.tokens import TokenBalance, TokenMint
 POOL_BYTES, POOL_KIND = 637, bytes.fromhex("f7ede3f5d7c3de46")
 CONFIG_BYTES, CONFIG_KIND = 236, bytes.fromhex("daf42168cbcb2b6f")
 _SWAP_DISABLED = 1 << 2
-# Keys from 8 on; status, decimals, supply, what is owed to protocol and fund, when it opens, where
-# the creator's fee is on, and what it is owed.
-_POOL = Layout("<32s32x32s32s32s32s32s32s32s32sxBx2B6Q8x2B6x2Q")
+# Keys from 8 on; status, decimals, supply, when it opens, where the creator's fee is on; beside it
+# what is owed to protocol and fund, and to the creator.
+_POOL = Layout("<32s32x32s32s32s32s32s32s32s32sxBx2BQ32xQ8x2B")
 _POOL_AT = 8
+_OWED, _OWED_AT = Layout("<4Q24x2Q"), 341
+# But for what is owed, and the epoch of the last swap.
+KEPT = KeptBytes((0, _OWED_AT), (373, 381), (389, 397), (413, None))
 # Which token the creator's fee is taken from: the input's, whatever it is; or always this one.
 _CREATOR_BOTH, _CREATOR_TOKEN0, _CREATOR_TOKEN1 = 0, 1, 2
 
@@ -83,15 +88,9 @@ def decode(data: bytes) -> CpmmState | CpmmConfig:
         decimals0,
         decimals1,
         lp_supply,
-        protocol0,
-        protocol1,
-        fund0,
-        fund1,
         open_time_s,
         creator_fee_on,
         creator_fee_enabled,
-        creator0,
-        creator1,
     ) = _POOL.unpack_from(data, _POOL_AT)
     if creator_fee_on > _CREATOR_TOKEN1:
         raise PoolRefusal(
@@ -108,7 +107,7 @@ def decode(data: bytes) -> CpmmState | CpmmConfig:
         status=status,
         decimals=(decimals0, decimals1),
         lp_supply=lp_supply,
-        owed=(protocol0 + fund0 + creator0, protocol1 + fund1 + creator1),
+        owed=_owed(data),
         open_time_s=open_time_s,
         creator_fee_on=creator_fee_on,
         creator_fee_enabled=bool(creator_fee_enabled),
@@ -150,6 +149,10 @@ class CpmmPool(ConstantProductPool):
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
+    def sight(self, key: str) -> PoolSight:
+        fixed = (self.state.amm_config, *self.mints)
+        return self._sight(key, KEPT, self.state.vaults, _owed, fixed)
+
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         """The fee is the trade fee, and the creator's where that is taken from the input too."""
         creator_rate = self.config.creator_fee_rate if self.state.creator_fee_enabled else 0
@@ -169,6 +172,11 @@ class CpmmPool(ConstantProductPool):
         net = self._in_for(-(-amount * RATE_ALL // (RATE_ALL - rate_out)), down)
         paid = -(-net * RATE_ALL // (RATE_ALL - rate))
         return Filled(paid, amount, paid - net)
+
+
+def _owed(data: bytes) -> tuple[int, int]:
+    protocol0, protocol1, fund0, fund1, creator0, creator1 = _OWED.unpack_from(data, _OWED_AT)
+    return protocol0 + fund0 + creator0, protocol1 + fund1 + creator1
 
 
 decoded = remembered(decode)

@@ -8,17 +8,30 @@ Before, pools of status 1 and 5 also had reserves in an order book: of those not
 """
 
 from enum import IntEnum
+from struct import Struct as Layout
 
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.constant_product import ConstantProductPool
 from spread_scanner.solana.layout import checked, checked_decimals, u64
-from spread_scanner.solana.pool import Accounts, Filled, bytes_of, remembered, vault_of
+from spread_scanner.solana.pool import (
+    Accounts,
+    Filled,
+    PoolSight,
+    bytes_of,
+    remembered,
+    vault_of,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
 
 AMM_BYTES = 752
+_OWED = Layout("<2Q")
+_OWED_AT = 192
+# But for what is owed, and what was swapped so far.
+KEPT = KeptBytes((0, _OWED_AT), (208, 256), (336, None))
 
 
 class AmmStatus(IntEnum):
@@ -64,7 +77,7 @@ def decode(data: bytes) -> AmmInfo:
         status=u64(data, 0),
         decimals=checked_decimals("AmmInfo", (u64(data, 32), u64(data, 40))),
         swap_fee=(numerator, denominator),
-        need_take_pnl=(u64(data, 192), u64(data, 200)),
+        need_take_pnl=_owed(data),
         open_time_s=u64(data, 224),
         vaults=(coin_vault, pc_vault),
         mints=(coin_mint, pc_mint),
@@ -95,6 +108,9 @@ class AmmPool(ConstantProductPool):
         if status == AmmStatus.WAITING_TRADE and unix_ts < opens_s:
             raise PoolRefusal(PoolReason.CLOSED, open_time_s=opens_s, unix_ts=unix_ts)
 
+    def sight(self, key: str) -> PoolSight:
+        return self._sight(key, KEPT, self.info.vaults, _owed)
+
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         numerator, denominator = self.info.swap_fee
         if by_input:
@@ -106,6 +122,11 @@ class AmmPool(ConstantProductPool):
         net = self._in_for(amount, down)
         paid = -(-net * denominator // (denominator - numerator))
         return Filled(paid, amount, paid - net)
+
+
+def _owed(data: bytes) -> tuple[int, int]:
+    coin, pc = _OWED.unpack_from(data, _OWED_AT)
+    return coin, pc
 
 
 decoded = remembered(decode)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.layout import u16, u64
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
@@ -21,6 +22,9 @@ _KIND_AT = ACCOUNT_BYTES  # of Token-2022: what an account is, then its extensio
 _IS_MINT, _IS_ACCOUNT = 1, 2
 _TRANSFER_FEE, _TRANSFER_FEE_BYTES = 1, 108
 _FROZEN = 2
+_AMOUNT_AT = 64
+# Of a balance: a transfer writes its amount alone.
+BALANCE_KEPT = KeptBytes((0, _AMOUNT_AT), (_AMOUNT_AT + 8, None))
 
 WSOL = "So11111111111111111111111111111111111111112"
 USDC = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"
@@ -112,7 +116,12 @@ def _balance(data: bytes) -> TokenBalance:
     if state not in (1, _FROZEN):
         raise PoolRefusal(PoolReason.BAD_VALUE, wanted="token account", state=state)
     mint, owner = keys.text(data[:32]), keys.text(data[32:64])
-    return TokenBalance(mint, owner, u64(data, 64), state == _FROZEN)
+    return TokenBalance(mint, owner, u64(data, _AMOUNT_AT), state == _FROZEN)
+
+
+def amount_of(account: tuple[str, bytes]) -> int:
+    """What a balance that was decoded before holds now."""
+    return u64(account[1], _AMOUNT_AT)
 
 
 def _mint(data: bytes) -> TokenMint:

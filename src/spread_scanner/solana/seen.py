@@ -1,0 +1,60 @@
+"""A pool that is looked at after each swap. Pure.
+
+What every swap writes is read from its place in the accounts; where anything else of them is other
+than it was, or what stands there is odd, everything is decoded and checked anew. So what is told of
+a pool is what `assemble` would tell of the same accounts, or its refusal. The pool itself, to be
+quoted, is made when it is asked for.
+"""
+
+from typing import NamedTuple
+
+from spread_scanner.solana import assemble
+from spread_scanner.solana._kept import as_before
+from spread_scanner.solana.pool import Pool, PoolSight, price_in_tokens, price_of
+
+
+class PoolFigures(NamedTuple):
+    """What is shown of a pool: token 1 per token 0 in whole tokens, reserves in smallest units."""
+
+    price: float
+    reserves: tuple[int, int]
+    liquidity: int | None
+
+
+class SeenPool:
+    """One pool, by its key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.fee_rate: float | None = None
+        self.decimals = 0, 0
+        self.mints = "", ""
+        self._accounts: dict[str, tuple[str, bytes]] = {}
+        self._pool: Pool | None = None
+        self._sight: PoolSight | None = None
+
+    def see(self, accounts: dict[str, tuple[str, bytes]]) -> PoolFigures:
+        """What it is now, by all accounts that its price needs, which stay as they are. Raises
+        PoolRefusal: what was seen before stands then."""
+        sight = self._sight
+        if sight is not None and as_before(self._accounts, accounts, sight.fixed, sight.kept):
+            told = sight.told(accounts)
+            if told is not None:
+                self._accounts, self._pool = accounts, None
+                price = price_in_tokens(told.ratio, self.decimals)
+                return PoolFigures(price, told.reserves, told.liquidity)
+        return self._see_all(accounts)
+
+    def _see_all(self, accounts: dict[str, tuple[str, bytes]]) -> PoolFigures:
+        pool = assemble(self.key, accounts)
+        figures = PoolFigures(price_of(pool), pool.reserves(), pool.liquidity())
+        self._accounts, self._pool, self._sight = accounts, pool, pool.sight(self.key)
+        self.fee_rate, self.decimals, self.mints = pool.fee_rate(), pool.decimals, pool.mints
+        return figures
+
+    @property
+    def pool(self) -> Pool:
+        """As it was seen last."""
+        if self._pool is None:
+            self._pool = assemble(self.key, self._accounts)
+        return self._pool
