@@ -9,8 +9,9 @@ import pytest
 from pool_day import Untrue, run_pools, said
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.pools import feed
+from spread_scanner.pools._units import HeldAccounts, PoolUnits
 from spread_scanner.pools.chain_times import ChainTimes
-from spread_scanner.pools.held import HeldAccounts
 from spread_scanner.pools.pace import ProviderPace
 
 pytestmark = pytest.mark.timeout(1_800)
@@ -31,8 +32,15 @@ def _always(self: ProviderPace, provider: str, now_ns: int) -> int:
     return now_ns + 60 * NS_PER_S
 
 
-def _keeps(self: HeldAccounts, provider: str) -> None:
+class _Keeping(HeldAccounts):
     """What a connection that has ended had told is stood behind."""
+
+    def lost(self, provider: str) -> None:
+        pass
+
+
+def _keeping() -> PoolUnits:
+    return PoolUnits(_Keeping())
 
 
 def _believes(self: ChainTimes, provider: str, clock_ms: int, own_ms: int, now_ns: int) -> bool:
@@ -45,14 +53,14 @@ def _believes(self: ChainTimes, provider: str, clock_ms: int, own_ms: int, now_n
     ("where", "name", "mutant", "kind"),
     [
         (ProviderPace, "in_time_until_ns", _always, "silent"),
-        (HeldAccounts, "lost", _keeps, "away"),
+        (feed, "PoolUnits", _keeping, "away"),
         (ChainTimes, "told", _believes, "lag"),
     ],
 )
 def test_a_feed_that_forgets_to_doubt_is_found_out(
     namespace: str,
     monkeypatch: pytest.MonkeyPatch,
-    where: type,
+    where: object,
     name: str,
     mutant: Callable[..., object],
     kind: str,

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
+from spread_scanner.pools._units import PoolUnits
 from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
-from spread_scanner.pools.units import PoolUnits, WholePool
+from spread_scanner.pools.units import WholePool
 from spread_scanner.pools.wanted import WantedAccounts, derive_ahead, heads, names_the_same, wanted
 from spread_scanner.schema.pools import chain_unix_s
 from spread_scanner.shm.pools import PoolWriter

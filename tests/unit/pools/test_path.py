@@ -7,10 +7,11 @@ from pool_accounts import amm_v4, balance, key
 
 from spread_scanner.config.pools import MintSettings, PoolEntry
 from spread_scanner.pools import rpc
+from spread_scanner.pools._units import PoolUnits
 from spread_scanner.pools.effective import best_sides, traded
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.subscriptions import Subscriptions
-from spread_scanner.pools.units import PoolUnits, WholePool
+from spread_scanner.pools.units import WholePool
 from spread_scanner.pools.wanted import wanted
 from spread_scanner.solana.tokens import USDC, WSOL
 

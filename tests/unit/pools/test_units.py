@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spread_scanner.pools.held import AccountTaking, HeldAccounts
+from spread_scanner.pools._units import HeldAccounts, PoolUnits
+from spread_scanner.pools.held import AccountTaking
 from spread_scanner.pools.pace import ProviderPace
-from spread_scanner.pools.units import SETTLE_NS, PoolUnits, WholeBecause, WholePool
+from spread_scanner.pools.units import SETTLE_NS, WholeBecause, WholePool
 from spread_scanner.pools.wanted import WantedAccounts
 
 OWNER = "owner"
