@@ -9,12 +9,13 @@ are asked for in base64; base64+zstd is not asked for, and refused.
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from spread_scanner.errors import BadMessage
+from spread_scanner.pools._frames import read_told
 from spread_scanner.solana import PoolRefusal, keys
 
 KEYS_MAX = 100  # of one getMultipleAccounts
@@ -135,15 +136,6 @@ class _AccountParams(Struct):
     subscription: _Number
 
 
-class _AccountNotification(Struct):
-    """The same in one piece, as nearly all that is told is."""
-
-    jsonrpc: Literal["2.0"]
-    method: Literal["accountNotification"]
-    params: _AccountParams
-    error: _Error | None = None
-
-
 class _SlotResult(Struct):
     slot: _Slot
     parent: _Slot
@@ -183,20 +175,14 @@ def heard(data: bytes) -> RpcMessage:
     return Subscribed(envelope.id, result)
 
 
-_NOTIFICATION = msgspec.json.Decoder(_AccountNotification)
-_HEAD_BYTES = 128
-
-
 def _told(data: bytes) -> AccountTold | None:
-    """What is told of an account, in one look at its bytes; None: whatever it is, is looked at
+    """What is told of an account, as nearly all that is heard; None: whatever it is, is looked at
     piece by piece."""
-    if data.find(b'"accountNotification"', 0, _HEAD_BYTES) < 0:
+    if (found := read_told(data)) is None:
         return None
-    try:
-        said = _NOTIFICATION.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return None if said.error is not None else _account_told(said.params, data)
+    subscription, slot, owner, held, lamports = found
+    _check_owner(owner, data)
+    return AccountTold(subscription, slot, *((owner, held) if lamports else CLOSED_ACCOUNT))
 
 
 def _account_told(of: _AccountParams, data: bytes) -> AccountTold:
@@ -248,13 +234,17 @@ def _account(account: _Account, data: bytes) -> tuple[str, bytes]:
     held, encoding = account.data
     if encoding != ENCODING:
         raise BadMessage("another encoding than was asked for", encoding=encoding, wanted=ENCODING)
-    try:
-        keys.raw(account.owner)
-    except PoolRefusal as error:
-        raise BadMessage(f"an owner that is none: {error}", raw=data) from None
+    _check_owner(account.owner, data)
     if account.space is not None and account.space != len(held):
         raise BadMessage("an account that was cut", space=account.space, length=len(held))
     return (account.owner, held) if account.lamports else CLOSED_ACCOUNT
+
+
+def _check_owner(owner: str, data: bytes) -> None:
+    try:
+        keys.raw(owner)
+    except PoolRefusal as error:
+        raise BadMessage(f"an owner that is none: {error}", raw=data) from None
 
 
 def subscribe_account(request_id: int, key: str, commitment: str) -> bytes:

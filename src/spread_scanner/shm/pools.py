@@ -42,6 +42,7 @@ from spread_scanner.shm.segment import Holder, Segment
 _WRITER, _WAITER = 0, 1
 _PART = "pools"
 _PLACES = np.arange(POOLS_MAX, dtype=np.int64)
+_AT = [_PLACES[place : place + 1] for place in range(POOLS_MAX)]
 
 
 class PoolWriter(Holder):
@@ -56,7 +57,7 @@ class PoolWriter(Holder):
     def write(self, place: int, records: np.ndarray) -> None:
         """Publish one record, an array of one POOL_DTYPE. Raises BadInput on a place beyond,
         ValueError once closed."""
-        self._cells.write(_PLACES[place : place + 1], records)
+        self._cells.write(_AT[place], records)
         self._changed()
 
     def write_state(self, place: int, key: str, published: int, packed: bytes) -> None:
@@ -65,7 +66,7 @@ class PoolWriter(Holder):
         row = self._state[0]
         row["key"], row["length"], row["published"] = key.encode(), len(packed), published
         self._packed[: len(packed)] = packed
-        self._states.write(_PLACES[place : place + 1], self._state)
+        self._states.write(_AT[place], self._state)
         self._changed()
 
     def slot(self, slot: int) -> None:

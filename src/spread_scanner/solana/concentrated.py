@@ -369,13 +369,15 @@ class ConcentratedPool(Pool):
         """`kept` is what no swap writes of the pool's own account, which has the liquidity there
         and the price behind it."""
 
+        price_min, price_max = prices.at(TICK_MIN), prices.at(TICK_MAX)
+        price_at = liquidity_at + 16
+
         def told(accounts: Accounts) -> SwapTold | None:
             data = accounts[key][1]
-            liquidity, sqrt_price = u128(data, liquidity_at), u128(data, liquidity_at + 16)
-            if not prices.has(sqrt_price):
+            liquidity, sqrt_price = u128(data, liquidity_at), u128(data, price_at)
+            if not price_min <= sqrt_price <= price_max:
                 return None
-            ratio, reserves = _ratio(sqrt_price), _reserves(sqrt_price, liquidity)
-            return SwapTold(ratio, reserves, liquidity)
+            return _ratio(sqrt_price), _reserves(sqrt_price, liquidity), liquidity
 
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 

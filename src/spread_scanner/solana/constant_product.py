@@ -51,7 +51,7 @@ class ConstantProductPool(Pool):
             reserve1 = amount_of(accounts[other]) - owed1
             if reserve0 <= 0 or reserve1 <= 0:
                 return None
-            return SwapTold((reserve1, reserve0), (reserve0, reserve1))
+            return (reserve1, reserve0), (reserve0, reserve1), None
 
         return PoolSight(fixed, {key: kept, one: BALANCE_KEPT, other: BALANCE_KEPT}, told)
 

@@ -386,7 +386,7 @@ class DlmmPool(Pool):
         def told(accounts: Accounts) -> SwapTold | None:
             active_id = i32(accounts[key][1], _ACTIVE_AT)
             ratio = price_at(active_id, step), 1 << Q64_BITS
-            return SwapTold(ratio, _held_in(_active(key, active_id, accounts)))
+            return ratio, _held_in(_active(key, active_id, accounts)), None
 
         return PoolSight(self.mints, kept, told)
 

@@ -49,12 +49,8 @@ class Filled(NamedTuple):
     crossed: int = 0
 
 
-class SwapTold(NamedTuple):
-    """What a swap changes of what is shown: Pool.price_ratio, reserves and liquidity."""
-
-    ratio: tuple[int, int]
-    reserves: tuple[int, int]
-    liquidity: int | None = None
+# What a swap changes of what is shown: Pool.price_ratio, reserves and liquidity.
+SwapTold = tuple[tuple[int, int], tuple[int, int], int | None]
 
 
 class PoolSight(NamedTuple):

@@ -6,19 +6,12 @@ a pool is what `assemble` would tell of the same accounts, or its refusal. The p
 quoted, is made when it is asked for.
 """
 
-from typing import NamedTuple
-
 from spread_scanner.solana import assemble
 from spread_scanner.solana._kept import as_before
-from spread_scanner.solana.pool import Pool, PoolSight, price_in_tokens, price_of
+from spread_scanner.solana.pool import Pool, PoolSight, price_of
 
-
-class PoolFigures(NamedTuple):
-    """What is shown of a pool: token 1 per token 0 in whole tokens, reserves in smallest units."""
-
-    price: float
-    reserves: tuple[int, int]
-    liquidity: int | None
+# What is shown: token 1 per token 0 in whole tokens, reserves in smallest units, and liquidity.
+PoolFigures = tuple[float, tuple[int, int], int | None]
 
 
 class SeenPool:
@@ -28,6 +21,7 @@ class SeenPool:
         self.key = key
         self.fee_rate: float | None = None
         self.decimals = 0, 0
+        self._units = 1, 1  # smallest ones in a whole token
         self.mints = "", ""
         self._accounts: dict[str, tuple[str, bytes]] = {}
         self._pool: Pool | None = None
@@ -40,16 +34,18 @@ class SeenPool:
         if sight is not None and as_before(self._accounts, accounts, sight.fixed, sight.kept):
             told = sight.told(accounts)
             if told is not None:
+                (numerator, denominator), reserves, liquidity = told
+                price = numerator * self._units[0] / (denominator * self._units[1])
                 self._accounts, self._pool = accounts, None
-                price = price_in_tokens(told.ratio, self.decimals)
-                return PoolFigures(price, told.reserves, told.liquidity)
+                return price, reserves, liquidity
         return self._see_all(accounts)
 
     def _see_all(self, accounts: dict[str, tuple[str, bytes]]) -> PoolFigures:
         pool = assemble(self.key, accounts)
-        figures = PoolFigures(price_of(pool), pool.reserves(), pool.liquidity())
+        figures = price_of(pool), pool.reserves(), pool.liquidity()
         self._accounts, self._pool, self._sight = accounts, pool, pool.sight(self.key)
         self.fee_rate, self.decimals, self.mints = pool.fee_rate(), pool.decimals, pool.mints
+        self._units = 10 ** self.decimals[0], 10 ** self.decimals[1]
         return figures
 
     @property

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from solana_data import needs_data, read
 
 from spread_scanner.errors import BadMessage
 from spread_scanner.pools import rpc
+from spread_scanner.pools._frames import read_told
 from spread_scanner.pools.rpc import (
     CLOSED_ACCOUNT,
     AccountsRead,
@@ -234,3 +236,49 @@ def test_no_pool_is_split_over_requests(of_pools: list[list[str]]) -> None:
         assert any(set(wanted) <= set(batch) for batch in found) or not wanted
     with pytest.raises(ValueError, match="more than 100"):
         rpc.batches([map(str, range(101))])
+
+
+def heard_or_not(data: bytes) -> object:
+    try:
+        return rpc.heard(data)
+    except BadMessage:
+        return None
+
+
+def bent(frame: bytes, rng: random.Random) -> bytes:
+    """A few letters are others, gone, or twice."""
+    for _ in range(rng.choice((1, 1, 2))):
+        at, how = rng.randrange(len(frame)), rng.random()
+        put = bytes([rng.choice(b'0123456789"{}[],:=+/AZaz\\ \x00\xff-.')])
+        frame = frame[:at] + (b"" if how < 0.2 else put) + frame[at + (how < 0.8) :]
+    return frame
+
+
+def test_one_pass_over_a_notification_says_what_reading_it_piece_by_piece_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random("told in one pass")
+    frames = []
+    for size in (*range(8), 165, 1_544):
+        held = base64.b64encode(rng.randbytes(size)).decode()
+        parts = [
+            f'"lamports":{rng.choice((0, 5, 2**64 - 1))}',
+            f'"data":["{held}","base64"]',
+            f'"owner":"{keys.TOKEN}"',
+            f'"executable":{rng.choice(("true", "false"))}',
+            f'"rentEpoch":{2**64 - 1}',
+            f'"space":{size}',
+        ]
+        for _ in range(4):
+            rng.shuffle(parts)
+            frames.append(told("{" + ",".join(parts) + "}"))
+    frames += [bent(rng.choice(frames), rng) for _ in range(4_000)]
+    frames += [told(slot=text, subscription=text) for text in ("00", "-1", "1.0", "1e3", "")]
+    frames += [told(subscription=str(number)) for number in (2**64, 10**20, 184467440737095516150)]
+    frames += [told(slot=str(number)) for number in (2**63 - 1, 2**63, 2**64)]
+    in_one_pass = [heard_or_not(frame) for frame in frames]
+    assert all(read_told(frame) is not None for frame in frames[:40])
+    monkeypatch.setattr(rpc, "read_told", lambda data: None)
+    for frame, found in zip(frames, in_one_pass, strict=True):
+        assert found == heard_or_not(frame), frame
+    assert sum(found is None for found in in_one_pass) > 1_000
