@@ -7,7 +7,7 @@ and what the fee is at each step where that changes with the price.
 
 import math
 from abc import abstractmethod
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
@@ -233,12 +233,17 @@ def walk(
             tick = None
     end = ticks.below if down else ticks.above
     if price != limit and (sums.remaining or (end.missing and price == end.sqrt_price)):
-        reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
-        raise PoolRefusal(reason, key=end.missing, beyond_tick=end.tick, unfilled=sums.remaining)
+        raise _beyond(ticks, down, sums.remaining)
     used = amount - sums.remaining
     amount_in, amount_out = (used, sums.other) if by_input else (sums.other, used)
     fees = tuple(sums.fees)
     return Walk(amount_in, amount_out, sums.remaining, fees, price, liquidity, tick, crossed)
+
+
+def _beyond(ticks: TickRange, down: bool, unfilled: int) -> PoolRefusal:
+    end = ticks.below if down else ticks.above
+    reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
+    return PoolRefusal(reason, key=end.missing, beyond_tick=end.tick, unfilled=unfilled)
 
 
 def _onward(ticks: TickRange, tick: int, down: bool) -> Iterator[TickAt]:
@@ -283,6 +288,126 @@ def _towards(
             schedule.advance(price, at)
         if done:
             return price, orders
+
+
+def _taken(
+    price: int,
+    target: int,
+    liquidity: int,
+    amount: int,
+    rate: int,
+    by_input: bool,
+    down: bool,
+    fee_on_input: bool,
+) -> tuple[int, int, int, int] | None:
+    """A step: the price it comes to, what is paid, given and kept; None where it cannot be."""
+    try:
+        after, amount_in, given, fee = step(
+            price, target, liquidity, amount, rate, by_input, down, fee_on_input
+        )
+    except PoolRefusal:
+        return None
+    return after, amount_in + fee if fee_on_input else amount_in, given, fee
+
+
+@lru_cache(maxsize=65_536)
+def _whole(
+    price: int, target: int, liquidity: int, rate: int, by_input: bool, down: bool
+) -> tuple[int, int, int, int] | None:
+    """The same of all that there is, remembered: most stretches stay as they are in a swap."""
+    return _taken(price, target, liquidity, U64_MAX, rate, by_input, down, True)
+
+
+class _Way:
+    """From the price to each tick on one side, at a fee that does not change: what a swap uses and
+    gives until there is the same for every amount that comes so far, so that it is worked out once,
+    and a quote is the last step alone. Ends before a tick with orders, and before the last one that
+    is known; at once where the fee is on the output, whose rounding goes by what is left."""
+
+    def __init__(
+        self, start: Start, ticks: TickRange, rules: FeeRules, down: bool, by_input: bool
+    ) -> None:
+        self._rules, self._down, self._by_input = rules, down, by_input
+        self._onward = _onward(ticks, start.tick, down)
+        place = bisect_right(ticks.indexes, start.tick)
+        self._ticks_left = place if down else len(ticks.ticks) - place
+        self.all_used: int | None = None  # until the end of what is known: more is too much
+        # At the price, and at each tick that was come to: what was used, given or paid, kept; where
+        # the next step begins, and its target.
+        self._used, self._other, self._fees = [0], [0], [0]
+        self._steps = [(start.sqrt_price, start.liquidity)]
+        self._ahead: list[TickAt] = []
+
+    def swap(self, amount: int) -> Filled | None:
+        """None where it takes a walk to tell, or to refuse."""
+        used = self._used
+        while used[-1] < amount and self._goes_on():
+            pass
+        place = bisect_left(used, amount)
+        if place < len(used) and used[place] == amount:
+            return self._filled(amount, self._other[place], self._fees[place], place)
+        return self._within(amount, place - 1)
+
+    def _within(self, amount: int, place: int) -> Filled | None:
+        """What the way to a place leaves, by one step from there."""
+        remaining, target = amount - self._used[place], self._ahead[place].sqrt_price
+        taken = self._step(self._steps[place], target, remaining)
+        if taken is None or taken[0] == target:
+            return None
+        _, paid, given, fee = taken
+        left, more = (remaining - paid, given) if self._by_input else (remaining - given, paid)
+        other = self._other[place] + more
+        if left or other > U64_MAX:
+            return None
+        return self._filled(amount, other, self._fees[place] + fee, place)
+
+    def _filled(self, amount: int, other: int, fee: int, crossed: int) -> Filled:
+        paid, given = (amount, other) if self._by_input else (other, amount)
+        return Filled(paid, given, fee, self._rules.on_input, crossed)
+
+    def _step(
+        self, at: tuple[int, int], target: int, amount: int
+    ) -> tuple[int, int, int, int] | None:
+        (price, liquidity), rules = at, self._rules
+        return _taken(
+            *(price, target, liquidity, amount, rules.rate),
+            *(self._by_input, self._down, rules.on_input),
+        )
+
+    def _stretch(self, target: int) -> tuple[int, int, int] | None:
+        """What going on to a price uses and gives, and the fee; None where it cannot be."""
+        (price, liquidity), rules = self._steps[-1], self._rules
+        if price == target:
+            return 0, 0, 0
+        taken = _whole(price, target, liquidity, rules.rate, self._by_input, self._down)
+        if taken is None or taken[0] != target:
+            return None
+        _, paid, given, fee = taken
+        return (paid, given, fee) if self._by_input else (given, paid, fee)
+
+    def _goes_on(self) -> bool:
+        """One tick further; False where the way ends: before the tick that is ahead then."""
+        if len(self._ahead) < len(self._steps):
+            self._ahead.append(next(self._onward))
+        at = self._ahead[-1]
+        if not self._rules.on_input or at.orders or self.all_used is not None:
+            return False
+        taken = self._stretch(at.sqrt_price)
+        if taken is None:
+            return False
+        used, other = self._used[-1] + taken[0], self._other[-1] + taken[1]
+        if max(used, other) > U64_MAX:
+            return False
+        if not self._ticks_left:
+            self.all_used = used
+            return False
+        self._used.append(used)
+        self._other.append(other)
+        self._fees.append(self._fees[-1] + taken[2])
+        net = -at.liquidity_net if self._down else at.liquidity_net
+        self._steps.append((at.sqrt_price, self._steps[-1][1] + net))
+        self._ticks_left -= 1
+        return True
 
 
 class PriceTable:
@@ -338,11 +463,20 @@ class ConcentratedPool(Pool):
         """`known` finds the ticks when a swap is asked for: a price needs none."""
         super().__init__(mints, token_mints)
         self._start, self._known = start, known
+        self._ways: dict[tuple[bool, bool], _Way] = {}
 
     @cached_property
     def ticks(self) -> TickRange:
         """As far as they are known. Raises PoolRefusal where an array is not what it should be."""
         return self._known()
+
+    def follow(self, before: Pool) -> None:
+        """While the price is between the same first and last tick, they are the same."""
+        known = vars(before).get("ticks")
+        if isinstance(before, ConcentratedPool) and known is not None and known.ticks:
+            first, last = known.indexes[0], known.indexes[-1]
+            if all(first <= pool._start.tick < last for pool in (before, self)):
+                self.ticks = known
 
     @abstractmethod
     def rules(self, down: bool, unix_ts: int) -> FeeRules:
@@ -381,32 +515,20 @@ class ConcentratedPool(Pool):
 
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
-    @cached_property
-    def _nearest(self) -> tuple[int, int]:
-        """The price of the first tick or end going up, and going down."""
-        up, down = (next(_onward(self.ticks, self._start.tick, side)) for side in (False, True))
-        return up.sqrt_price, down.sqrt_price
-
-    def _within(self, down: bool, amount: int, by_input: bool, rules: FeeRules) -> Filled | None:
-        """A swap that one step fills before any tick is met, as most are, for a third of what a
-        walk costs; None where it takes a walk to tell."""
-        price, _, liquidity = self._start
-        target = self._nearest[down]
-        if rules.schedule is not None or price == target:
-            return None
-        after, amount_in, amount_out, fee = step(
-            price, target, liquidity, amount, rules.rate, by_input, down, rules.on_input
-        )
-        paid = amount_in + fee if rules.on_input else amount_in
-        used, other = (paid, amount_out) if by_input else (amount_out, paid)
-        if after == target or used != amount or other > U64_MAX:
-            return None
-        return Filled(paid, amount_out, fee, rules.on_input)
+    def _way(self, down: bool, by_input: bool, rules: FeeRules) -> _Way:
+        way = self._ways.get((down, by_input))
+        if way is None:
+            way = self._ways[down, by_input] = _Way(self._start, self.ticks, rules, down, by_input)
+        return way
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         rules = self.rules(down, unix_ts)
-        if (filled := self._within(down, amount, by_input, rules)) is not None:
-            return filled
+        if rules.schedule is None:
+            way = self._way(down, by_input, rules)
+            if (filled := way.swap(amount)) is not None:
+                return filled
+            if way.all_used is not None and amount > way.all_used:
+                raise _beyond(self.ticks, down, amount - way.all_used)
         path = walk(self._start, self.ticks, amount, down=down, by_input=by_input, rules=rules)
         fee = path.fees[0][0] if len(path.fees) == 1 else sum(fee for fee, _ in path.fees)
         return Filled(path.amount_in, path.amount_out, fee, rules.on_input, path.crossed)

@@ -10,6 +10,7 @@ orders all the same: what they seem to give is more than the vault holds. So wha
 held to the vault.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache, partial
 from struct import Struct as Layout
@@ -19,7 +20,7 @@ from msgspec import Struct
 
 from spread_scanner.solana import keys
 from spread_scanner.solana._kept import KeptBytes
-from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64, u128
+from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
 from spread_scanner.solana.pool import (
     Accounts,
     Filled,
@@ -50,6 +51,8 @@ _FEE_ON_Y = 1
 _LIMIT_ORDERS, _UNDETERMINED = 2, 0
 _NO_MINT = "11111111111111111111111111111111"
 _INDEX = Layout("<q")
+# Amounts and price of a bin; its orders, open and in process, and whether they sell X.
+_BIN = Layout("<2Q16s80xQ8xQ4x?")
 # What the fee is made of, from 8 on; then which bin is active, mints and vaults.
 _PAIR = Layout("<4H2I2iH3B3x2Ii4xq11xBiHB3xBx32s32s32s32s")
 _PAIR_AT = 8
@@ -187,6 +190,7 @@ def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
 
 
 _EMPTY = bytes(16)
+_ALL = 1 << 128  # more than a bin takes, or gives
 
 
 def _bin(data: bytes, place: int) -> DlmmBin | None:
@@ -194,14 +198,8 @@ def _bin(data: bytes, place: int) -> DlmmBin | None:
     at = _BINS_AT + place * _BIN_BYTES
     if data[at : at + 16] == _EMPTY and data[at + 112 : at + 136] == _EMPTY + _EMPTY[:8]:
         return None
-    return DlmmBin(
-        u64(data, at),
-        u64(data, at + 8),
-        u128(data, at + 16),
-        u64(data, at + 112),
-        u64(data, at + 128),
-        bool(data[at + 140]),
-    )
+    x, y, price, unfilled, processed, asks = _BIN.unpack_from(data, at)
+    return DlmmBin(x, y, int.from_bytes(price, "little"), unfilled, processed, asks)
 
 
 def _array(data: bytes) -> DlmmBins:
@@ -249,6 +247,11 @@ class _BinFees:
             kept = pair.accumulator * pair.reduction // _SCALE
             self._reference = kept if elapsed_s < pair.decay_s else 0
 
+    @property
+    def before(self) -> tuple[int, int]:
+        """What of it changes with time."""
+        return self._reference, self._index
+
     def at(self, bin_id: int) -> int:
         """Parts of a thousand million."""
         pair = self._pair
@@ -283,23 +286,31 @@ class _Taken(NamedTuple):
 def _exact_in(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
     """As much of an amount as a bin takes."""
     price = layers.price
+    fee = -(-left * rate // _RATE_ALL) if fee_on_input else 0
+    out = _out_for(left - fee, price, down)
+    if out < layers.amounts[0]:  # as most are filled: nothing else can be come to
+        return _less_fee(left, out, fee, rate, fee_on_input)
     costs = [_in_for(amount, price, down) for amount in layers.amounts]
     most = sum(costs)
     most_fee = -(-most * rate // (_RATE_ALL - rate)) if fee_on_input else 0
     if left > most + most_fee:
         used, out, fee = most + most_fee, sum(layers.amounts), most_fee
     else:
-        fee = -(-left * rate // _RATE_ALL) if fee_on_input else 0
         used, out, rest = left, 0, left - fee
         for amount, cost in zip(layers.amounts, costs, strict=True):
             if rest < cost:
                 out += min(_out_for(rest, price, down), amount)
                 break
             out, rest = out + amount, rest - cost
-    if not fee_on_input:
-        fee = -(-out * rate // _RATE_ALL)
-        out -= fee
-    return _Taken(used, out, fee)
+    return _less_fee(used, out, fee, rate, fee_on_input)
+
+
+def _less_fee(used: int, out: int, fee: int, rate: int, fee_on_input: bool) -> _Taken:
+    """With the fee taken of what comes out, where it is not of what goes in."""
+    if fee_on_input:
+        return _Taken(used, out, fee)
+    fee = -(-out * rate // _RATE_ALL)
+    return _Taken(used, out - fee, fee)
 
 
 def _exact_out(layers: _Layers, left: int, rate: int, down: bool, fee_on_input: bool) -> _Taken:
@@ -322,6 +333,70 @@ def _held_in(found: DlmmBin | None) -> tuple[int, int]:
     return (found.amount_x, found.amount_y) if found else (0, 0)
 
 
+class _Way:
+    """Bin after bin on one side, at fees that do not change with time: what a swap uses and gives
+    until it is through with each is the same for every amount that is through, so that it is worked
+    out once, and a quote is the last bin alone. Ends before a bin with orders."""
+
+    def __init__(
+        self,
+        onward: Iterator[_Layers],
+        fees: _BinFees,
+        down: bool,
+        by_input: bool,
+        fee_on_input: bool,
+    ) -> None:
+        self._onward, self._fees = onward, fees
+        self._down, self._by_input, self._fee_on_input = down, by_input, fee_on_input
+        self._take = _exact_in if by_input else _exact_out
+        # Before each bin that is known: what was used, given or paid, and kept.
+        self._used, self._other, self._kept = [0], [0], [0]
+        self._bins: list[tuple[_Layers, int]] = []  # with the fee there
+        self.all_used: int | None = None  # by all bins that are known, where none has orders
+
+    def swap(self, amount: int) -> Filled | None:
+        """None where it takes going through bins to tell, or to refuse; more than `all_used` is too
+        much."""
+        while self._used[-1] < amount and self._goes_on():
+            pass
+        place = bisect_left(self._used, amount) - 1
+        if place >= len(self._bins):
+            return None
+        layers, rate = self._bins[place]
+        left = amount - self._used[place]
+        taken = self._take(layers, left, rate, self._down, self._fee_on_input)
+        used, other = taken.amount_in, taken.amount_out
+        if not self._by_input:
+            used, other = other, used
+        if used != left or taken.amount_out > layers.amounts[0]:
+            return None
+        other += self._other[place]
+        paid, given = (amount, other) if self._by_input else (other, amount)
+        if not given:
+            return None
+        return Filled(paid, given, self._kept[place] + taken.fee, self._fee_on_input, place)
+
+    def _goes_on(self) -> bool:
+        """One bin further; False where the way ends: in the last bin that is known then."""
+        if len(self._bins) < len(self._used):
+            layers = next(self._onward, None)
+            if layers is None:
+                self.all_used = self._used[-1]
+                return False
+            self._bins.append((layers, self._fees.at(layers.bin_id)))
+        layers, rate = self._bins[-1]
+        if len(layers.amounts) > 1:
+            return False
+        taken = self._take(layers, _ALL, rate, self._down, self._fee_on_input)
+        used, other = taken.amount_in, taken.amount_out
+        if not self._by_input:
+            used, other = other, used
+        self._used.append(self._used[-1] + used)
+        self._other.append(self._other[-1] + other)
+        self._kept.append(self._kept[-1] + taken.fee)
+        return True
+
+
 class DlmmPool(Pool):
     """The pair, its bins as far as they are known, and what its mints keep. Token 0 is X."""
 
@@ -339,6 +414,7 @@ class DlmmPool(Pool):
         self._held = held  # by the vaults, where they are given
         self._has_orders = pair.has_orders
         self._read: dict[tuple[int, int], DlmmBin | None] = {}
+        self._ways: dict[tuple[bool, bool, tuple[int, int]], _Way] = {}
 
     @cached_property
     def bins(self) -> dict[int, DlmmBin]:
@@ -349,11 +425,6 @@ class DlmmPool(Pool):
             for place in range(BINS_IN_ARRAY)
             if (found := self._bin_at(number, place)) is not None
         }
-
-    @cached_property
-    def _nearest(self) -> tuple[_Layers | None, _Layers | None]:
-        """The first bin that has something to give: of X, and of Y (down)."""
-        return next(self._onward(False), None), next(self._onward(True), None)
 
     @property
     def ends(self) -> tuple["BinsEnd", "BinsEnd"]:
@@ -398,40 +469,33 @@ class DlmmPool(Pool):
         if now < pair.activation_point:
             raise PoolRefusal(PoolReason.CLOSED, activation_point=pair.activation_point, now=now)
 
-    def _within(
-        self, down: bool, amount: int, by_input: bool, fees: _BinFees, fee_on_input: bool
-    ) -> Filled | None:
-        """A swap that the first bin fills without its orders, as most are, for half of what going
-        from bin to bin costs; None where it takes that to tell."""
-        layers = self._nearest[down]
-        if layers is None:
-            return None
-        made, rate = layers.amounts[0], fees.at(layers.bin_id)
-        if by_input:
-            paid, fee = amount, -(-amount * rate // _RATE_ALL) if fee_on_input else 0
-            out = _out_for(amount - fee, layers.price, down)
-            if out >= made:
-                return None
-            if not fee_on_input:
-                fee = -(-out * rate // _RATE_ALL)
-        else:
-            out = amount if fee_on_input else -(-amount * _RATE_ALL // (_RATE_ALL - rate))
-            if out > made:
-                return None
-            paid = _in_for(out, layers.price, down)
-            fee = -(-paid * rate // (_RATE_ALL - rate)) if fee_on_input else out - amount
-            paid += fee if fee_on_input else 0
-        given, held = out if fee_on_input else out - fee, self._held[down]
-        if not given or (held is not None and given > held):
-            return None
-        return Filled(paid, given, fee, fee_on_input)
-
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         fees = _BinFees(self.pair, unix_ts)
         fee_on_input = not (down and self.pair.collect_fee_mode == _FEE_ON_Y)
-        if (filled := self._within(down, amount, by_input, fees, fee_on_input)) is not None:
+        way = self._way(down, by_input, fees, fee_on_input)
+        filled = way.swap(amount)
+        if way.all_used is not None and amount > way.all_used:
+            raise self._beyond(down, amount - way.all_used)
+        if filled is not None and self._holds(filled.amount_out, down):
             return filled
         return self._through(down, amount, by_input, fees, fee_on_input)
+
+    def _way(self, down: bool, by_input: bool, fees: _BinFees, fee_on_input: bool) -> _Way:
+        at = down, by_input, fees.before
+        way = self._ways.get(at)
+        if way is None:
+            way = self._ways[at] = _Way(self._onward(down), fees, down, by_input, fee_on_input)
+        return way
+
+    def _beyond(self, down: bool, left: int) -> PoolRefusal:
+        end = self.ends[not down]
+        reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
+        return PoolRefusal(reason, key=end.missing, unfilled=left)
+
+    def _holds(self, amount_out: int, down: bool) -> bool:
+        """Whether the vault does, as far as it is given."""
+        held = self._held[down]
+        return held is None or amount_out <= held
 
     def _through(
         self, down: bool, amount: int, by_input: bool, fees: _BinFees, fee_on_input: bool
@@ -451,14 +515,11 @@ class DlmmPool(Pool):
             if not left:
                 break
         else:
-            end = self.ends[not down]
-            reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
-            raise PoolRefusal(reason, key=end.missing, unfilled=left)
+            raise self._beyond(down, left)
         if not amount_out:
             raise PoolRefusal(PoolReason.TOO_SMALL, amount_in=amount_in)
-        held = self._held[down]
-        if held is not None and amount_out > held:
-            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=amount_out, vault=held)
+        if not self._holds(amount_out, down):
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount_out=amount_out, vault=self._held[down])
         return Filled(amount_in, amount_out, fee, fee_on_input, crossed)
 
     def _check_orders(self, layers: _Layers, down: bool, by_input: bool) -> None:

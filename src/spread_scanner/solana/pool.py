@@ -105,6 +105,11 @@ class Pool(ABC):
         """How this one, which stands under the key, is looked at again; None: by decoding it."""
         return None
 
+    def follow(self, before: "Pool") -> None:
+        """Take over what was worked out of the same pool before a swap, which has written nothing
+        but what PoolSight says: arrays are the same."""
+        return
+
     @abstractmethod
     def check_open(self, unix_ts: int, slot: int) -> None:
         """Refuse while the pool does not trade."""

@@ -26,6 +26,8 @@ class SeenPool:
         self._accounts: dict[str, tuple[str, bytes]] = {}
         self._pool: Pool | None = None
         self._sight: PoolSight | None = None
+        # As it was quoted last; none where anything but a swap has been since.
+        self._quoted: tuple[Pool, dict[str, tuple[str, bytes]]] | None = None
 
     def see(self, accounts: dict[str, tuple[str, bytes]]) -> PoolFigures:
         """What it is now, by all accounts that its price needs, which stay as they are. Raises
@@ -44,6 +46,7 @@ class SeenPool:
         pool = assemble(self.key, accounts)
         figures = price_of(pool), pool.reserves(), pool.liquidity()
         self._accounts, self._pool, self._sight = accounts, pool, pool.sight(self.key)
+        self._quoted = pool, accounts
         self.fee_rate, self.decimals, self.mints = pool.fee_rate(), pool.decimals, pool.mints
         self._units = 10 ** self.decimals[0], 10 ** self.decimals[1]
         return figures
@@ -52,5 +55,15 @@ class SeenPool:
     def pool(self) -> Pool:
         """As it was seen last."""
         if self._pool is None:
-            self._pool = assemble(self.key, self._accounts)
+            pool = self._pool = assemble(self.key, self._accounts)
+            if self._quoted is not None and self._only_swapped(*self._quoted):
+                pool.follow(self._quoted[0])
+            self._quoted = pool, self._accounts
         return self._pool
+
+    def _only_swapped(self, before: Pool, accounts: dict[str, tuple[str, bytes]]) -> bool:
+        """Whether all accounts that a swap need not write are as they were when it was made."""
+        now, kept = self._accounts, self._sight.kept if self._sight is not None else {}
+        return now.keys() == accounts.keys() and all(
+            account is accounts[key] or key in kept for key, account in now.items()
+        )

@@ -1,5 +1,8 @@
-"""A swap that one step fills says what a walk through the ticks says, to the last unit."""
+"""A swap by what is remembered of the way to each tick says what a walk through the ticks says, to
+the last unit.
+"""
 
+import contextlib
 import random
 
 import pytest
@@ -38,12 +41,14 @@ def pool_at(tick: int, beyond: int) -> ConcentratedPool:
 @pytest.mark.parametrize("down", [False, True])
 @pytest.mark.parametrize("by_input", [False, True])
 @pytest.mark.parametrize(("tick", "beyond"), [(0, 0), (1, 12_345_678), (4, 0), (-3, 0), (-4, 99)])
-def test_one_step_and_a_walk_agree(tick: int, beyond: int, by_input: bool, down: bool) -> None:
+def test_the_way_and_a_walk_agree(tick: int, beyond: int, by_input: bool, down: bool) -> None:
     pool, rng = pool_at(tick, beyond), random.Random(f"{tick} {beyond} {by_input} {down}")
-    crossed = set()
-    for _ in range(300):
-        amount = int(10 ** rng.uniform(0, 10))
-        rules = pool.rules(down, 0)
+    crossed, rules = set(), pool.rules(down, 0)
+    with contextlib.suppress(solana.PoolRefusal):
+        pool.swap(down, 10**11, by_input, 0)
+    ticks = [used + by for used in pool._way(down, by_input, rules)._used[1:] for by in (-1, 0, 1)]
+    assert ticks
+    for amount in (*filter(None, ticks), *(int(10 ** rng.uniform(0, 10)) for _ in range(300))):
         try:
             path = walk(pool._start, pool.ticks, amount, down=down, by_input=by_input, rules=rules)
         except solana.PoolRefusal as refusal:

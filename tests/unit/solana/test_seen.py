@@ -6,12 +6,12 @@ it does.
 import random
 
 import pytest
-from bench_pools import HERE, MAKERS, POOL, PROGRAMS
+from bench_pools import HERE, MAKERS, POOL, PROGRAMS, SLOT, UNIX_TS
 
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.wanted import names_the_same, wanted
-from spread_scanner.solana import PoolRefusal, assemble, keys, tokens
-from spread_scanner.solana.pool import price_of
+from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble, keys, tokens
+from spread_scanner.solana.pool import price_of, quote_of
 from spread_scanner.solana.seen import SeenPool
 
 Accounts = dict[str, tuple[str, bytes]]
@@ -19,6 +19,15 @@ MINTS = (tokens.WSOL, tokens.USDC)
 
 
 LOOKS = 1_000
+# Where a swap writes the pool's own account, and how many bytes move the price no further than to
+# what else is known.
+SWAPPED_AT = {
+    "raydium_v4": (192, 4),
+    "raydium_cpmm": (341, 4),
+    "raydium_clmm": (253, 7),
+    "orca_whirlpool": (65, 7),
+    "meteora_dlmm": (76, 1),
+}
 
 
 def changed(accounts: Accounts, rng: random.Random) -> Accounts:
@@ -62,6 +71,45 @@ def test_a_pool_that_is_looked_at_again_is_what_decoding_says(program: str) -> N
             accounts = now if rng.random() < 0.9 else dict(MAKERS[program](HERE))
         told.add(expected)
     assert len(told) > 10  # prices, and refusals
+
+
+def quoted(pool: Pool, mint: str, amount: int, by_input: bool) -> object:
+    try:
+        return quote_of(pool, mint, amount, by_input, UNIX_TS, SLOT)
+    except PoolRefusal as refusal:
+        return refusal.reason
+
+
+@pytest.mark.parametrize("program", MAKERS)
+def test_a_pool_that_is_quoted_after_each_swap_is_quoted_as_one_that_is_decoded(
+    program: str,
+) -> None:
+    """Whatever it takes over from before: prices move, and now and then an array is another."""
+    rng, seen = random.Random(f"quoted {program}"), SeenPool(POOL)
+    accounts: Accounts = dict(MAKERS[program](HERE))
+    told, refused = set(), 0
+    for _ in range(60):
+        array = [key for key, (_, data) in accounts.items() if len(data) > 9_000]
+        key = rng.choice(array) if array and rng.random() < 0.1 else POOL
+        owner, data = accounts[key]
+        begin, size = SWAPPED_AT[program] if key == POOL else (56, 8_944)
+        at = begin + rng.randrange(size)
+        changed = data[:at] + rng.randbytes(1) + data[at + 1 :]
+        try:
+            seen.see(accounts | {key: (owner, changed)})
+        except PoolRefusal:
+            continue
+        accounts |= {key: (owner, changed)}
+        decoded = assemble(POOL, accounts)
+        for _ in range(8):
+            mint, by_input = rng.choice(MINTS), rng.random() < 0.5
+            amount = int(10 ** rng.uniform(3, 13))
+            found = quoted(seen.pool, mint, amount, by_input)
+            assert found == quoted(decoded, mint, amount, by_input)
+            refused += isinstance(found, PoolReason)
+            told.add(found)
+    assert len(told) > 100
+    assert refused < 400
 
 
 @pytest.mark.parametrize("program", MAKERS)
