@@ -4,6 +4,7 @@ allowed; a provider's key, or a URL that may hold one, is in no error.
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -21,7 +22,7 @@ from spread_scanner.config.pools import (
     ProviderSettings,
 )
 from spread_scanner.errors import ConfigError
-from spread_scanner.solana.keys import POOL_PROGRAMS
+from spread_scanner.solana.keys import POOL_PROGRAMS, pda, raw
 
 SHIPPED = Path(__file__).parents[3] / "config"
 POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
@@ -50,7 +51,7 @@ def read_toml(folder: Path, text: str) -> PoolSettings:
 def test_what_is_shipped_can_be_read(folder: Path) -> None:
     shutil.copy(SHIPPED / "pools.toml", folder)
     shipped = config.load_pools(folder)
-    assert len(list(shipped.wanted())) == 16
+    assert (len(list(shipped.wanted())), len(shipped.pools)) == (16, 60)
     assert shipped.reference_quote == 1_000
     assert (shipped.ladder_quote[0], shipped.ladder_quote[-1]) == (100, 100_000)
     defaults = PoolSettings()
@@ -59,23 +60,67 @@ def test_what_is_shipped_can_be_read(folder: Path) -> None:
 
 
 @needs_data
-def test_the_pools_that_are_shipped_are_those_that_are_known() -> None:
+def test_the_pools_that_are_recorded_as_known_are_shipped_as_they_are() -> None:
     programs = {
         "raydium_amm_v4": "raydium-v4",
         "raydium_clmm": "raydium-clmm",
         "orca_whirlpool": "orca-whirlpool",
         "meteora_dlmm": "meteora-dlmm",
     }
-    known = {row["pool"]: row for row in read("pools/known_pools.json")}
     shipped = config.load_pools(SHIPPED)
-    for key, pool in shipped.pools.items():
-        row = known[key]
+    for row in read("pools/known_pools.json"):
+        if "not_recomputed" in row and row["pool"] not in shipped.pools:
+            continue
+        pool = shipped.pools[row["pool"]]
         assert programs[row["dex"]] == pool.program
         assert {row["mint0"], row["mint1"]} == set(pool.mints)
-        assert [shipped.mints[row[f"mint{n}"]].coin for n in (0, 1)] == [
-            row["token0"],
-            row["token1"],
-        ]
+        coins = [shipped.mints[row[f"mint{n}"]].coin for n in (0, 1)]
+        assert coins == [row["token0"].upper(), row["token1"].upper()]
+
+
+# Of V4 pools the market that an address is of, of a CPMM's its config.
+V4_MARKETS = (
+    "2xiv8A5xrJ7RnGdxXB42uFEkYHJjszEhaJyKKt4WaLep",
+    "5cLrMai1DsLRYc1Nio9qMTicsWtvzjzZfJPXyAoF4t1Z",
+    "77quYg4MGneUdjgXCunt9GgM1usmrxKY31twEy3WHwcS",
+    "C6tp2RVZnxBPFbnAsfTjis8BN9tycESAT4SgDQgbbrsA",
+)
+CPMM_CONFIG = "2fGXL8uhqxJ4tpgtosHZXT4zcQap6j62z3bMDxdkMvy5"
+WHIRLPOOLS = raw("2LecshUwdy9xi7meFgHtFJQNSKk4KdTrcpvaB56dP2NQ")
+NOT_DERIVED = {POOL, "7XawhbbxtsRcQA8KTkHT9f9nc6d69UwqCDh6U5EEbEmX"}  # of no market
+
+
+def u16(number: int) -> bytes:
+    return number.to_bytes(2, "little")
+
+
+def derived(entry: PoolEntry) -> Iterator[str]:
+    """Every address that the pool's program derives from these mints, by all usual tiers."""
+    program = POOL_PROGRAMS[entry.program]
+    first, second = sorted(map(raw, entry.mints))
+    if entry.program == "raydium-v4":
+        for market in V4_MARKETS:
+            yield pda([raw(program), raw(market), b"amm_associated_seed"], program)
+    elif entry.program == "raydium-cpmm":
+        yield pda([b"pool", raw(CPMM_CONFIG), first, second], program)
+    elif entry.program == "raydium-clmm":
+        for index in range(16):
+            of = pda([b"amm_config", index.to_bytes(2, "big")], program)
+            yield pda([b"pool", raw(of), first, second], program)
+    elif entry.program == "orca-whirlpool":
+        for tier in (1, 2, 4, 8, 16, 64, 128, 1027):
+            yield pda([b"whirlpool", WHIRLPOOLS, first, second, u16(tier)], program)
+    else:
+        for step in (1, 4, 8, 10, 20, 50, 80, 250):
+            yield pda([first, second, u16(step)], program)
+            for factor in (6_250, 10_000):
+                yield pda([first, second, u16(step), u16(factor)], program)
+
+
+def test_the_addresses_that_are_shipped_are_those_that_programs_derive_from_their_mints() -> None:
+    shipped = config.load_pools(SHIPPED).pools
+    wrong = {key for key, entry in shipped.items() if key not in derived(entry)}
+    assert wrong == NOT_DERIVED
 
 
 def test_without_a_file_no_pool_is_wanted(folder: Path) -> None:
