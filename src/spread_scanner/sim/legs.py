@@ -6,6 +6,7 @@ for its end.
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from spread_scanner.schema.enums import Direction, Market
@@ -24,6 +25,9 @@ WIDE = 3.0  # of a book as wide as that nobody knows the level
 SHOWN = 8  # states of a book that are remembered: what carries a signal may be older than it
 PAST = 64  # quotes of a listing that are remembered: who reads late rests a signal on one of them
 PAST_OF_POOLS = 512  # of which one slot may mean several
+
+
+BookRows = Callable[[], Iterable[dict[str, Any]]]  # of one update id, made when they are written
 
 
 class Leg:
@@ -77,7 +81,7 @@ class Leg:
         self.pairs: list[Pair] = []
         past = PAST_OF_POOLS if listing.source.exchange.by_pools else PAST
         self.past: deque[Tick] = deque(maxlen=past)  # told and not written to the truth file
-        self.books: deque[dict[str, Any]] = deque(maxlen=SHOWN)  # likewise, rows of its book
+        self.books: deque[BookRows] = deque(maxlen=SHOWN)  # likewise, rows of its book
         self.standing = 0  # pairs of it that pay now, or nearly
         # Who listens, by form of the channel: the encoder and the connections.
         self.forms: dict[str, tuple[Encoder, list[Connection]]] = {}

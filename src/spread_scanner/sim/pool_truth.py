@@ -15,7 +15,7 @@ then. What nobody has told for BELIEVED_NS is unknown.
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -24,7 +24,17 @@ from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import PROGRAM_SOURCES
 from spread_scanner.sim.chain import Chain
 from spread_scanner.sim.chain_pools import SimPool
+from spread_scanner.sim.pool_ladders import (
+    LADDER_QUOTE,
+    Asked,
+    Ladder,
+    asked,
+    book,
+    by_rate,
+    variants,
+)
 from spread_scanner.sim.reckoning import BPS, WIDTH_TICKS
+from spread_scanner.sim.rows import book_row
 from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.truth import Truth
@@ -34,6 +44,7 @@ REFERENCE_QUOTE = 1_000  # as shipped, in whole coins of the quote
 # Of the network, and about the floor for priority, as nothing was heard before a run; of a SOL.
 FEE_LAMPORTS, LAMPORTS = 5_300, 10**9
 STABLE = "binance-spot", "USDC-USDT"
+RUNGS_KEPT = 1_000
 KEPT = 3  # rates, and states of a pool, that a reader's quote may be of
 BELIEVED_NS = 2 * NS_PER_S
 SETTLED_NS = 3 * NS_PER_S  # until seeds have come again
@@ -49,7 +60,11 @@ class PoolListing(Listing):
         self.exchange_symbol = self.symbol
         self.pools = {pool.key: pool.coins[1].name == "USDC" for pool in pools}  # by the rate
         # As `usual_of` has it, by how the chain begins.
-        found = [one for one in (asked(pool) for pool in pools) if not math.isnan(one.ask_px)]
+        found = [
+            one
+            for one in (asked(pool, REFERENCE_QUOTE) for pool in pools)
+            if not math.isnan(one.ask_px)
+        ]
         bid, ask = max(one.bid_px for one in found), min(one.ask_px for one in found)
         wide_bps = max(ask / bid - 1.0, 0.0) * BPS
         self.width_least = int(wide_bps / BPS * coin.price_start * self.scale - WIDTH_TICKS)
@@ -57,25 +72,6 @@ class PoolListing(Listing):
     @property
     def moves(self) -> bool:
         return False
-
-
-class Asked(NamedTuple):
-    """What the reference size brings and costs in one pool, in its own quote; NaN: it cannot."""
-
-    bid_px: float
-    bid_sz: float
-    ask_px: float
-    ask_sz: float
-
-
-def asked(pool: SimPool) -> Asked:
-    """What it asks as it stands."""
-    base, quote = (10**coin.decimals for coin in pool.coins)
-    amount = REFERENCE_QUOTE * quote
-    sold, bought = pool.costs(0, amount), pool.quote(1, amount)
-    bid = (REFERENCE_QUOTE * base / sold, sold / base) if sold else (math.nan, math.nan)
-    ask = (REFERENCE_QUOTE * base / bought, bought / base) if bought else (math.nan, math.nan)
-    return Asked(*bid, *ask)
 
 
 def network_fee_bps(sol_px: float) -> float:
@@ -122,6 +118,7 @@ class PoolTruth:
         self._rates: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._known: dict[str, tuple[tuple[int, int], Asked]] = {}  # by pool: of what state
         self._of_late: dict[str, deque[Asked]] = {}  # by pool
+        self._rungs: dict[tuple[str, int, int], Ladder] = {}  # by pool, state and second
         self._best_slot = 0  # that was told: on a fork, too, a reader's quotes have its number
         self._heard_ns, self._shaken_ns = 0, -SETTLED_NS
         self._shaken_since: tuple[int, int] | None = None  # wall and monotonic
@@ -178,6 +175,7 @@ class PoolTruth:
         self._tell_single()
         for listing in self._pools:
             self._say(listing, self._best_slot)
+            self._show(listing, slot)
 
     def _asked(self, key: str, slot: int) -> tuple[tuple[int, int], Asked]:
         """As of a slot; some fees fade with time."""
@@ -187,7 +185,7 @@ class PoolTruth:
         if known is not None and known[0] == state:
             return known
         pool.unix_s = state[1]
-        return state, asked(pool)
+        return state, asked(pool, REFERENCE_QUOTE)
 
     def _say(self, listing: PoolListing, slot: int) -> None:
         """The best of its pools. Two that are further apart than their fees: the bid is shown at
@@ -195,7 +193,7 @@ class PoolTruth:
         leg = self._truth.legs[listing]
         rate = self._rates[-1] if self._rates and self._stable.heard else None
         asks = [
-            _by(self._known[key][1], rate) if through and rate else self._known[key][1]
+            by_rate(self._known[key][1], rate) if through and rate else self._known[key][1]
             for key, through in listing.pools.items()
             if rate or not through
         ]
@@ -210,6 +208,51 @@ class PoolTruth:
         tick = Tick(slot, repr(bid), repr(bid_sz), repr(ask), repr(ask_sz), 0, slot)
         self._truth.sent(leg, tick, bid, ask)
 
+    def _show(self, listing: PoolListing, slot: int) -> None:
+        """Ladders are made once a slot, where somebody wants them. While all is shaken nobody knows
+        which pools one is of."""
+        if self._shaken_since is None:
+            number, rates = self._best_slot, [*self._rates]
+            told_ns = clock.mono_ns()
+            self._truth.may_have_shown(
+                listing, lambda: self._books(listing, slot, number, rates, told_ns)
+            )
+
+    def _books(
+        self,
+        listing: PoolListing,
+        slot: int,
+        number: int,
+        rates: list[tuple[float, float]],
+        told_ns: int,
+    ) -> list[dict[str, Any]]:
+        """Every book that a reader may have made of the pools as they stood in a slot, by any rate
+        of then and since."""
+        if self._shaken_ns > told_ns or self._shaken_since is not None:
+            return []
+        by: list[tuple[float, float] | None] = [*dict.fromkeys([*rates, *self._rates])]
+        of_now, of_before = (self._ladders(listing, at) for at in (slot, slot - 1))
+        rows: dict[str, dict[str, Any]] = {}
+        for rate in by or [None]:
+            for ladders in variants(_in_usdt(of_now, rate), _in_usdt(of_before, rate)):
+                bids, asks = book(ladders)
+                rows[repr((bids, asks))] = book_row(listing, number, bids, asks)
+        return [*rows.values()]
+
+    def _ladders(self, listing: PoolListing, slot: int) -> list[tuple[Ladder, bool]]:
+        """Of each of its pools as it stood, and whether that is in USDC."""
+        found = []
+        for key, through in listing.pools.items():
+            since, pool = self._side.chain.stood(key, slot)
+            state = key, since, self._side.chain.unix_s(slot)
+            if state not in self._rungs:
+                if len(self._rungs) >= RUNGS_KEPT:
+                    self._rungs.clear()
+                pool.unix_s = state[2]
+                self._rungs[state] = [asked(pool, size) for size in LADDER_QUOTE]
+            found.append((self._rungs[state], through))
+        return found
+
     def _tell_single(self) -> None:
         """What each pool asks, and asked of late."""
         at = self._best_slot
@@ -219,7 +262,7 @@ class PoolTruth:
                 for key, through in listing.pools.items()
                 for now in self._of_late.get(key, ())
                 if now.ask_px > 0
-                for one in ([_by(now, rate) for rate in self._rates] if through else [now])
+                for one in ([by_rate(now, rate) for rate in self._rates] if through else [now])
             }
             told = [Tick(at, repr(px), "", repr(px), repr(sz), 0, at) for px, sz in sorted(ticks)]
             self._truth.may_have_asked(self._truth.legs[listing], told)
@@ -257,7 +300,14 @@ class PoolTruth:
         )
 
 
-def _by(one: Asked, rate: tuple[float, float]) -> Asked:
-    """What is in USDC, in USDT: what a sale brings is sold, what a purchase takes is bought."""
-    bid, ask = rate
-    return Asked(one.bid_px * bid, one.bid_sz, one.ask_px * ask, one.ask_sz)
+def _in_usdt(
+    ladders: Sequence[tuple[Ladder, bool]], rate: tuple[float, float] | None
+) -> list[Ladder]:
+    """Those in USDC by the rate; without one, none of them."""
+    found: list[Ladder] = []
+    for ladder, through in ladders:
+        if not through:
+            found.append(ladder)
+        elif rate is not None:
+            found.append([by_rate(one, rate) for one in ladder])
+    return found

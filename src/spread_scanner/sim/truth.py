@@ -23,7 +23,7 @@ import orjson
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.schema.enums import Direction
 from spread_scanner.sim.learning import Learned, Learning
-from spread_scanner.sim.legs import NAN, Leg, Pair
+from spread_scanner.sim.legs import NAN, BookRows, Leg, Pair
 from spread_scanner.sim.looks import Looks
 from spread_scanner.sim.reckoning import BPS, gross_bps, suffices, usual_of
 from spread_scanner.sim.rows import Side, book_row, fallen, quote_row, sent_row
@@ -150,9 +150,15 @@ class Truth:
 
     def showed(self, listing: Listing, update_id: int, bids: Side, asks: Side) -> None:
         """Somebody was told a book: what it carried is judged by this."""
+        row = book_row(listing, update_id, bids, asks)
+        self.may_have_shown(listing, lambda: [row])
+
+    def may_have_shown(self, listing: Listing, rows: BookRows) -> None:
+        """The same of a book that somebody may have been told, as one of these: they are made where
+        a pair of it pays."""
         if self._file is not None:
             leg = self.legs[listing]
-            leg.books.append(book_row(listing, update_id, bids, asks))
+            leg.books.append(rows)
             if any(pair.watched for pair in leg.pairs):
                 self._write_books(leg)
 
@@ -295,8 +301,9 @@ class Truth:
         leg.past.clear()
 
     def _write_books(self, leg: Leg) -> None:
-        for row in leg.books:
-            self.write(row)
+        for rows in leg.books:
+            for row in rows():
+                self.write(row)
         leg.books.clear()
 
     def flush(self) -> None:

@@ -8,13 +8,12 @@ file, for nobody was told them while the pair paid, and one of a pair that never
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, product
 from typing import NamedTuple
 
-from spread_scanner.config import SourceSettings
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, Source
 from spread_scanner.schema.figures import plain
 from spread_scanner.supervise.seen import SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, SentSide, TruthFile
@@ -103,9 +102,9 @@ class _Books(NamedTuple):
 
 
 def right_carried(
-    said: Iterable[SeenFollowUp], sent: TruthFile, fees: Mapping[str, SourceSettings]
+    said: Iterable[SeenFollowUp], sent: TruthFile, fee_bps: Callable[[Source, str], float]
 ) -> RightCarried:
-    """Of each record whose two books are known, with the fees of each source."""
+    """Of each record whose two books are known; `fee_bps`: of one fill of a symbol there."""
     judged, unjudged = [], 0
     for one in said:
         legs = DIRECTION_BY_LABEL[one.direction]
@@ -115,7 +114,7 @@ def right_carried(
         if not spots or not futures or rule is None:
             unjudged += 1
             continue
-        fees_bps = 2 * sum(fees[leg.label].fee_bps(one.symbol) for leg in (legs.spot, legs.futures))
+        fees_bps = 2 * sum(fee_bps(leg, one.symbol) for leg in (legs.spot, legs.futures))
         found = [
             _judged(one, books, rule)
             for told in product(spots, futures)

@@ -34,6 +34,8 @@ from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.supervise.waits import CpuWaits
+from spread_scanner.symbology import tables
+from spread_scanner.symbology.fees import FillFees
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
@@ -227,6 +229,8 @@ class Run:
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
         truth, settings = read_truth(simulation.truth_path), self._supervisor.settings
+        listed = tables.load(settings.generated_dir)
+        fees, ids = FillFees(settings, listed.instruments), listed.symbol_ids()
         result = score.score(
             truth.intervals,
             seen_of(observer.signals, observer.symbols),
@@ -235,7 +239,9 @@ class Run:
             lives=observer.lives(),
             usual=self._usual_judged(simulation, truth, window_ns[0]),
             carried=right_carried(
-                follow_ups_of(observer.signals, observer.symbols), truth, settings.exchanges
+                follow_ups_of(observer.signals, observer.symbols),
+                truth,
+                lambda source, symbol: fees.bps(source, ids[symbol], symbol),
             ),
             outages=self._supervisor.outages.all,
             lateness=Lateness(self._options.tolerance_ms, self._waits.kept),

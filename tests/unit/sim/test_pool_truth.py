@@ -2,23 +2,32 @@
 who is heard, and when nobody can be held to a moment.
 """
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from assembled_pools import assembled
 
 from spread_scanner.clock import VirtualClock
-from spread_scanner.config.pools import MintSettings
-from spread_scanner.pools.effective import StableQuote, as_traded
-from spread_scanner.pools.markets import ChainTime, PoolMarkets
+from spread_scanner.config.pools import MintSettings, PoolSettings
+from spread_scanner.pools.effective import PoolSide, StableQuote, as_traded
+from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
 from spread_scanner.schema.enums import POOL_DIRECTIONS
 from spread_scanner.sim import pool_truth
 from spread_scanner.sim.chain import ChainMarket
 from spread_scanner.sim.legs import Leg
-from spread_scanner.sim.pool_truth import BELIEVED_NS, SETTLED_NS, SUBSCRIBED_NS, PoolTruth
+from spread_scanner.sim.pool_ladders import LADDER_QUOTE, _levels, _Rung
+from spread_scanner.sim.pool_truth import (
+    BELIEVED_NS,
+    SETTLED_NS,
+    SUBSCRIBED_NS,
+    PoolListing,
+    PoolTruth,
+)
 from spread_scanner.sim.rpc_provider import Listening
 from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.sim.truth import Truth
@@ -81,20 +90,25 @@ def told(tmp_path: Path, virtual_clock: VirtualClock) -> Iterator[Told]:
     made.truth.close()
 
 
-def test_each_source_quotes_what_the_product_says_of_its_pools(told: Told) -> None:
+def of_product(told: Told, listing: PoolListing) -> tuple[PoolMarkets, ChainTime]:
+    """What the product makes of a listing's pools as they stand."""
     chain = told.side.chain
     mints = {
         coin.mint: MintSettings(coin.name) for pool in chain.pools.values() for coin in pool.coins
     }
+    markets = PoolMarkets(1_000.0)
+    for key in listing.pools:
+        one = as_traded(key, chain.slot, assembled(chain, chain.pools[key]), mints)
+        assert one is not None
+        markets.put(one)
+    return markets, ChainTime(chain.unix_s(chain.slot), chain.slot)
+
+
+def test_each_source_quotes_what_the_product_says_of_its_pools(told: Told) -> None:
     for _ in range(5):
         told.slot()
-        now = ChainTime(chain.unix_s(chain.slot), chain.slot)
         for listing in told.pools:
-            markets = PoolMarkets(1_000.0)
-            for key in listing.pools:
-                one = as_traded(key, chain.slot, assembled(chain, chain.pools[key]), mints)
-                assert one is not None
-                markets.put(one)
+            markets, now = of_product(told, listing)
             sides = markets.best(listing.symbol, StableQuote(*RATE, fresh=True), now)
             leg = told.leg(listing.label, listing.symbol)
             assert sides.bid is not None
@@ -102,6 +116,55 @@ def test_each_source_quotes_what_the_product_says_of_its_pools(told: Told) -> No
             assert leg.ask == pytest.approx(sides.ask.px, rel=1e-12)
             assert leg.bid == pytest.approx(min(sides.bid.px, sides.ask.px), rel=1e-12)
             assert leg.top(buys=True) == pytest.approx(sides.ask.size, rel=1e-12)
+
+
+def test_each_source_shows_the_book_that_the_product_makes_of_its_pools(told: Told) -> None:
+    """Among those of a slot ago, and without one of them."""
+    for _ in range(SUBSCRIBED_NS // (400 * MS) + 3):
+        told.slot()
+    assert len(told.pools) > 5
+    for listing in told.pools:
+        markets, now = of_product(told, listing)
+        rate, sizes = StableQuote(*RATE, fresh=True), PoolSettings().ladder_quote
+        rungs = markets.ladder(listing.symbol, rate, sizes, now)
+        rows = [*told.leg(listing.label, listing.symbol).books[-1]()]
+        assert {row["book"] for row in rows} == {told.side.chain.slot}
+        bids = levels([rung.bid for rung in rungs], bids=True)
+        asks = levels([rung.ask for rung in rungs], bids=False)
+        assert bids
+        assert asks
+        assert any(alike(row["bids"], bids) and alike(row["asks"], asks) for row in rows)
+
+
+def alike(told: list[tuple[float, float]], made: list[tuple[float, float]]) -> bool:
+    return len(told) == len(made) and bool(np.allclose(told, made, rtol=1e-9, atol=0.0))
+
+
+def test_while_all_is_shaken_no_book_is_told(told: Told) -> None:
+    for _ in range(SUBSCRIBED_NS // (400 * MS) + 3):
+        told.slot()
+    leg = told.leg("orca", "SOL-USDT")
+    made, count = leg.books[-1], len(leg.books)
+    assert [*made()]
+    told.side.act({"do": "fork", "slots": 2})
+    assert [*made()] == [], "what was told before may never have been"
+    told.slot()
+    assert len(leg.books) == count
+
+
+@pytest.mark.parametrize("bids", [True, False])
+def test_levels_are_drawn_as_the_product_makes_them(bids: bool) -> None:
+    rng = random.Random(7)
+    for _ in range(200):
+        rungs = []
+        for size_quote in LADDER_QUOTE:
+            worse = 1 + rng.uniform(-0.02, 0.05) * size_quote / 1_000
+            px = 100 / worse if bids else 100 * worse
+            rungs.append(PoolSide(px, size_quote / px, "", 0) if rng.random() < 0.97 else None)
+        own = _levels(
+            [None if rung is None else _Rung(rung.px, rung.size) for rung in rungs], bids=bids
+        )
+        assert alike([(float(px), float(sz)) for px, sz in own], levels(rungs, bids=bids))
 
 
 def test_every_source_has_a_coin_with_all_four_perpetuals(told: Told) -> None:

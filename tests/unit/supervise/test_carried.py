@@ -4,18 +4,20 @@ from typing import Any
 
 import pytest
 
-from spread_scanner.config import SourceSettings
-from spread_scanner.schema.enums import DIRECTIONS
+from spread_scanner.schema.enums import DIRECTIONS, Source
 from spread_scanner.supervise.carried import right_carried
 from spread_scanner.supervise.seen import NAN, SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, TruthFile
 
 WAY = DIRECTIONS[0]
 PAIR = "AAA-USDT"
-FEES = {
-    source.label: SourceSettings(rest_url="http://a", ws_url="ws://a", taker_fee_bps=5.0)
-    for source in (WAY.spot, WAY.futures)
-}
+
+
+def fee_bps(_: Source, symbol: str) -> float:
+    assert symbol == PAIR
+    return 5.0
+
+
 # Two units at the tops; from there on each side is worse by one for the next two.
 SPOT = SentBook([(98.0, 2.0), (97.0, 2.0)], [(100.0, 2.0), (101.0, 2.0)])
 FUTURES = SentBook([(104.0, 2.0), (103.0, 2.0)], [(106.0, 2.0), (107.0, 2.0)])
@@ -48,7 +50,7 @@ SAID = SeenFollowUp(
 
 
 def why(sent: TruthFile = SENT, **other: Any) -> str:
-    ((judged,), unjudged) = right_carried([SAID._replace(**other)], sent, FEES)
+    ((judged,), unjudged) = right_carried([SAID._replace(**other)], sent, fee_bps)
     assert unjudged == 0
     assert judged.ok == (judged.why == "")
     return judged.why
@@ -56,7 +58,7 @@ def why(sent: TruthFile = SENT, **other: Any) -> str:
 
 def test_what_is_right_is_judged_so() -> None:
     assert why() == ""
-    ((judged,), _) = right_carried([SAID], SENT, FEES)
+    ((judged,), _) = right_carried([SAID], SENT, fee_bps)
     assert judged.right_base == 3.0
 
 
@@ -130,5 +132,5 @@ def test_of_two_books_that_were_told_under_one_id_either_is_right() -> None:
 
 def test_books_that_nobody_was_told_are_not_judged_and_counted() -> None:
     unknown = [SAID._replace(spot_update_id=6), SAID._replace(fut_update_id=9)]
-    assert right_carried(unknown, SENT, FEES) == ([], 2)
-    assert right_carried([SAID], SENT._replace(rules={}), FEES) == ([], 1)
+    assert right_carried(unknown, SENT, fee_bps) == ([], 2)
+    assert right_carried([SAID], SENT._replace(rules={}), fee_bps) == ([], 1)
