@@ -278,7 +278,11 @@ class PoolDay:
 
     def _since_ns(self, now_ns: int) -> int:
         """From when on what a pool was is new enough to be shown as fresh."""
-        telling = (one for one in self.side.providers.values() if one.listeners and not one.silent)
+        telling = (
+            one
+            for one in self.side.providers.values()
+            if not one.silent and any(listening.slots for listening in one.listeners)
+        )
         lag = min((self.side.chain.slot - one.slot for one in telling), default=0)
         self._lags.append((now_ns, lag))
         while self._lags[0][0] < now_ns - BEHIND_NS:
