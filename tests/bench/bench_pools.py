@@ -12,6 +12,7 @@ pools.quoted    from that frame to the store's quotes of the pool's source, cell
                 USDC, and in USDT by a rate; and to the accounts that the pool is quoted by
 pools.slot      a new slot: everything is renewed, every quote asked again, and both ladders
 pools.load      2,000 accounts a second of a hundred pools and 2.5 slots: per cent of a core
+pools.private   memory of a process that hears them (pool_memory.py), without its connections
 pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
 
 CPU of one call, the least of many batches beside the median (`least`), as other work on the machine
@@ -20,9 +21,12 @@ only ever adds. What is quoted is checked: by exact-out of what came out.
 
 import importlib.util
 import itertools
+import subprocess
+import sys
 import time
 import timeit
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pool_accounts as made
@@ -93,6 +97,7 @@ def figures(small: bool) -> Iterator[Figure]:
         for program, accounts in worlds.items():
             yield from _cells(program, accounts, 20 if small else 1_000, sources)
         yield _load(2 if small else 20, sources)
+    yield _memory(2 if small else 50)
     yield from _pda(batches, calls)
 
 
@@ -213,14 +218,28 @@ def _take(
     spent.setdefault(("pools.quoted", kind), []).append((end_ns - began_ns) / 1e3)
 
 
-def _load(rounds: int, sources: bool) -> Figure:
-    """As many pools as that, of each program the same share: swaps in all of them, and slots."""
+def loaded_pools() -> tuple[dict[str, str], Accounts]:
+    """A hundred pools by their keys, of each program the same share, and all their accounts."""
     accounts: Accounts = {}
     programs: dict[str, str] = {}
     for number, program in zip(range(POOLS_LOADED), itertools.cycle(MAKERS), strict=False):
         here = pool_keys(f"{number} ")
         programs[here.pool] = PROGRAMS[program]
         accounts |= MAKERS[program](here)
+    return programs, accounts
+
+
+def _memory(rounds: int) -> Figure:
+    """Private memory of a process that has heard so many slots of them, their sources on."""
+    script = [sys.executable, str(Path(__file__).with_name("pool_memory.py")), str(rounds)]
+    said = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    params: dict[str, Any] = {"pools": POOLS_LOADED, "slots": rounds}
+    return figure("pools.private", "MB", [float(said)], demanded_max=60.0, **params)
+
+
+def _load(rounds: int, sources: bool) -> Figure:
+    """Swaps in all of them, and slots."""
+    programs, accounts = loaded_pools()
     told_ns = slot_ns = told = 0
     with pool_told.told_pools(programs, MINTS, accounts, sources=sources) as pools:
         for _ in range(rounds):

@@ -33,15 +33,20 @@ class PoolMarkets:
     def __init__(self, reference_quote: float) -> None:
         self._reference_quote = reference_quote
         self._pools: dict[str, dict[str, TradedPool]] = {}  # by symbol as they trade it, and key
-        self._sides: dict[str, PoolSides] = {}  # by pool, for the reference size
+        # For the reference size, by symbol and key; pools that are to be asked are not there.
+        self._sides: dict[str, dict[str, PoolSides]] = {}
         self._best: dict[str, PoolSides] = {}  # by symbol, of the pools that trade it so
         self._rungs: dict[tuple[str, float], PoolSides] = {}  # of one look, by symbol and size
         self._rungs_at = ChainTime(0, 0)
 
+    def get(self, symbol: str, key: str) -> TradedPool | None:
+        """As it was put last."""
+        return self._pools.get(symbol, {}).get(key)
+
     def put(self, pool: TradedPool) -> None:
         """It stands so now, and can be stood behind."""
         self._pools.setdefault(pool.symbol, {})[pool.key] = pool
-        self._sides.pop(pool.key, None)
+        self._sides.setdefault(pool.symbol, {}).pop(pool.key, None)
         self._best.pop(pool.symbol, None)
         self._rungs.clear()
 
@@ -49,9 +54,9 @@ class PoolMarkets:
         """It can be stood behind no longer."""
         for symbol, pools in self._pools.items():
             if pools.pop(key, None) is not None:
+                self._sides.setdefault(symbol, {}).pop(key, None)
                 self._best.pop(symbol, None)
                 self._rungs.clear()
-        self._sides.pop(key, None)
 
     def renew(self) -> None:
         """A slot has passed: all are asked again."""
@@ -64,8 +69,7 @@ class PoolMarkets:
         pools in USDC ask by this rate, too."""
         own = self._best.get(symbol)
         if own is None:
-            own = best_of([self._side(pool, at) for pool in self._traded(symbol)])
-            self._best[symbol] = own
+            own = self._best[symbol] = best_of(self._all_sides(symbol, at))
         other = in_usdc(symbol)
         if other is None or rate is None:
             return own
@@ -93,7 +97,7 @@ class PoolMarkets:
         if found is None:
             traded = self._traded(symbol)
             if size == self._reference_quote:  # which is asked of each pool by itself
-                found = best_of([self._side(pool, at) for pool in traded])
+                found = best_of(self._all_sides(symbol, at))
             else:
                 found = best_sides(traded, size, unix_ts=at.unix_ts, slot=at.slot)
             self._rungs[symbol, size] = found
@@ -102,12 +106,13 @@ class PoolMarkets:
     def _traded(self, symbol: str) -> list[TradedPool]:
         return list(self._pools.get(symbol, {}).values())
 
-    def _side(self, pool: TradedPool, at: ChainTime) -> PoolSides:
-        found = self._sides.get(pool.key)
-        if found is None:
-            found = best_sides([pool], self._reference_quote, unix_ts=at.unix_ts, slot=at.slot)
-            self._sides[pool.key] = found
-        return found
+    def _all_sides(self, symbol: str, at: ChainTime) -> list[PoolSides]:
+        pools, known = self._pools.get(symbol, {}), self._sides.setdefault(symbol, {})
+        for key, pool in pools.items():
+            if key not in known:
+                size, ts, slot = self._reference_quote, at.unix_ts, at.slot
+                known[key] = best_sides([pool], size, unix_ts=ts, slot=slot)
+        return [known[key] for key in pools]
 
 
 def levels(rungs: Sequence[PoolSide | None], *, bids: bool) -> list[tuple[float, float]]:

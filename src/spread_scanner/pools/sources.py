@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -186,8 +187,10 @@ class PoolSources:
             return
         decoded = pool.cell.pool if pool.good else None
         if decoded is not None:
-            made = as_traded(pool.key, pool.cell.slot, decoded, self._settings.pools.mints)
+            slot, made = pool.cell.slot, of.markets.get(pool.symbol, pool.key)
             if made is not None:
+                of.markets.put(replace(made, slot=slot, pool=decoded))
+            elif made := as_traded(pool.key, slot, decoded, self._settings.pools.mints):
                 of.markets.put(made)
         else:
             of.markets.leave(pool.key)
@@ -265,12 +268,14 @@ class PoolSources:
         source_id, symbol_id = self._rate
         if symbol_id < 0:
             return None
-        found = self._store.read_many(source_id, np.array([symbol_id], np.uint16))
+        found = self._store.read(source_id, symbol_id)
+        if found is None:
+            return StableQuote(math.nan, math.nan, False)
         beat_ns = self._store.heartbeat_mono_ns(source_id)
         beats = freshness.beats(beat_ns, clock.mono_ns(), 0, self._limits.heartbeat_ns_max)
         now_ns, stale_ns_max = self._store.clock.now_ns(), self._limits.stale_ns_max
-        fresh = bool(freshness.usable(found, beats, now_ns, stale_ns_max)[0])
-        return StableQuote(float(found["bid_px"][0]), float(found["ask_px"][0]), fresh)
+        fresh = freshness.usable_one(found.flags, found.ts_recv, beats, now_ns, stale_ns_max)
+        return StableQuote(found.bid_px, found.ask_px, fresh)
 
     def beat(self, now_ns: int) -> None:
         """The sources live."""

@@ -17,6 +17,7 @@ from spread_scanner.solana.layout import Q64_BITS, u128
 from spread_scanner.solana.pool import (
     RATE_ALL,
     U64_MAX,
+    WHOLE_MAX,
     Accounts,
     Filled,
     Pool,
@@ -310,7 +311,7 @@ def _taken(
     return after, amount_in + fee if fee_on_input else amount_in, given, fee
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=WHOLE_MAX)
 def _whole(
     price: int, target: int, liquidity: int, rate: int, by_input: bool, down: bool
 ) -> tuple[int, int, int, int] | None:

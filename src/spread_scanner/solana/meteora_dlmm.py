@@ -22,6 +22,7 @@ from spread_scanner.solana import keys
 from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
 from spread_scanner.solana.pool import (
+    WHOLE_MAX,
     Accounts,
     Filled,
     Pool,
@@ -202,12 +203,14 @@ def _bin(data: bytes, place: int) -> DlmmBin | None:
     return DlmmBin(x, y, int.from_bytes(price, "little"), unfilled, processed, asks)
 
 
+@remembered
+def _bins_of(data: bytes) -> tuple[DlmmBin | None, ...]:
+    return tuple(_bin(data, place) for place in range(BINS_IN_ARRAY))
+
+
 def _array(data: bytes) -> DlmmBins:
     checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
-    bins = {}
-    for place in range(BINS_IN_ARRAY):
-        if (found := _bin(data, place)) is not None:
-            bins[place] = found
+    bins = {place: found for place, found in enumerate(_bins_of(data)) if found is not None}
     return DlmmBins(*_array_head(data), bins)
 
 
@@ -240,6 +243,7 @@ class _BinFees:
     def __init__(self, pair: LbPair, unix_ts: int) -> None:
         self._pair = pair
         self._base = pair.base_rate
+        self._flat = None if pair.variable_fee_control else min(self._base, _RATE_MAX)
         self._reference, self._index = pair.volatility_reference, pair.index_reference
         elapsed_s = unix_ts - pair.last_update_ts
         if elapsed_s >= pair.filter_s:
@@ -254,9 +258,9 @@ class _BinFees:
 
     def at(self, bin_id: int) -> int:
         """Parts of a thousand million."""
+        if self._flat is not None:
+            return self._flat
         pair = self._pair
-        if not pair.variable_fee_control:
-            return min(self._base, _RATE_MAX)
         volatility = self._reference + abs(self._index - bin_id) * _SCALE
         crossed = min(volatility, pair.accumulator_max) * pair.bin_step
         variable = -(-pair.variable_fee_control * crossed * crossed // _VARIABLE_ALL)
@@ -333,6 +337,13 @@ def _held_in(found: DlmmBin | None) -> tuple[int, int]:
     return (found.amount_x, found.amount_y) if found else (0, 0)
 
 
+@lru_cache(maxsize=WHOLE_MAX)
+def _whole(layers: _Layers, rate: int, by_input: bool, down: bool, fee_on_input: bool) -> _Taken:
+    """All of a bin, remembered: most stay as they are in a swap."""
+    take = _exact_in if by_input else _exact_out
+    return take(layers, _ALL, rate, down, fee_on_input)
+
+
 class _Way:
     """Bin after bin on one side, at fees that do not change with time: what a swap uses and gives
     until it is through with each is the same for every amount that is through, so that it is worked
@@ -387,7 +398,7 @@ class _Way:
         layers, rate = self._bins[-1]
         if len(layers.amounts) > 1:
             return False
-        taken = self._take(layers, _ALL, rate, self._down, self._fee_on_input)
+        taken = _whole(layers, rate, self._by_input, self._down, self._fee_on_input)
         used, other = taken.amount_in, taken.amount_out
         if not self._by_input:
             used, other = other, used
@@ -413,7 +424,8 @@ class DlmmPool(Pool):
         self.pair, self._active, self._known = pair, active, known
         self._held = held  # by the vaults, where they are given
         self._has_orders = pair.has_orders
-        self._read: dict[tuple[int, int], DlmmBin | None] = {}
+        self._own = pair.active_id // BINS_IN_ARRAY
+        self._read: dict[int, DlmmBin | None] = {}  # of that one
         self._ways: dict[tuple[bool, bool, tuple[int, int]], _Way] = {}
 
     @cached_property
@@ -556,11 +568,14 @@ class DlmmPool(Pool):
                     yield number * BINS_IN_ARRAY + place, found
 
     def _bin_at(self, number: int, place: int) -> DlmmBin | None:
-        """One bin of an array that is known, read once."""
-        at = number, place
-        if at not in self._read:
-            self._read[at] = _bin(self._arrays.arrays[number], place)
-        return self._read[at]
+        """One bin of an array that is known; of the price's own, which each swap writes, one by
+        one, as few are come to."""
+        data = self._arrays.arrays[number]
+        if number != self._own:
+            return _bins_of(data)[place]
+        if place not in self._read:
+            self._read[place] = _bin(data, place)
+        return self._read[place]
 
 
 class KnownArrays(NamedTuple):

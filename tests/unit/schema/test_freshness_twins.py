@@ -114,6 +114,7 @@ def test_both_judge_a_leg_and_two_legs_alike(
     said = bool(freshness.usable(spot, beating, NOW_NS, LIMIT_NS)[0])
     assert said == bool(twin.usable(spot.tobytes(), beating, NOW_NS, LIMIT_NS))
     assert said == (beating and not flags & UNUSABLE and age_ns <= LIMIT_NS)
+    assert said == freshness.usable_one(flags, NOW_NS - age_ns, beating, NOW_NS, LIMIT_NS)
     jumped = bool(freshness.only_jumped(spot, beating, NOW_NS, LIMIT_NS)[0])
     assert jumped == bool(twin.only_jumped(spot.tobytes(), beating, NOW_NS, LIMIT_NS))
     assert jumped == (beating and flags & UNUSABLE == int(QuoteFlag.JUMPED) and age_ns <= LIMIT_NS)

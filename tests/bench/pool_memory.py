@@ -1,0 +1,35 @@
+"""What feed-solana's heart takes of memory: run as a process of its own by bench_pools.py.
+
+A hundred pools of five programs with their sources are told of as many swaps as said, and private
+memory is printed in MB: without the interpreter's peers, providers' connections and TLS.
+"""
+
+import sys
+from pathlib import Path
+
+from bench_pools import MINTS, loaded_pools
+from pool_told import told_pools
+
+KB_IN_MB = 1_024
+
+
+def private_mb() -> float:
+    """Of this process, swapped out or not."""
+    rows = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    kinds = ("Private_Clean:", "Private_Dirty:", "Swap:")
+    return sum(int(row.split()[1]) for row in rows if row.startswith(kinds)) / KB_IN_MB
+
+
+def main(rounds: int) -> None:
+    programs, accounts = loaded_pools()
+    with told_pools(programs, MINTS, accounts, sources=True) as pools:
+        for _ in range(rounds):
+            pools.next_slot()
+            pools.rest()
+            for key in [key for pool in programs for key in pools.moving(pool)]:
+                pools.take(pools.frame(key))
+                pools.rest()
+        print(private_mb())
+
+
+main(int(sys.argv[1]))
