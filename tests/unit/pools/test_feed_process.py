@@ -69,12 +69,13 @@ def state(bed: FeedBed) -> ProcessState:
     return found
 
 
+@pytest.mark.slow  # who limits rests for ten seconds
 def test_every_pool_is_right_at_the_end(bed: FeedBed, chain: SolanaThread) -> None:
     bed.start()
     bed.wait("all pools are fresh", bed.all_fresh)
     chain.act(do="fork", slots=2)
     chain.act(do="cut", provider="a")
-    chain.act(do="limit", provider="b", count=2)
+    chain.act(do="limit", provider="b", count=1)
     bed.wait("it dials again", lambda: bed.health().counters["connects"] >= 3)
     chain.act(do="swaps", per_slot=0)
     bed.wait("every cell is right", lambda: right(bed, chain) and holds(bed, chain))
