@@ -75,7 +75,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _pack(link: Link, disk: LogDisk) -> None:
     """One of them. Raises NotPacked, OSError; FileNotFoundError where it left the log meanwhile."""
-    data = reader.mapped(link.path)
+    data = reader.readable(reader.mapped(link.path), link.path)
     walked = reader.walk(link, data)
     if walked.hole is not None:
         raise NotPacked("a segment that is damaged", file=str(link.path))

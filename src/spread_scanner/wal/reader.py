@@ -12,6 +12,7 @@ difference.
 """
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -26,6 +27,7 @@ from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import packed, segments
 from spread_scanner.wal.frames import (
+    BLOCK_BYTES_MAX,
     BLOCK_HEAD_BYTES,
     HEAD_BYTES,
     HEAD_DTYPE,
@@ -37,6 +39,8 @@ from spread_scanner.wal.frames import (
     places_of,
     strange,
 )
+
+_POPULATE_READ = 22  # MADV_POPULATE_READ; kernels before 5.14 refuse it by another error
 
 
 class LogDamaged(SpreadError):
@@ -112,7 +116,11 @@ class Walked(NamedTuple):
 
 
 def bytes_of(link: Link) -> Bytes:
-    """All of a segment, as it was listed or packed since. Raises OSError."""
+    """All of a segment, `readable`, as it was listed or packed since. Raises OSError."""
+    return readable(_as_it_lies(link), link.path)
+
+
+def _as_it_lies(link: Link) -> Bytes:
     packed_path = segments.packed_of(link.path)
     try:
         data = mapped(link.path)
@@ -136,6 +144,36 @@ def mapped(path: Path) -> Bytes:
         if not os.fstat(file.fileno()).st_size:
             return np.zeros(0, np.uint8)
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+
+
+def readable(data: Bytes, path: Path, length: int | None = None) -> Bytes:
+    """What `mapped` gave of a file, when the disk could read it, or its first `length` bytes; else
+    a copy with zeros for what it cannot read: damage like any other, where the kernel would end the
+    process that looks at it. Raises OSError."""
+    room = getattr(data.base, "obj", None)
+    if not isinstance(room, mmap.mmap) or _can_be_read(room, min(len(data), length or len(data))):
+        return data
+    return _copied(path, len(data))
+
+
+def _can_be_read(room: mmap.mmap, length: int) -> bool:
+    """All of it, which is in memory then."""
+    try:
+        room.madvise(_POPULATE_READ, 0, length)
+    except OSError as error:
+        return error.errno != errno.EFAULT  # any other: the kernel has not tried
+    return True
+
+
+def _copied(path: Path, length: int) -> Bytes:
+    """Page by page, as far as it can be read. Raises OSError where there is no file."""
+    data = np.zeros(length, np.uint8)
+    with path.open("rb", buffering=0) as file:
+        for at in range(0, length, mmap.PAGESIZE):
+            with contextlib.suppress(OSError):
+                page = os.pread(file.fileno(), mmap.PAGESIZE, at)
+                data[at : at + len(page)] = np.frombuffer(page, np.uint8)[: length - at]
+    return data
 
 
 def waits(path: Path, length: int | None = None) -> bool:
@@ -228,7 +266,7 @@ def _headed(path: Path) -> Bytes:
     """The bytes of a segment, of a packed one with a whole head no more than that."""
     if path.suffix == segments.PACKED and head_of(head := packed.segment_head(path)) is not None:
         return head
-    return mapped(path)
+    return readable(mapped(path), path, HEAD_BYTES + BLOCK_BYTES_MAX)
 
 
 def _ruined(number: int, path: Path) -> np.ndarray:

@@ -3,14 +3,19 @@ much.
 """
 
 import bisect
+import errno
+import mmap
 import os
+import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from log_bed import SMALL, contents, numbers, ticks, write_every_kind
 from logged_day import DATA_VARIABLE, import_recorded, settled
 
+import bed
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader
 from spread_scanner.wal.frames import HEAD_BYTES
@@ -53,24 +58,28 @@ def read_back(folder: Path) -> tuple[Contents, LogDamaged | None]:
     return found, None
 
 
-def check_prefix(folder: Path, path: Path, whole: Contents, length: int) -> None:
-    """Cut the file there: what is read is a prefix; what was known to be safe is missed loudly."""
+def check_prefix(folder: Path, path: Path, whole: Contents, length: int) -> int:
+    """Cut the file there: what is read is a prefix; what was known to be safe is missed loudly. How
+    many blocks it has."""
     os.truncate(path, length)
     found, error = read_back(folder)
     assert found == whole[: len(found)]
     blocks = [block for block in blocks_of(folder) if block.records] if found else []
     assert len(blocks) == len(found)
     assert error is None, "what said how far it was safe is gone as well"
+    return len(found)
 
 
-def test_a_log_cut_at_every_byte_is_an_exact_prefix(log: Path) -> None:
+def test_a_log_cut_at_every_byte_is_an_exact_prefix(tmp_path: Path) -> None:
     """A file that is shorter has lost what said how far it was safe: the rest is a prefix."""
+    writer = LogWriter(log := tmp_path / "log", segment_bytes=256 << 10)
+    write_every_kind(writer, 1, most=2)
+    writer.close()
     path, whole = only_segment(log), contents(log)
     end = blocks_of(log)[-1].end
     seen = set()
     for length in range(end, HEAD_BYTES - 1, -1):
-        check_prefix(log, path, whole, length)
-        seen.add(len(contents(log)))
+        seen.add(check_prefix(log, path, whole, length))
     assert seen == set(range(len(whole) + 1))
 
 
@@ -97,13 +106,48 @@ class Flips:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.whole, self.blocks = folder, contents(folder), blocks_of(folder)
-        self.path = only_segment(folder)
+        (link,) = reader.chain(folder)
+        self.path, self._salt = link.path, int(link.head["salt"])
         self.original = self.path.read_bytes()
-        # A head's other sectors say nothing.
-        self.places = [
-            *range(frames.HEAD_DTYPE.itemsize),
-            *range(HEAD_BYTES, self.blocks[-1].end),
-        ]
+        self._raw = bytearray(self.original)
+
+    def check_all(self, whole: int, head_step: int = 1) -> None:
+        """Every bit by what it can change: whether its block is whole, and whether a block may
+        begin where none did. All else that is read is as it was, so what is said of the log is the
+        same; that is held of `whole` bits by chance, of those of the segment's head and of its last
+        block, and of those with which a block may begin."""
+        for block in self.blocks[:-1]:
+            self._check_block(block)
+        close = self.blocks[-1]
+        for at in [
+            *range(0, frames.HEAD_DTYPE.itemsize, head_step),
+            *range(close.offset, close.end),
+        ]:
+            for bit in range(8):
+                self.check(at, bit)
+        chance = random.Random(bed.seed())
+        by_chance = (
+            (chance.randrange(HEAD_BYTES, close.end), chance.randrange(8)) for _ in range(whole)
+        )
+        for at, bit in [*self.beginnings(), *by_chance]:
+            self.check(at, bit)
+
+    def _check_block(self, block: frames.LogBlock) -> None:
+        raw, data = self._raw, np.frombuffer(self._raw, np.uint8)
+        for at in range(block.offset, block.end):
+            for bit in range(8):
+                raw[at] ^= 1 << bit
+                assert frames.block_at(data, block.offset, self._salt) is None, (at, bit)
+                raw[at] ^= 1 << bit
+
+    def beginnings(self) -> list[tuple[int, int]]:
+        """Bits that make a place look like a block's begin."""
+        words = np.frombuffer(self.original, "<u4")[2 :: frames.ALIGN // 4] ^ np.uint32(self._salt)
+        rows = np.flatnonzero(np.bitwise_count(words) == 1)
+        bits = np.log2(words[rows]).astype(np.int64)
+        places = rows * frames.ALIGN + 8 + bits // 8
+        there = (places >= HEAD_BYTES) & (places < self.blocks[-1].end)
+        return list(zip(places[there].tolist(), (bits % 8)[there].tolist(), strict=True))
 
     def check(self, at: int, bit: int) -> None:
         """It is found, and named by where it is and by what is good on both sides."""
@@ -139,18 +183,36 @@ class Flips:
             assert "wal salvage" in str(error)
 
 
-def test_every_byte_that_is_flipped_is_found_and_named(log: Path) -> None:
+def test_every_bit_that_is_flipped_is_found_and_named(log: Path) -> None:
     flips = Flips(log)
-    for at in flips.places:
-        flips.check(at, (at * 5 + at // 7) % 8)  # another bit at each byte
+    flips.check_all(whole=100, head_step=41)
     assert contents(log) == flips.whole
 
 
-def large(folder: Path, size: int) -> Path:
+def test_a_bit_with_which_a_block_seems_to_begin_is_found_and_named(tmp_path: Path) -> None:
+    """Records whose bytes are the segment's salt but for one bit, where a block's head has it."""
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    writer.append(RecordKind.TICK, ticks(0, 3))
+    writer.sync()
+    salt = int(reader.chain(tmp_path)[0].head["salt"])
+    odd = ticks(3, 40)
+    odd.view("<u4").reshape(len(odd), -1)[:, 6::4] = salt ^ 1 << 30  # of the quotes' rows
+    writer.append(RecordKind.TICK, odd)
+    writer.sync()
+    writer.append(RecordKind.TICK, ticks(43, 5))
+    writer.close()
+    flips = Flips(tmp_path)
+    seen = flips.beginnings()
+    assert len(seen) >= 40
+    for at, bit in seen:
+        flips.check(at, bit)
+
+
+def large(folder: Path, size: int, *, most: int = 120) -> Path:
     """A log of so many bytes at least, of all kinds, closed."""
     writer = LogWriter(folder, segment_bytes=2 * size)
     for number in range(1_000):
-        write_every_kind(writer, 1, seed=number, most=120)
+        write_every_kind(writer, 1, seed=number, most=most)
         if blocks_of(folder)[-1].end >= size:
             break
     writer.close()
@@ -158,18 +220,13 @@ def large(folder: Path, size: int) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(6 * 3_600)
-@pytest.mark.parametrize("bit", range(8) if LONG else [None])
-def test_every_bit_of_a_megabyte_that_is_flipped_is_found_and_named(
-    tmp_path: Path, bit: int | None
-) -> None:
-    """Each of them by `make nightly`, an eighth at a time."""
-    flips = Flips(large(tmp_path, 1 << 20))
-    for number, at in enumerate(flips.places):
-        if bit is not None:
-            flips.check(at, bit)
-        elif number % 377 == 0:
-            flips.check(at, number // 377 % 8)
+@pytest.mark.timeout(3_600)
+def test_every_bit_of_a_megabyte_that_is_flipped_is_found_and_named(tmp_path: Path) -> None:
+    """The log is read as a whole for some of them, for many by `make nightly`."""
+    flips = Flips(large(tmp_path, 1 << 20, most=40))
+    assert len(flips.blocks) > 300
+    flips.check_all(whole=100_000 if LONG else 500, head_step=1 if LONG else 7)
+    assert contents(tmp_path) == flips.whole
 
 
 @pytest.mark.slow
@@ -190,13 +247,21 @@ def test_a_quarter_megabyte_cut_at_every_byte_is_an_exact_prefix(tmp_path: Path)
 def test_recorded_minutes_cut_at_every_border_of_a_block_are_an_exact_prefix(
     tmp_path: Path,
 ) -> None:
-    """At each of them and a byte to either side by `make nightly`; else at some."""
+    """At each of them and a byte to either side the block that it ends, as those before it are as
+    they were; at some, at more by `make nightly`, the log as a whole."""
     if DATA_VARIABLE not in os.environ:
         pytest.skip(f"{DATA_VARIABLE} is not set: there are no recordings")
     log = import_recorded(settled(tmp_path), tmp_path / "data")
     path, blocks = only_segment(log), blocks_of(log)
     assert len(blocks) > 10_000
-    for number in range(len(blocks) - 1, -1, -1 if LONG else -1_601):
+    (link,) = reader.chain(log)
+    data, salt = reader.mapped(path).copy(), int(link.head["salt"])
+    for block in blocks:
+        for length in (block.end - 1, block.end, block.end + 1):
+            found = frames.block_at(data[:length], block.offset, salt)
+            assert found == (block if length >= block.end else None), length
+        assert frames.block_at(data[: block.end + 1], block.end, salt) is None
+    for number in range(len(blocks) - 1, -1, -101 if LONG else -1_601):
         end = blocks[number].end
         for length in (end + 1, end, end - 1):
             os.truncate(path, length)
@@ -321,3 +386,41 @@ def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:
     assert error is not None
     assert error.evidence["seq"] == links[-1].first_seq + block.first
     assert numbers(tmp_path, since=1_000) == list(range(1_000, 1_005))
+
+
+def test_what_a_disk_cannot_read_is_damage_and_ends_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page in the midst of a segment: where the kernel would send SIGBUS to who looks at it."""
+    links = several(tmp_path / "log")
+    ill, page = links[2], HEAD_BYTES // mmap.PAGESIZE + 1
+    blocks = reader.walk(ill, reader.mapped(ill.path)).blocks
+    begin, end = page * mmap.PAGESIZE, (page + 1) * mmap.PAGESIZE
+    lost = [one for one in blocks if one.offset < end and one.end > begin]
+    inode, read = ill.path.stat().st_ino, os.pread
+
+    def pread(file: int, length: int, at: int) -> bytes:
+        if os.fstat(file).st_ino == inode and begin <= at < end:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, length, at)
+
+    # Which mapping is whose is not known there: all are copied.
+    monkeypatch.setattr(reader, "_can_be_read", lambda *_: False)
+    monkeypatch.setattr(os, "pread", pread)
+    _, error = read_back(tmp_path / "log")
+    assert error is not None
+    assert error.evidence["seq"] == ill.first_seq + lost[0].first
+    (hole,) = examine(tmp_path / "log").holes
+    assert (hole.path, hole.offset, hole.durable) == (ill.path, lost[0].offset, True)
+    missing = sum(one.records for one in lost)
+    assert salvage(tmp_path / "log", tmp_path / "to") == (1_000 - missing, missing)
+
+
+def test_a_file_that_became_shorter_while_it_was_looked_at_ends_nobody(log: Path) -> None:
+    path = only_segment(log)
+    data = reader.mapped(path)
+    os.truncate(path, HEAD_BYTES)
+    found = reader.readable(data, path)
+    assert len(found) == len(data)
+    assert found[:HEAD_BYTES].tobytes() == path.read_bytes()
+    assert not found[HEAD_BYTES:].any()

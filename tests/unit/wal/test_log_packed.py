@@ -123,6 +123,47 @@ def test_a_damaged_segment_is_not_packed(log: Path) -> None:
     assert not segments.packed_of(damaged.path).exists()
 
 
+def test_a_segment_that_the_disk_cannot_read_stays_and_those_behind_it_are_packed(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = contents(log)
+    ill, *others = packing.due(reader.chain(log))
+    inode, read = ill.path.stat().st_ino, os.pread
+
+    def pread(file: int, length: int, at: int) -> bytes:
+        if os.fstat(file).st_ino == inode and at >= 2 * frames.HEAD_BYTES:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, length, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_can_be_read", lambda *_: False)
+        patch.setattr(os, "pread", pread)
+        numbers = [one.number for one in others]
+        assert packing.pack(log, [ill.number, *numbers], LogDisk()) == numbers
+    assert not segments.packed_of(ill.path).exists()
+    assert contents(log) == whole
+
+
+def test_a_packed_log_is_salvaged_whole(log: Path) -> None:
+    """With one segment as it was, and others packed, before and behind a damage."""
+    whole = contents(log)
+    pack_all(log)
+    assert salvage(log, log.parent / "to") == (examine(log).next_seq, 0)
+    assert contents(log.parent / "to") == whole
+    links = reader.chain(log)
+    with links[-1].path.open("r+b") as file:
+        file.seek(frames.HEAD_BYTES + 100)
+        file.write(b"\xff" * 8)
+    first = reader.walk(links[-1], reader.bytes_of(links[-1])).hole
+    assert first is not None
+    copied, missing = salvage(log, log.parent / "again")
+    assert missing > 0
+    assert copied + missing == examine(log.parent / "to").next_seq
+    kept = contents(log.parent / "again")
+    before = [one for one in whole if one[1] < first.seq]
+    assert [one[2] for one in kept[: len(before)]] == [one[2] for one in before]
+
+
 def odd_source(folder: Path) -> None:
     """A tick of a source that no batch can name."""
     writer = LogWriter(folder, segment_bytes=SEGMENT_BYTES)
