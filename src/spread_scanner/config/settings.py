@@ -841,7 +841,8 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=0,
             le=1e6,
-            description="With less room on its disk old segments are given up, and it is degraded.",
+            description="With less room on its disk old segments are given up, and it is degraded, "
+            "as it is where that is less than half an hour away.",
         ),
     ] = 5.0
     cpus: Annotated[CpuList, Meta(description="CPUs the process is pinned to; empty: any.")] = (

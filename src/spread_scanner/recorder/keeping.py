@@ -10,6 +10,7 @@ of one that lies packed beside it.
 
 import contextlib
 import shutil
+from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ from spread_scanner.wal.writer import LogWriter
 GB = 1_000_000_000
 SEGMENTS_MIN = 2  # the newest stay, whatever the room
 HOUR_NS = 3_600 * NS_PER_S
+MINUTE_NS = 60 * NS_PER_S
+ROOM_LOOK_BACK_NS = 10 * MINUTE_NS
+WARN_MIN = 30
 
 
 class LogKept(NamedTuple):
@@ -36,6 +40,36 @@ class LogKept(NamedTuple):
     free_bytes: int
     segments: int  # that are left
     packed: int  # of them
+
+
+class DiskRoom:
+    """How long what is free on the disk lasts, by how it went in the last minutes, whoever took it.
+    Its methods are for one thread."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[int, int]] = deque()
+
+    def trouble(self, now_ns: int, free_bytes: int, free_bytes_min: float) -> str:
+        """What is wrong with it, at `now_ns`, monotonic: that there is too little, so that the
+        oldest of the log goes, or that this is near. Empty: nothing."""
+        while self._seen and now_ns - self._seen[0][0] > ROOM_LOOK_BACK_NS:
+            self._seen.popleft()
+        self._seen.append((now_ns, free_bytes))
+        begun_ns, begun_bytes = self._seen[0]
+        passed_ns, gone = now_ns - begun_ns, begun_bytes - free_bytes
+        said = f"{free_bytes / GB:.1f} GB are free on the disk"
+        if free_bytes < free_bytes_min:
+            left = f", enough for {_minutes(free_bytes, passed_ns, gone)} min" if gone > 0 else ""
+            return f"{said}{left}: the oldest of the log goes"
+        if gone <= 0 or passed_ns < ROOM_LOOK_BACK_NS // 2:  # a segment is made at once
+            return ""
+        minutes = _minutes(free_bytes - free_bytes_min, passed_ns, gone)
+        return f"{said}, the oldest of the log goes in {minutes} min" if minutes < WARN_MIN else ""
+
+
+def _minutes(room_bytes: float, passed_ns: int, gone: int) -> int:
+    """Until that room is gone, where so much went in that time."""
+    return int(room_bytes * passed_ns / gone / MINUTE_NS)
 
 
 class LogSegments:

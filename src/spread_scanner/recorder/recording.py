@@ -15,7 +15,7 @@ from spread_scanner.recorder.books import RecordedBooks
 from spread_scanner.recorder.compacting import Compacting
 from spread_scanner.recorder.documents import Documents
 from spread_scanner.recorder.draining import LEVELS, TICKS, LogEnd, Signals, Tape
-from spread_scanner.recorder.keeping import GB, keep
+from spread_scanner.recorder.keeping import GB, DiskRoom, keep
 from spread_scanner.recorder.snapshots import Snapshots
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.counters import RECORDER_COUNTERS
@@ -52,6 +52,7 @@ class Recording:
             self._stack = stack.pop_all()
         self._due = dict.fromkeys(("commit", "states", "tell", "keep"), 0)
         self._short = ""  # what is wrong with the disk's room
+        self._room = DiskRoom()
         self._states: list[tuple[int, int, int] | None] = [None] * self._store.num_sources
         self._counted: dict[str, int] = {}
         self._tapes_open: list[Tape] = []
@@ -211,8 +212,8 @@ class Recording:
         self._process.row.set(_COUNTER["history_bytes"], kept.history_bytes)
         self._process.row.set(_COUNTER["segments"], kept.segments)
         self._process.row.set(_COUNTER["segments_packed"], kept.packed)
-        free = kept.free_bytes / GB
-        self._short = f"{free:.1f} GB are free on the disk" if free < settings.free_gb_min else ""
+        free_bytes_min = settings.free_gb_min * GB
+        self._short = self._room.trouble(clock.mono_ns(), kept.free_bytes, free_bytes_min)
 
     def _tell(self) -> None:
         """Counters, and the row's message: how far the log is, and how far on the disk."""

@@ -298,6 +298,28 @@ def test_the_oldest_segments_go_first(
         assert "GB are free" in seen.message
 
 
+@pytest.mark.parametrize(
+    ("looks", "said"),
+    [
+        ([(0, 9.0)], ""),
+        ([(0, 3.0)], "3.0 GB are free on the disk: the oldest of the log goes"),
+        ([(0, 9.0), (8, 9.0)], ""),
+        ([(0, 8.0), (8, 9.0)], ""),  # becomes more
+        ([(0, 9.0), (4, 6.0)], ""),  # too short a while to tell
+        ([(0, 9.0), (8, 8.0)], "8.0 GB are free on the disk, the oldest of the log goes in 24 min"),
+        ([(0, 9.0), (8, 8.5)], ""),  # in 56 minutes
+        ([(0, 6.0), (8, 4.0)], "4.0 GB are free on the disk, enough for 16 min: the oldest of the"),
+        ([(0, 99.0), (11, 9.0), (17, 9.0)], ""),  # what went before does not count
+        ([(0, 9.0), (5, 5.0)], "5.0 GB are free on the disk, the oldest of the log goes in 0 min"),
+    ],
+)
+def test_it_is_said_how_long_the_disk_has_room(looks: list[tuple[int, float]], said: str) -> None:
+    room = keeping.DiskRoom()
+    found = [room.trouble(at * keeping.MINUTE_NS, int(gb * 1e9), 5e9) for at, gb in looks]
+    assert found[-1].startswith(said)
+    assert bool(found[-1]) == bool(said)
+
+
 def test_a_snapshot_is_written_each_minute_and_at_the_end(recorded: Recorded) -> None:
     recorded.quote(3, 2, 5)
     recorded.turns(60)
