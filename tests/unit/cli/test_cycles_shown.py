@@ -43,24 +43,22 @@ def test_people_see_what_it_would_have_paid_and_who_stays_out(
     )
 
 
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ([], [2, 1]),
-        (["-n", "1"], [2]),
-        (["--standing"], [2]),
-        (["DDD"], [1]),
-        (["BBB"], [2, 1]),
-        (["DDD", "--standing"], []),
-        (["nowhere"], []),
-    ],
-)
-def test_whoever_asks_gets_the_newest_first(
-    stored: Any, spread_ctl: Run, asked: list[str], found: list[int]
-) -> None:
-    code, out, _ = spread_ctl("cycles", *asked, "--json")
-    assert code == 0
-    told = orjson.loads(out)
-    assert [one["id"] for one in told] == found
-    heard = {one["id"]: one["priority_heard"] for one in told}
-    assert heard.items() <= {2: True, 1: False}.items()
+ASKED: list[tuple[list[str], list[int]]] = [
+    ([], [2, 1]),
+    (["-n", "1"], [2]),
+    (["--standing"], [2]),
+    (["DDD"], [1]),
+    (["BBB"], [2, 1]),
+    (["DDD", "--standing"], []),
+    (["nowhere"], []),
+]
+
+
+def test_whoever_asks_gets_the_newest_first(stored: Any, spread_ctl: Run) -> None:
+    for asked, found in ASKED:
+        code, out, _ = spread_ctl("cycles", *asked, "--json")
+        assert code == 0
+        told = orjson.loads(out)
+        assert [one["id"] for one in told] == found, asked
+        heard = {one["id"]: one["priority_heard"] for one in told}
+        assert heard.items() <= {2: True, 1: False}.items()
