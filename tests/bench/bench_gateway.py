@@ -6,6 +6,8 @@ gateway.health, gateway.pair, gateway.prices   requests a CPU second of the proc
 gateway.push   frames a CPU second to all clients of one wish while quotes are written; p50 and p99
     from the write of a quote to a client in us are parameters, as is what memory the process has
     then.
+gateway.stuck   p99 from the write of a quote to a client in us while one client in five reads
+    nothing; times what that of gateway.push is, write_times the same of what a write took its feed.
 
 The peers do the same from the same store in the same run: FastAPI on uvicorn, and for the push
 websockets, which is what a bot's author would take. Each answer is looked at: one that is short, a
@@ -18,6 +20,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -47,6 +50,7 @@ PUSH_TWIN = Path(__file__).with_name("push_twin.py")
 CONNECTIONS = 8
 START_S_MAX = 60.0
 QUOTE_S = 0.001  # between two quotes that are pushed
+FILLING = 2_000  # quotes after which whoever reads nothing is told nothing more
 WISH = '{"op":"subscribe","kinds":["prices"],"pace":"live"}'
 
 
@@ -80,13 +84,24 @@ def figures(small: bool) -> Iterator[Figure]:
                 )
                 peers = {"fastapi": other.per_cpu_s, "fastapi_p50_us": other.p50_us}
             yield asked.figure(f"gateway.{name}", peers)
-        pushed, rss_mb = _pushed(port, clients, seconds, ours.pid, quotes)
+        pushed = _pushed(port, clients, seconds, ours.pid, quotes)
+        with Stuck(port, clients // 5, quotes) as stuck:
+            beside = _pushed(port, clients - stuck.clients, seconds / 2, ours.pid, quotes)
+            stuck.check()
         twin = stack.enter_context(_started([str(PUSH_TWIN)], settings))
         assert twin.stdout is not None
         twin_port = int(twin.stdout.readline())
-        other, _ = _pushed(twin_port, clients, seconds, twin.pid, quotes)
+        other = _pushed(twin_port, clients, seconds, twin.pid, quotes).told
         peers = {"websockets": other.per_cpu_s, "websockets_p50_us": other.p50_us}
-        yield pushed.figure("gateway.push", peers, clients=clients, rss_mb=round(rss_mb, 1))
+        yield pushed.told.figure(
+            "gateway.push", peers, clients=clients, rss_mb=round(pushed.rss_mb, 1)
+        )
+        yield figure(
+            "gateway.stuck", "us", [beside.told.p99_us], clients=clients, stuck=stuck.clients,
+            times=round(beside.told.p99_us / pushed.told.p99_us, 2),
+            write_times=round(beside.write_p99_us / pushed.write_p99_us, 2),
+            write_p99_us=round(beside.write_p99_us, 1),
+        )  # fmt: skip
 
 
 class PushTold(msgspec.Struct):
@@ -110,6 +125,55 @@ class Measured:
             name, "a CPU s", [self.per_cpu_s], peers=peers, p50_us=round(self.p50_us, 1),
             p99_us=round(self.p99_us, 1), count=self.count, **more,
         )  # fmt: skip
+
+
+class Pushed(NamedTuple):
+    """What clients were told while quotes were written, and what else there was to see."""
+
+    told: Measured
+    rss_mb: float
+    write_p99_us: float  # what a write took whoever wrote
+
+
+class Stuck:
+    """Clients that wish for all prices, and read none of what they are told."""
+
+    def __init__(self, port: int, clients: int, quotes: "Quotes") -> None:
+        self.clients = clients
+        self._quotes = quotes
+        self._sockets = [_listening(port) for _ in range(clients)]
+
+    def __enter__(self) -> "Stuck":
+        """With so much on its way to each that no more is told to it."""
+        for _ in range(FILLING):
+            self._quotes.write()
+            time.sleep(QUOTE_S)
+        return self
+
+    def check(self) -> None:
+        """Raises RuntimeError where one was refused or let go."""
+        for one in self._sockets:
+            one.settimeout(0.2)
+            if b" 101 " not in one.recv(1 << 10):
+                raise RuntimeError("a client that was to read nothing was not let in")
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            one.close()
+
+
+def _listening(port: int) -> socket.socket:
+    """A socket of little room, whose wish was said."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    one.connect(("127.0.0.1", port))
+    one.sendall(
+        f"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        + bytes([0x81, 0x80 | len(WISH), 0, 0, 0, 0]) + WISH.encode()
+    )  # fmt: skip
+    return one
 
 
 @contextlib.contextmanager
@@ -244,10 +308,9 @@ def _compare(path: str, port: int, other_port: int) -> None:
         raise RuntimeError(f"{path}: the peer answers otherwise")
 
 
-def _pushed(
-    port: int, clients: int, seconds: float, pid: int, quotes: Quotes
-) -> tuple[Measured, float]:
-    """1,000 quotes a second, one at a time, to all clients; and the process's memory, MB."""
+def _pushed(port: int, clients: int, seconds: float, pid: int, quotes: Quotes) -> Pushed:
+    """1,000 quotes a second, one at a time, to all clients."""
+    took_us = []
     anchor_ns = quotes.store.clock.anchor_ns
     with compiled("push_clients.c") as program:
         told = subprocess.Popen(
@@ -262,7 +325,9 @@ def _pushed(
             before_s, next_s = _cpu_s(pid), time.monotonic()
             until_s = next_s + seconds
             while next_s < until_s:
+                began_ns = time.perf_counter_ns()
                 quotes.write()
+                took_us.append((time.perf_counter_ns() - began_ns) / 1e3)
                 next_s += QUOTE_S
                 time.sleep(max(0.0, next_s - time.monotonic()))
             print(int(quotes.store.snapshot()["ts_recv"].max()), file=told.stdin, flush=True)
@@ -271,7 +336,8 @@ def _pushed(
         raise RuntimeError("a client was not told everything")
     cpu_s, rss_mb = _cpu_s(pid) - before_s, _rss_mb(pid)
     found = msgspec.json.decode(printed, type=PushTold)
-    return Measured(found.frames, cpu_s, found.p50_us, found.p99_us), rss_mb
+    measured = Measured(found.frames, cpu_s, found.p50_us, found.p99_us)
+    return Pushed(measured, rss_mb, float(np.percentile(took_us, 99)))
 
 
 def _rss_mb(pid: int) -> float:

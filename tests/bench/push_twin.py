@@ -6,6 +6,7 @@ port.
 import asyncio
 import contextlib
 
+import numpy as np
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -28,7 +29,9 @@ def changed(prices: PricesAsText, written: Dirty) -> str:
     for source in SPOT_LIKE:
         for source_id, ids in written:
             if SOURCES[source_id] is source:
-                found, _ = prices.parts(board.look(source), board.rows_of(source, ids))
+                places = np.flatnonzero(board.rows_of(source, ids))
+                seen = board.look_at_some(source, places)
+                found, _ = prices.parts(seen, np.ones(len(places), np.bool_))
                 texts += found
     return (b'{"type":"prices","snapshot":false,"prices":[%b]}' % b",".join(texts)).decode()
 

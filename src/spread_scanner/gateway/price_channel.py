@@ -5,9 +5,10 @@ all prices are looked at: what cannot be stood behind any more is `gone`, withou
 written.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.gateway.channels import Dirty, Rows, States, WishedPairs, WishGroup
 from spread_scanner.gateway.wishes import PushWish
@@ -17,7 +18,14 @@ from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Quoted
 from spread_scanner.view.sources import source_of
 
 
-class Prices(States[dict[Any, Quoted]]):
+class SomeQuoted(NamedTuple):
+    """Some of a source's listings: their places among its rows, and what they are quoted at."""
+
+    places: npt.NDArray[np.int64]
+    quoted: Quoted
+
+
+class Prices(States[dict[Any, SomeQuoted]]):
     """By source, the listings that each has."""
 
     kind = "prices"
@@ -61,14 +69,22 @@ class Prices(States[dict[Any, Quoted]]):
         for group in self._groups.values():
             group.add({source: group.told[source] != usable[source] for source in group.rows})
 
-    def look(self, wanted: Rows) -> tuple[int, dict[Any, Quoted]]:
-        version = self._system.version()
-        return version, {source: self._board.look(source) for source in wanted}
+    def look(self, wanted: Rows) -> tuple[int, dict[Any, SomeQuoted]]:
+        """Those rows alone: with each frame all of them would cost more than the frame."""
+        version, look = self._system.version(), {}
+        for source, rows in wanted.items():
+            places = np.flatnonzero(rows)
+            look[source] = SomeQuoted(places, self._board.look_at_some(source, places))
+        return version, look
 
     def parts(
-        self, look: dict[Any, Quoted], group: WishGroup, key: Source, rows: Mask
+        self, look: dict[Any, SomeQuoted], group: WishGroup, key: Source, rows: Mask
     ) -> tuple[list[bytes], Mask]:
-        return self._system.shown.prices.parts(look[key], rows)
+        places, quoted = look[key]
+        texts, told = self._system.shown.prices.parts(quoted, rows[places])
+        good = np.zeros(len(rows), np.bool_)
+        good[places] = told
+        return texts, good
 
     def names(self, key: Source, rows: Mask) -> list[str]:
         board = self._board

@@ -201,12 +201,26 @@ class PriceBoard:
 
     def look(self, source: Source) -> Quoted:
         """Every listing of a source as it stands now."""
-        rows = self._rows[source]
-        beats = self.beats(source.source_id)
         ids = self._ids_of[source]
+        return self._looked(source, self._rows[source], self._listed[source], ids)
+
+    def look_at_some(self, source: Source, places: npt.NDArray[np.int64]) -> Quoted:
+        """Some of a source's listings, by their places among its rows."""
+        rows, ids = self._rows[source][places], self._ids_of[source][places]
+        listed = self._listed[source]
+        return self._looked(source, rows, [listed[place] for place in places.tolist()], ids)
+
+    def _looked(
+        self,
+        source: Source,
+        rows: npt.NDArray[np.int64],
+        listed: list[PricedListing],
+        ids: npt.NDArray[np.uint16],
+    ) -> Quoted:
+        beats = self.beats(source.source_id)
         versions = self._sequences[source.source_id, ids]
         quotes = self._store.read_many(source.source_id, ids)
-        return self._judged(rows, self._listed[source], versions, quotes, beats)
+        return self._judged(rows, listed, versions, quotes, beats)
 
     def cells_of(self, pair: str, sources: Container[Source]) -> PairCells:
         """The listings of one pair on some sources; of one that pools alone have there are none."""
