@@ -6,6 +6,7 @@ What the process puts off to when a frame is dealt with is put off here likewise
 
 import base64
 import contextlib
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -179,7 +180,11 @@ def told_pools(
             quoted = PoolSources(settings, later.append)
             held.callback(quoted.close)
             quoted.hear(feed)
-        yield ToldPools(feed, accounts, later, rate if sources else None)
+        pools = ToldPools(feed, accounts, later, rate if sources else None)
+        gc.collect()
+        gc.freeze()  # as the process does
+        held.callback(gc.unfreeze)
+        yield pools
 
 
 def _settings(

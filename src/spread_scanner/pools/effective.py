@@ -109,8 +109,9 @@ def best_sides(
 
 def _side(one: TradedPool, size_quote: float, buys: bool, unix_ts: int, slot: int) -> PoolSide:
     pool = one.pool
-    decimals = dict(zip(pool.mints, pool.decimals, strict=True))
-    base_unit, quote_unit = 10 ** decimals[one.base_mint], 10 ** decimals[one.quote_mint]
+    base_unit, quote_unit = (10**decimals for decimals in pool.decimals)
+    if one.base_mint != pool.mints[0]:
+        base_unit, quote_unit = quote_unit, base_unit
     amount = round(size_quote * quote_unit)
     mint_in = one.quote_mint if buys else one.base_mint
     filled = quote_of(pool, mint_in, amount, buys, unix_ts, slot)

@@ -8,7 +8,7 @@ any array does that is not known.
 
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import lru_cache
 
 from spread_scanner.solana import keys
@@ -33,16 +33,28 @@ _U16_MAX = 2**16 - 1
 def pack(accounts: Accounts, needed: Collection[str], room: int) -> bytes:
     """All of `needed` and as many of the others as there is room for; empty where there is none
     for all of the former. An account of a program that no pool has is left out likewise."""
-    parts = [_one(key, accounts[key], plain=True) for key in accounts if key in needed]
-    size = sum(map(len, parts))
-    if size > room or not all(parts):
+    parts, others, size = list[bytes](), list[str](), 0
+    for key, (owner, data) in accounts.items():
+        if key not in needed:
+            others.append(key)
+            continue
+        head = _head(key, owner, False, len(data))
+        parts += (head, data)
+        size += len(head) + len(data)
+        if not head:
+            return b""
+    if size > room:
         return b""
-    for key in _from_the_middle([key for key in accounts if key not in needed]):
-        part = _one(key, accounts[key], plain=False)
-        if size + len(part) > room:
+    for key in _from_the_middle(tuple(others)):
+        owner, data = accounts[key]
+        stored = _deflated(data)
+        head = _head(key, owner, True, len(stored))
+        if not head:
+            continue
+        size += len(head) + len(stored)
+        if size > room:
             break
-        parts.append(part)
-        size += len(part)
+        parts += (head, stored)
     return b"".join(parts)
 
 
@@ -63,18 +75,18 @@ def unpack(packed: bytes) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def _one(key: str, account: tuple[str, bytes], *, plain: bool) -> bytes:
-    owner, data = account
-    stored = data if plain else _deflated(data)
-    if owner not in _PLACE or len(stored) > _U16_MAX:
+def _head(key: str, owner: str, deflated: bool, length: int) -> bytes:
+    """What stands before an account; empty where there is no place for such a one."""
+    if owner not in _PLACE or length > _U16_MAX:
         return b""
-    return _HEAD.pack(keys.raw(key), _PLACE[owner], not plain, len(stored)) + stored
+    return _HEAD.pack(keys.raw(key), _PLACE[owner], deflated, length)
 
 
-def _from_the_middle(names: list[str]) -> Iterator[str]:
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _from_the_middle(names: tuple[str, ...]) -> list[str]:
     """Outwards from the one that the price is in, as arrays stand in their order around it."""
     middle = len(names) // 2
-    yield from sorted(names, key=lambda name: abs(names.index(name) - middle))
+    return sorted(names, key=lambda name: abs(names.index(name) - middle))
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
