@@ -48,8 +48,9 @@ from spread_scanner.shm import Health
 from spread_scanner.shm.connections import ConnectionRows, Connections
 from spread_scanner.shm.health import HealthRow
 from spread_scanner.shm.pools import PoolTable
+from spread_scanner.sim.chain import SLOT_S
 from spread_scanner.sim.rpc_provider import Listening, RpcProvider
-from spread_scanner.sim.rpc_server import SLOT_S, SolanaSide
+from spread_scanner.sim.rpc_server import SolanaSide
 from spread_scanner.sim.wire import head, text_frame
 from spread_scanner.view import pools as shown
 

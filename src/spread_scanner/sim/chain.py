@@ -27,7 +27,7 @@ from spread_scanner.sim.chain_pools import (
 from spread_scanner.sim.chain_wallets import SimWallets
 
 FIRST_SLOT = 350_000_000
-FIRST_UNIX_S, SLOTS_PER_2_S = 1_790_000_000, 5  # of the chain's own clock
+FIRST_UNIX_S, SLOT_S = 1_790_000_000, 0.4  # of the chain's own clock
 CLOCK, SYSVAR = (
     "SysvarC1ock11111111111111111111111111111111",
     "Sysvar1111111111111111111111111111111111111",
@@ -52,8 +52,15 @@ class Chain:
     """Everything that there is, by slot."""
 
     def __init__(
-        self, seed: int, count: int, swaps_per_slot: float, market: ChainMarket | None = None
+        self,
+        seed: int,
+        count: int,
+        swaps_per_slot: float,
+        market: ChainMarket | None = None,
+        *,
+        slot_s: float = SLOT_S,
     ) -> None:
+        self._slot_s = slot_s
         self._seed, self._rng = seed, random.Random(f"{seed} chain")
         self.swaps_per_slot = swaps_per_slot
         self.slot = FIRST_SLOT
@@ -73,13 +80,13 @@ class Chain:
 
     def _tell_time(self) -> None:
         if self._market is not None:
-            self._ahead_s = self._market.now_s() - unix_s(self.slot)
+            self._ahead_s = self._market.now_s() - unix_s(self.slot, self._slot_s)
         for pool in self.pools.values():
             pool.unix_s = self.unix_s(self.slot)
 
     def unix_s(self, slot: int) -> int:
         """What the chain's clock says in a slot."""
-        return unix_s(slot) + self._ahead_s
+        return unix_s(slot, self._slot_s) + self._ahead_s
 
     def step(self) -> None:
         """A slot ends, with some swaps in it."""
@@ -180,6 +187,7 @@ class Chain:
         return next(found, MISSING)
 
 
-def unix_s(slot: int) -> int:
-    """What the clock of a chain that is beside no exchanges says in a slot."""
-    return FIRST_UNIX_S + 2 * (slot - FIRST_SLOT) // SLOTS_PER_2_S
+def unix_s(slot: int, slot_s: float = SLOT_S) -> int:
+    """What the clock of a chain that is beside no exchanges says in a slot; it runs as ours does,
+    however quickly slots follow."""
+    return FIRST_UNIX_S + (slot - FIRST_SLOT) * round(slot_s * 1_000) // 1_000

@@ -25,13 +25,12 @@ from websockets.server import ServerProtocol
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.sim.answers import Answer
-from spread_scanner.sim.chain import ARRAYS, MISSING, Chain, ChainMarket
+from spread_scanner.sim.chain import ARRAYS, MISSING, SLOT_S, Chain, ChainMarket
 from spread_scanner.sim.chain_pools import BASES, OTHERS, SYSTEM, USDC, USDT, Account
 from spread_scanner.sim.http_requests import HttpRequests
 from spread_scanner.sim.jupiter import SimJupiter
 from spread_scanner.sim.rpc_provider import LIMITED, Listening, RpcProvider
 
-SLOT_S = 0.4
 FAULT_S = 1.0  # so long one that comes from the seed lasts
 FAULTS = ("fork", "cut", "lag", "limit", "lose", "silent", "away", "wrong-owner", "missing-array")
 
@@ -50,7 +49,7 @@ class SolanaSide:
         fault_every_s: float = 0.0,
         market: ChainMarket | None = None,
     ) -> None:
-        self.chain = Chain(seed, pools, swaps_per_slot, market)
+        self.chain = Chain(seed, pools, swaps_per_slot, market, slot_s=slot_s)
         self.told: Callable[[], None] = lambda: None  # a slot, or that one never was
         self.acted: Callable[[dict[str, Any]], None] = lambda said: None
         self.shaken: Callable[[], None] = lambda: None  # what was told is other than it was
