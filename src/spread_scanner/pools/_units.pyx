@@ -39,7 +39,7 @@ cdef HeldAccount held_account(tuple account, int64_t slot, str provider, int64_t
     return made
 
 
-cdef class Heard:
+cdef class _Heard:
     """An account that is wanted."""
 
     cdef HeldAccount held
@@ -82,7 +82,7 @@ cdef class HeldAccounts:
     def want(self, keys):
         for key in keys:
             if key not in self._heard:
-                self._heard[key] = Heard()
+                self._heard[key] = _Heard()
 
     def forget(self, keys):
         for key in keys:
@@ -97,7 +97,7 @@ cdef class HeldAccounts:
 
     def lost(self, str provider):
         """What it alone covered is stale until it is seeded anew."""
-        cdef Heard heard
+        cdef _Heard heard
         life = self._lives.pop(provider, None)
         for heard in self._heard.values():
             heard.covered_by.discard(provider)
@@ -105,7 +105,7 @@ cdef class HeldAccounts:
             if heard.held is not None and heard.held.provider == provider and heard.held.life == life:
                 self.pass_on(heard)
 
-    cdef int pass_on(self, Heard heard) except -1:
+    cdef int pass_on(self, _Heard heard) except -1:
         """Who told what is held is lost."""
         if heard.said_by:
             heard.held.provider = min(heard.said_by)
@@ -116,17 +116,17 @@ cdef class HeldAccounts:
 
     def get(self, key):
         """What is held, whether it is covered or not."""
-        cdef Heard heard = self._heard.get(key)
+        cdef _Heard heard = self._heard.get(key)
         return None if heard is None else heard.held
 
     def covered_by(self, key):
         """The providers by whom it can be stood behind; none: it is stale."""
-        cdef Heard heard = self._heard.get(key)
+        cdef _Heard heard = self._heard.get(key)
         return heard.covered_by if heard is not None and heard.held is not None else set()
 
     def covered(self, keys):
         """Those of them that can be stood behind, as they are held."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef dict found = {}
         for key in keys:
             heard = self._heard.get(key)
@@ -138,7 +138,7 @@ cdef class HeldAccounts:
         """What `take` will make of it."""
         return self.judge(self._heard.get(key), slot, account, provider)
 
-    cdef object judge(self, Heard heard, int64_t slot, tuple account, str provider):
+    cdef object judge(self, _Heard heard, int64_t slot, tuple account, str provider):
         cdef HeldAccount held
         if heard is None or provider not in self._lives:
             return UNHEARD
@@ -157,7 +157,7 @@ cdef class HeldAccounts:
         return taking
 
     cdef int put(self, str key, int64_t slot, tuple account, str provider, taking) except -1:
-        cdef Heard heard
+        cdef _Heard heard
         if taking is UNHEARD:
             return 0
         heard = self._heard[key]
@@ -170,7 +170,7 @@ cdef class HeldAccounts:
 
     def doubt(self, str key, int64_t slot):
         """Nothing is held of it until a seed of this slot or a later one has come."""
-        cdef Heard heard = self._heard[key]
+        cdef _Heard heard = self._heard[key]
         heard.held = None
         heard.covered_by.clear()
         heard.said_by.clear()
@@ -179,14 +179,14 @@ cdef class HeldAccounts:
 
     def uncovered(self, str key, str provider):
         """This provider told something that was not taken: it is to be seeded anew."""
-        cdef Heard heard = self._heard.get(key)
+        cdef _Heard heard = self._heard.get(key)
         if heard is not None:
             heard.covered_by.discard(provider)
 
     def disbelieve_after(self, int64_t slot):
         """Nothing was written later than that: what was told so is held no more, and is not waited
         for. Whether there was any."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef list gone = []
         for key, heard in self._heard.items():
             if heard.seed_slot_min > slot or (heard.held is not None and heard.held.slot > slot):
@@ -208,7 +208,7 @@ cdef class HeldAccounts:
                 if key in self._heard and self.seed_one(provider, slot, key, account)]
 
     cdef bint seed_one(self, str provider, int64_t slot, str key, tuple account) except -1:
-        cdef Heard heard = self._heard[key]
+        cdef _Heard heard = self._heard[key]
         cdef HeldAccount held = heard.held
         if slot < heard.seed_slot_min:
             return False
@@ -233,7 +233,7 @@ cdef class HeldAccounts:
 
     def unseeded(self, str provider):
         """The accounts that this provider does not cover."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef list found = []
         for key, heard in self._heard.items():
             if provider not in heard.covered_by:
@@ -244,13 +244,13 @@ cdef class HeldAccounts:
         """The earliest slot of which a seed of all these would be taken."""
         return max([self.slot_min(self._heard[key]) for key in keys], default=0)
 
-    cdef int64_t slot_min(self, Heard heard):
+    cdef int64_t slot_min(self, _Heard heard):
         if heard.held is None or self.stands(heard.held):
             return heard.seed_slot_min
         return max(heard.seed_slot_min, heard.held.slot)
 
 
-cdef class Unit:
+cdef class _Unit:
     """One pool, with what is heard of it: all, without what there is no price, what moves."""
 
     cdef str pool
@@ -280,9 +280,9 @@ cdef class PoolUnits:
         Where a pool's own account is told and wants others, it is watched so before it is told: the
         swap that moved the price there wrote those.
         """
-        cdef Unit unit = self._units.get(pool)
+        cdef _Unit unit = self._units.get(pool)
         if unit is None:
-            unit = self._units[pool] = Unit.__new__(Unit)
+            unit = self._units[pool] = _Unit.__new__(_Unit)
             unit.pool, unit.wanted, unit.waits_slot = pool, wanted, -1
         gone = set(unit.wanted.keys) - set(wanted.keys)
         unit.wanted = wanted
@@ -299,9 +299,9 @@ cdef class PoolUnits:
     def unwatch(self, str pool):
         unit = self._units.pop(pool)
         self._waiting.pop(pool, None)
-        self._leave(unit, (<Unit>unit).wanted.keys)
+        self._leave(unit, (<_Unit>unit).wanted.keys)
 
-    cdef int _leave(self, Unit unit, keys) except -1:
+    cdef int _leave(self, _Unit unit, keys) except -1:
         """Accounts that no pool needs any more are forgotten."""
         for key in keys:
             self._of_key[key].remove(unit)
@@ -321,8 +321,8 @@ cdef class PoolUnits:
 
     def fresh_until_ns(self, str pool, pace, int64_t now_ns):
         """Until when it is, should nobody tell any more; 0: it is not."""
-        cdef Unit unit = self._units[pool]
-        cdef Heard heard
+        cdef _Unit unit = self._units[pool]
+        cdef _Heard heard
         cdef dict until = {}  # most accounts are covered by the same providers
         cdef int64_t first = 0, last
         if not unit.moving:
@@ -341,7 +341,7 @@ cdef class PoolUnits:
 
     def told(self, str key, int64_t slot, str owner, bytes data, str provider, int64_t now_ns):
         """An account was written: what is to be published now, the earlier slot first."""
-        cdef Unit unit
+        cdef _Unit unit
         cdef list units = self._of_key.get(key, [])
         cdef list found = []
         account = (owner, data)
@@ -360,9 +360,9 @@ cdef class PoolUnits:
 
     def seeded(self, str provider, int64_t slot, accounts, int64_t now_ns):
         """What was asked for has come: pools that are whole by it, or differ, to be published."""
-        cdef Unit unit
+        cdef _Unit unit
         cdef list found = []
-        units = {(<Unit>unit).pool: unit for key in accounts for unit in self._of_key.get(key, [])}
+        units = {(<_Unit>unit).pool: unit for key in accounts for unit in self._of_key.get(key, [])}
         before = {pool: seen(unit) for pool, unit in units.items()}
         self.held.seed(provider, slot, accounts)
         for pool, unit in units.items():
@@ -372,7 +372,7 @@ cdef class PoolUnits:
 
     def due(self, int64_t now_ns):
         """Those that have waited for so long, to be published as they stand."""
-        cdef Unit unit
+        cdef _Unit unit
         cdef list found = []
         for unit in list(self._waiting.values()):
             if now_ns - unit.waits_since_ns < settle_ns:
@@ -383,10 +383,10 @@ cdef class PoolUnits:
                 unit.waits_since_ns = now_ns
         return found
 
-    cdef bint _told_by_one(self, Unit unit) except -1:
+    cdef bint _told_by_one(self, _Unit unit) except -1:
         """Whether who told the newest of what moves tells of all of it: from one who does not, as
         while its subscriptions are made, that nothing more came says nothing."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef int64_t newest = 0
         cdef set tellers = set()
         for heard in unit.moving:
@@ -401,22 +401,22 @@ cdef class PoolUnits:
 
     def next_due_ns(self):
         """When `due` has something to say next."""
-        times = [(<Unit>unit).waits_since_ns for unit in self._waiting.values()]
+        times = [(<_Unit>unit).waits_since_ns for unit in self._waiting.values()]
         return min(times) + settle_ns if times else None
 
     cdef int _doubt_above(self, list units, int64_t slot) except -1:
         """What was told of later slots than the one that the chain went back to is of the fork."""
-        cdef Unit unit
-        cdef Heard heard
+        cdef _Unit unit
+        cdef _Heard heard
         for unit in units:
             for key, heard in unit.all:
                 if heard.held is not None and heard.held.slot > slot:
                     self.held.doubt(key, slot)
         return 0
 
-    cdef int _changed(self, Unit unit, int64_t slot, int64_t now_ns, list found) except -1:
+    cdef int _changed(self, _Unit unit, int64_t slot, int64_t now_ns, list found) except -1:
         """Something of this slot has come: published at once where all that moves is of one."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef bint together = True
         if unit.waits_slot < 0:
             unit.waits_since_ns = now_ns
@@ -431,9 +431,9 @@ cdef class PoolUnits:
             self._publish(unit, TOGETHER, found)
         return 0
 
-    cdef int _publish(self, Unit unit, because, list found) except -1:
+    cdef int _publish(self, _Unit unit, because, list found) except -1:
         """A pool as it stands, where it is whole."""
-        cdef Heard heard
+        cdef _Heard heard
         cdef HeldAccount own
         cdef int64_t slot = 0
         unit.waits_slot = -1
@@ -450,9 +450,9 @@ cdef class PoolUnits:
         return 0
 
 
-cdef bint whole(Unit unit):
+cdef bint whole(_Unit unit):
     """Whether what can be stood behind of it is enough for a price."""
-    cdef Heard heard
+    cdef _Heard heard
     if not unit.moving:
         return False
     for heard in unit.core:
@@ -461,8 +461,8 @@ cdef bint whole(Unit unit):
     return True
 
 
-cdef dict stood_behind(Unit unit):
-    cdef Heard heard
+cdef dict stood_behind(_Unit unit):
+    cdef _Heard heard
     cdef dict found = {}
     for key, heard in unit.all:
         if heard.covered():
@@ -470,6 +470,6 @@ cdef dict stood_behind(Unit unit):
     return found
 
 
-cdef tuple seen(Unit unit):
+cdef tuple seen(_Unit unit):
     """Whether it is whole, and what can be stood behind of it."""
     return whole(unit), stood_behind(unit)

@@ -352,7 +352,11 @@ class _Way:
     def _within(self, amount: int, place: int) -> Filled | None:
         """What the way to a place leaves, by one step from there."""
         remaining, target = amount - self._used[place], self._ahead[place].sqrt_price
-        taken = self._step(self._steps[place], target, remaining)
+        (price, liquidity), rules = self._steps[place], self._rules
+        taken = _taken(
+            *(price, target, liquidity, remaining, rules.rate),
+            *(self._by_input, self._down, rules.on_input),
+        )
         if taken is None or taken[0] == target:
             return None
         _, paid, given, fee = taken
@@ -365,15 +369,6 @@ class _Way:
     def _filled(self, amount: int, other: int, fee: int, crossed: int) -> Filled:
         paid, given = (amount, other) if self._by_input else (other, amount)
         return Filled(paid, given, fee, self._rules.on_input, crossed)
-
-    def _step(
-        self, at: tuple[int, int], target: int, amount: int
-    ) -> tuple[int, int, int, int] | None:
-        (price, liquidity), rules = at, self._rules
-        return _taken(
-            *(price, target, liquidity, amount, rules.rate),
-            *(self._by_input, self._down, rules.on_input),
-        )
 
     def _stretch(self, target: int) -> tuple[int, int, int] | None:
         """What going on to a price uses and gives, and the fee; None where it cannot be."""
