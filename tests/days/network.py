@@ -125,7 +125,7 @@ class Network:
     async def _to_proxy(self, url: str) -> proxies.Lay:
         """The proxy is reached; returns how it reaches the exchange for whoever dials now."""
         label, line = self._dialler()
-        how = self._exchanges[label].switch.proxy
+        how, now_ns = self._exchanges[label].switch.proxy, self._clock.mono_ns()
         await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
         if how == proxies.DEAD:
             self.invariants.dialling.attempted(self._exchanges[label], line)
@@ -135,14 +135,17 @@ class Network:
             if how == proxies.DENIES:
                 self.invariants.dialling.attempted(self._exchanges[label], line)
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-            return await self._dial(label, line, via=url, mute=how == proxies.MUTE)
+            mute = how == proxies.MUTE
+            return await self._dial(label, line, via=url, mute=mute, set_out_ns=now_ns)
 
         return lay
 
-    async def _dial(self, label: str, line: int, *, via: str = "", mute: bool = False) -> Wire:
-        """An address of the exchange's is reached, or is `mute`."""
+    async def _dial(
+        self, label: str, line: int, *, via: str = "", mute: bool = False, set_out_ns: int = 0
+    ) -> Wire:
+        """An address of the exchange's is reached, or is `mute`. `set_out_ns`: 0 is now."""
         exchange = self._exchanges[label]
-        dial = self._note(exchange, line, via)
+        dial = self._note(exchange, line, via, set_out_ns)
         how = exchange.switch.refuse
         flaky = exchange.switch.flaky
         if flaky and exchange.random.random() < flaky:
@@ -156,9 +159,10 @@ class Network:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
         return exchange.admit(dial).wire
 
-    def _note(self, exchange: Exchange, line: int, via: str) -> Dial:
+    def _note(self, exchange: Exchange, line: int, via: str, set_out_ns: int = 0) -> Dial:
         """One more dial of that address, in the exchange's books."""
-        dial = Dial(self._clock.mono_ns(), exchange.label, line, via)
+        now_ns = self._clock.mono_ns()
+        dial = Dial(now_ns, exchange.label, line, set_out_ns or now_ns, via)
         if line != BESIDE:
             exchange.dials.append(dial)
         self._log("dial", exchange.label, "beside" if line == BESIDE else line)
