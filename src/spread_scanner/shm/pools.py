@@ -15,6 +15,7 @@ Segment: "<namespace>.pools".
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from spread_scanner.schema.pools import (
     PACKED_BYTES,
@@ -45,6 +46,11 @@ _PLACES = np.arange(POOLS_MAX, dtype=np.int64)
 _AT = [_PLACES[place : place + 1] for place in range(POOLS_MAX)]
 
 
+def _at(place: int) -> npt.NDArray[np.int64]:
+    """As the latches take a place. They refuse one beyond; a list counts it from its end."""
+    return _AT[place] if 0 <= place < POOLS_MAX else np.array([place])
+
+
 class PoolWriter(Holder):
     """The right to write; made by PoolTable.writer. `close` gives the place back."""
 
@@ -57,7 +63,7 @@ class PoolWriter(Holder):
     def write(self, place: int, records: np.ndarray) -> None:
         """Publish one record, an array of one POOL_DTYPE. Raises BadInput on a place beyond,
         ValueError once closed."""
-        self._cells.write(_AT[place], records)
+        self._cells.write(_at(place), records)
         self._changed()
 
     def write_state(self, place: int, key: str, published: int, packed: bytes) -> None:
@@ -66,7 +72,7 @@ class PoolWriter(Holder):
         row = self._state[0]
         row["key"], row["length"], row["published"] = key.encode(), len(packed), published
         self._packed[: len(packed)] = packed
-        self._states.write(_AT[place], self._state)
+        self._states.write(_at(place), self._state)
         self._changed()
 
     def slot(self, slot: int) -> None:

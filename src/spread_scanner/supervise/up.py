@@ -6,6 +6,7 @@ the words in it are those of `spread-ctl status`.
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.logs import Log
-from spread_scanner.schema.enums import ProcessState
+from spread_scanner.schema.enums import ProcessState, Source
 from spread_scanner.schema.figures import lasting
 from spread_scanner.schema.names import EXCHANGE_SIM, GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
@@ -229,8 +230,6 @@ class Run:
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
         truth, settings = read_truth(simulation.truth_path), self._supervisor.settings
-        listed = tables.load(settings.generated_dir)
-        fees, ids = FillFees(settings, listed.instruments), listed.symbol_ids()
         result = score.score(
             truth.intervals,
             seen_of(observer.signals, observer.symbols),
@@ -241,7 +240,7 @@ class Run:
             carried=right_carried(
                 follow_ups_of(observer.signals, observer.symbols),
                 truth,
-                lambda source, symbol: fees.bps(source, ids[symbol], symbol),
+                _fee_bps(settings),
             ),
             outages=self._supervisor.outages.all,
             lateness=Lateness(self._options.tolerance_ms, self._waits.kept),
@@ -267,6 +266,22 @@ class Run:
             implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
             seeded=simulation.seeded,
         )
+
+
+def _fee_bps(settings: config.Settings) -> Callable[[Source, str], float]:
+    """Of one fill of a symbol, by the tables, which are there once somebody asks: a run may end
+    before its pairs are found."""
+
+    @functools.cache
+    def found() -> tuple[FillFees, dict[str, int]]:
+        listed = tables.load(settings.generated_dir)
+        return FillFees(settings, listed.instruments), listed.symbol_ids()
+
+    def fee_bps(source: Source, symbol: str) -> float:
+        fees, ids = found()
+        return fees.bps(source, ids[symbol], symbol)
+
+    return fee_bps
 
 
 def _note(left_s: float | None, address: str) -> str:

@@ -66,11 +66,11 @@ def test_who_does_not_answer_is_stood_in_for(quote: Run, chain: SolanaThread) ->
     key = next(iter(chain.side.chain.pools))
     chain.act(do="limit", provider="a", count=1)
     assert said(quote(key, "SOL", "1", "--json")).provider == "b"
-    chain.act(do="limit", provider="a", count=1)
     chain.act(do="limit", provider="b", count=1)
     code, out, err = quote(key, "SOL", "1")
     assert (code, out) == (1, "")
-    assert "a: HTTP 429; b: HTTP 429" in err
+    assert "a: 429 too many requests, nobody dials for " in err
+    assert "; b: HTTP 429 too many requests" in err
 
 
 def test_what_a_pool_cannot_do_is_said_with_its_reason(quote: Run, chain: SolanaThread) -> None:

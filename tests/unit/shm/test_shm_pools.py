@@ -52,8 +52,9 @@ def test_what_a_pool_is_quoted_by_belongs_to_its_record(namespace: str) -> None:
             assert reader.packed(3, b"one", published) == packed
         assert reader.packed(3, b"one", 2) is None, "of a publication that is over"
         assert reader.packed(3, b"other", 3) is None
-        with pytest.raises(BadInput):
-            writer.write_state(POOLS_MAX, "one", 1, b"")
+        for beyond in (POOLS_MAX, -1):
+            with pytest.raises(BadInput):
+                writer.write_state(beyond, "one", 1, b"")
 
 
 def test_whoever_waits_is_woken_by_anything_that_is_written(namespace: str) -> None:
@@ -97,13 +98,16 @@ def test_one_process_writes_at_a_time_and_a_dead_one_holds_nothing(namespace: st
             writer.write(1, row("one", 6))
 
 
-def test_a_place_beyond_and_a_segment_of_another_length_are_refused(namespace: str) -> None:
+@pytest.mark.parametrize("beyond", [POOLS_MAX, -1])
+def test_a_place_beyond_and_a_segment_of_another_length_are_refused(
+    namespace: str, beyond: int
+) -> None:
     with (
         PoolTable.create(namespace) as table,
         table.writer() as writer,
         pytest.raises(BadInput),
     ):
-        writer.write(POOLS_MAX, row("one", 1))
+        writer.write(beyond, row("one", 1))
     segment.create(f"/{namespace}.pools", Kind.POOLS, 4_096, [POOLS_MAX]).close()
     with pytest.raises(WrongSegment):
         PoolTable.attach(namespace)
