@@ -116,8 +116,10 @@ class Walked(NamedTuple):
 
 
 def bytes_of(link: Link) -> Bytes:
-    """All of a segment, `readable`, as it was listed or packed since. Raises OSError."""
-    return readable(_as_it_lies(link), link.path)
+    """A segment, `readable`, as it was listed or packed since, up to where its blocks are known to
+    end: a block that a crash left behind that is whole, too, but its numbers were given again.
+    Raises OSError."""
+    return readable(_as_it_lies(link), link.path, link.end)[: link.end or None]
 
 
 def _as_it_lies(link: Link) -> Bytes:

@@ -42,6 +42,13 @@ def only_segment(folder: Path) -> Path:
     return link.path
 
 
+def spoil(path: Path, offset: int) -> None:
+    """A block's records, not its head."""
+    with path.open("r+b") as file:
+        file.seek(offset + 40)
+        file.write(b"\xff" * 8)
+
+
 def blocks_of(folder: Path) -> list[frames.LogBlock]:
     (link,) = reader.chain(folder)
     return reader.walk(link, reader.mapped(link.path)).blocks
@@ -328,9 +335,7 @@ def test_a_segment_that_is_gone_in_the_midst_leaves_the_later_ones(tmp_path: Pat
 def test_damage_in_an_older_segment_is_refused_and_the_later_ones_counted(tmp_path: Path) -> None:
     links = several(tmp_path)
     block = reader.walk(links[2], reader.mapped(links[2].path)).blocks[-1]
-    with links[2].path.open("r+b") as file:
-        file.seek(block.offset + 40)
-        file.write(b"\xff" * 8)
+    spoil(links[2].path, block.offset)
     found, error = read_back(tmp_path)
     assert error is not None
     lost_from = links[2].first_seq + block.first
@@ -342,9 +347,7 @@ def test_salvage_keeps_both_sides_and_says_what_is_missing(tmp_path: Path) -> No
     links = several(tmp_path / "log")
     block = reader.walk(links[2], reader.mapped(links[2].path)).blocks[2]
     head = links[4]
-    with links[2].path.open("r+b") as file:
-        file.seek(block.offset + 40)
-        file.write(b"\xff" * 8)
+    spoil(links[2].path, block.offset)
     with head.path.open("r+b") as file:
         file.write(b"\xff" * 8)
     before = {path: path.read_bytes() for path in (tmp_path / "log").glob("*.wal")}
@@ -373,9 +376,7 @@ def test_of_two_segments_whose_heads_are_ruined_both_are_salvaged(tmp_path: Path
 def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:
     links = several(tmp_path)
     block = reader.walk(links[-1], reader.mapped(links[-1].path)).blocks[0]
-    with links[-1].path.open("r+b") as file:
-        file.seek(block.offset + 40)
-        file.write(b"\xff" * 8)
+    spoil(links[-1].path, block.offset)
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
     assert writer.torn is not None
     assert writer.torn.durable
@@ -424,3 +425,33 @@ def test_a_file_that_became_shorter_while_it_was_looked_at_ends_nobody(log: Path
     assert len(found) == len(data)
     assert found[:HEAD_BYTES].tobytes() == path.read_bytes()
     assert not found[HEAD_BYTES:].any()
+
+
+def test_what_a_crash_left_behind_the_end_is_nobody_s_when_damage_comes_later(
+    tmp_path: Path,
+) -> None:
+    """A block behind a torn one, whole, whose numbers the next life has given to other records."""
+    log = tmp_path / "log"
+    writer = LogWriter(log, segment_bytes=256 << 10)
+    for at in range(0, 70, 10):
+        writer.append(RecordKind.TICK, ticks(at, 10))
+        writer.commit()
+    writer.sync()
+    path, blocks = only_segment(log), blocks_of(log)
+    crashed = tmp_path / "crashed"
+    shutil.copytree(log, crashed)
+    writer.close()
+    path = only_segment(crashed)
+    spoil(path, blocks[-2].offset)
+    again = LogWriter(crashed, segment_bytes=256 << 10)
+    first = again.durable_seq
+    assert first == blocks[-2].first
+    again.append(RecordKind.TICK, ticks(1_000, 40))
+    again.close()
+    spoil(path, blocks[1].offset)
+    _, error = read_back(crashed)
+    assert error is not None
+    assert error.evidence["good_after"] == first - blocks[2].first + 40
+    assert salvage(crashed, tmp_path / "to") == (first - 10 + 40, 10)
+    expected = [*range(10), *range(20, first), *range(1_000, 1_040)]
+    assert numbers(tmp_path / "to") == expected
