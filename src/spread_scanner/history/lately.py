@@ -135,12 +135,18 @@ class LatelyLogged:
             segment = self._segment(place)
             if segment is None:
                 return
-            until = segment.next_seq
+            until = self._until(place, segment)
             for since, ids in reversed(segment.tables):
-                yield segment, since, until, ids
-                until = since
+                if since < until:
+                    yield segment, since, until, ids
+                    until = since
             if until > segment.link.first_seq:
                 yield segment, segment.link.first_seq, until, self._ids_before(place)
+
+    def _until(self, place: int, segment: _IndexedSegment) -> int:
+        """The record behind its last; one that failed may hold more, which the next one has."""
+        later = self._links[place + 1 : place + 2]
+        return min([segment.next_seq, *(link.first_seq for link in later)])
 
     def _look(self) -> None:
         """What has come since: blocks, and segments."""

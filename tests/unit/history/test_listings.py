@@ -1,7 +1,9 @@
 """The last quotes of a listing, by name: what all of the log and the history say, from whichever
 layer has it."""
 
+import errno
 import functools
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.log import DOCUMENT_DTYPE, LOGGED_TICK_DTYPE, RecordKind
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
 from spread_scanner.wal import _backs, reader
+from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.reader import LogDamaged
 from spread_scanner.wal.writer import LogWriter
 
@@ -93,6 +96,38 @@ def test_the_log_says_what_was_written_last_of_each_listing(
                 market.check(lately)
         writer.close()
         market.check()
+
+
+def test_records_written_again_after_a_sync_that_failed_are_found_once(tmp_path: Path) -> None:
+    """They stand in the segment that was given up, too: the kernel still shows what it has lost."""
+
+    class FailingOnce(LogDisk):
+        fails = False
+
+        def fdatasync(self, file: int) -> None:
+            if self.fails:
+                self.fails = False
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            super().fdatasync(file)
+
+    disk = FailingOnce()
+    writer = LogWriter(tmp_path, segment_bytes=4 * SMALL, disk=disk)
+    made = quotes(0, 20, 0, np.random.default_rng(1))
+    made["symbol_id"] = 0
+    writer.append(RecordKind.TICK, made[:10])
+    writer.sync()
+    lately = LatelyLogged(tmp_path, BEFORE)
+    writer.append(RecordKind.TICK, made[10:])
+    writer.write()
+    ids = made["quote"]["update_id"].tolist()
+    assert lately.last(0, SYMBOLS[0], 100)["quote"]["update_id"].tolist() == ids
+    disk.fails = True
+    writer.sync()
+    assert writer.segments_failed == 1
+    assert writer.durable_seq == 20
+    for reading in (lately, LatelyLogged(tmp_path, BEFORE)):
+        assert reading.last(0, SYMBOLS[0], 100)["quote"]["update_id"].tolist() == ids
+    writer.close()
 
 
 def test_what_is_damaged_is_refused(tmp_path: Path) -> None:
