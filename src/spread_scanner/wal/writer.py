@@ -145,7 +145,12 @@ class LogWriter:
             raise
         self._then: WrittenThen | None = None  # None: what is appended is of now
         self._number = max(numbers, default=0)  # the last that was given to a file
-        self._spare = [path for path in files.values() if reader.waits(path, segment_bytes)]
+        logged = {link.number for link in reader.linked(folder)}  # damaged ones look unused
+        self._spare = [
+            path
+            for number, path in files.items()
+            if number not in logged and reader.waits(path, segment_bytes)
+        ]
         self.appended_seq = self._safe.seq
 
     @property

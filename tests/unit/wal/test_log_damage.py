@@ -455,3 +455,21 @@ def test_what_a_crash_left_behind_the_end_is_nobody_s_when_damage_comes_later(
     assert salvage(crashed, tmp_path / "to") == (first - 10 + 40, 10)
     expected = [*range(10), *range(20, first), *range(1_000, 1_040)]
     assert numbers(tmp_path / "to") == expected
+
+
+def test_a_damaged_segment_of_the_log_does_not_wait_to_be_used_again(tmp_path: Path) -> None:
+    """Head and first block are ruined: by itself it looks as if it had not been begun."""
+    links = several(tmp_path / "log")
+    ruined = links[2]
+    first, *_ = reader.walk(ruined, reader.mapped(ruined.path)).blocks
+    with ruined.path.open("r+b") as file:
+        file.write(b"\xff" * 8)
+    spoil(ruined.path, first.offset)
+    before = ruined.path.read_bytes()
+    writer = LogWriter(tmp_path / "log", segment_bytes=SMALL)
+    for at in range(1_000, 1_600, 100):
+        writer.append(RecordKind.TICK, ticks(at, 100))
+        writer.commit()
+    writer.close()
+    assert ruined.path.read_bytes() == before
+    assert salvage(tmp_path / "log", tmp_path / "to") == (1_600 - first.records, first.records)
