@@ -4,6 +4,7 @@ All raise OSError. `pwrite` may write less than it was asked to.
 """
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -67,9 +68,18 @@ class LogDisk:
         """Nothing but zeros. Past the page cache, where the file system lets them: what is written
         over them later would not be cheaper for pages that are there, and these are dear."""
         zeros = _zeros(min(length, ZEROS_BYTES))
-        with _past_the_cache(file) if length % PAGE_BYTES == 0 else contextlib.nullcontext():
-            for offset in range(0, length, ZEROS_BYTES):
-                self.put(file, zeros[: length - offset], offset)
+        whole = length % PAGE_BYTES == 0
+        try:
+            with _past_the_cache(file) if whole else contextlib.nullcontext():
+                self._put_all(file, zeros, length)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._put_all(file, zeros, length)  # a file system that takes the flag, and no write
+
+    def _put_all(self, file: int, zeros: memoryview, length: int) -> None:
+        for offset in range(0, length, ZEROS_BYTES):
+            self.put(file, zeros[: length - offset], offset)
 
 
 def _zeros(length: int) -> memoryview:

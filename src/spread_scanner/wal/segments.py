@@ -7,6 +7,7 @@ converted at their first write, which every fdatasync would pay for. One that is
 renamed first; the number in its head is not its name's then, so that nobody takes it for begun.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -43,7 +44,8 @@ def numbered(folder: Path, suffix: str = RAW) -> dict[int, Path]:
 
 
 def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:
-    """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError."""
+    """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError; of a
+    new one that fails nothing stays, as the disk may be full."""
     path = path_of(folder, number)
     if old is not None and old.exists() and _emptied(disk, old, path):
         return path
@@ -52,6 +54,10 @@ def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None
         disk.allocate(file, length)
         disk.put_zeros(file, length)
         disk.fdatasync(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            disk.unlink(path)
+        raise
     finally:
         disk.close(file)
     disk.sync_folder(folder)

@@ -2,6 +2,7 @@
 follow to a page's border, and what goes past the page cache is there for everybody.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
@@ -88,6 +89,45 @@ def test_zeros_are_there_for_whoever_reads_with_the_page_cache_or_past_it(
     assert fcntl.fcntl(file, fcntl.F_GETFL) == flags
     disk.close(file)
     assert old.read_bytes() == bytes(length) + OLD * (LENGTH - length)
+
+
+def test_a_file_system_that_takes_the_flag_and_no_write_past_the_page_cache_has_segments(
+    tmp_path: Path,
+) -> None:
+    class Refusing(LogDisk):
+        refused = 0
+
+        def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+            if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT:
+                self.refused += 1
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            return super().pwrite(file, parts, offset)
+
+    disk = Refusing()
+    writer = LogWriter(tmp_path, segment_bytes=16 << 10, disk=disk)
+    writer.append(RecordKind.TICK, ticks(0, 3))
+    writer.sync()
+    assert (writer.durable_seq, writer.segments_failed) == (3, 0)
+    assert disk.refused > 0
+    writer.close()
+
+
+@pytest.mark.parametrize("call", ["allocate", "put_zeros", "fdatasync"])
+def test_of_a_segment_that_a_full_disk_refuses_nothing_stays(tmp_path: Path, call: str) -> None:
+    """Else each try would leave one more, and take what room is left."""
+    disk = LogDisk()
+
+    def refused(file: int, *_: object) -> None:
+        os.ftruncate(file, PAGE_BYTES)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, call, refused)
+        with pytest.raises(OSError, match="No space left"):
+            segments.make(disk, tmp_path, 1, 16 << 10)
+    assert list(tmp_path.iterdir()) == []
+    path = segments.make(disk, tmp_path, 2, 16 << 10)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_write_past_the_page_cache_that_fails_leaves_the_file_as_it_was_opened(
