@@ -64,7 +64,7 @@ class Compaction:
         return made
 
     def _part(self, part: LogPart) -> list[KeptFile]:
-        gathered = Gathered(part.links, self._kept.symbols)
+        gathered = Gathered(part.links, self._kept.symbols, part.end)
         files: list[KeptFile] = []
         of_candles: dict[HistoryKind, list[pa.Table]] = {
             HistoryKind.CANDLES_1S: [],

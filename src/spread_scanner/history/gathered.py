@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.history.units import PartEnd
 from spread_scanner.schema import freshness
 from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
@@ -93,9 +94,11 @@ class NamedPiece(NamedTuple):
 
 
 class Gathered:
-    """All that segments hold, as views into them."""
+    """All that segments hold, as views into them. `end`: what they have to reach."""
 
-    def __init__(self, links: Iterable[Link], symbols: dict[int, str]) -> None:
+    def __init__(
+        self, links: Iterable[Link], symbols: dict[int, str], end: PartEnd | None = None
+    ) -> None:
         self.named = Named(symbols)
         self.ticks: list[NamedPiece] = []
         self.books: list[NamedPiece] = []
@@ -109,7 +112,7 @@ class Gathered:
         }
         self.gaps: list[np.ndarray] = []
         self._segments: list[Bytes] = []
-        for anchor_ns, data, piece in _pieces(list(links), self.gaps):
+        for anchor_ns, data, piece in _pieces(list(links), self.gaps, end):
             if not self._segments or self._segments[-1] is not data:
                 self._segments.append(data)
             if piece.kind is RecordKind.TABLES:
@@ -205,7 +208,9 @@ def _origins(piece: Piece) -> np.ndarray:
     return records["book"] if piece.kind is RecordKind.BOOK_SNAPSHOT else records
 
 
-def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[int, Bytes, Piece]]:
+def _pieces(
+    links: list[Link], gaps: list[np.ndarray], end: PartEnd | None
+) -> Iterator[tuple[int, Bytes, Piece]]:
     """Every record that can be read, in order, with `anchor_of` its segment and the bytes of that;
     what is damaged becomes a gap."""
     expected = links[0].first_seq if links else 0
@@ -215,12 +220,18 @@ def _pieces(links: list[Link], gaps: list[np.ndarray]) -> Iterator[tuple[int, By
         walked = reader.walk(link, data)
         for piece in salvage.good_of(link, data, walked, expected):
             if piece.seq > expected:
-                gap = salvage.gap_of_records(expected, piece.seq)
-                gap["ts_from"], gap["ts_to"] = known_ns, piece.at_ns + anchor_ns
-                gaps.append(gap)
+                gaps.append(_missing(expected, piece.seq, known_ns, piece.at_ns + anchor_ns))
             yield anchor_ns, data, piece
             expected = piece.seq + piece.records
             known_ns = piece.at_ns + anchor_ns
+    if end is not None and end.seq > expected:
+        gaps.append(_missing(expected, end.seq, known_ns, end.ts))
+
+
+def _missing(first: int, following: int, ts_from: int, ts_to: int) -> np.ndarray:
+    gap = salvage.gap_of_records(first, following)
+    gap["ts_from"], gap["ts_to"] = ts_from, ts_to
+    return gap
 
 
 def _mark(rows: np.ndarray) -> None:

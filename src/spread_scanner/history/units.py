@@ -18,11 +18,19 @@ HOUR_NS = 3_600 * NS_PER_S
 SEGMENTS_MAX = 16  # of a part: 1 GB of rows
 
 
+class PartEnd(NamedTuple):
+    """Where the segments end, by the one behind them."""
+
+    seq: int  # its first record
+    ts: int  # when it was begun, on the session clock
+
+
 class LogPart(NamedTuple):
     """Segments that are compacted together."""
 
     hour_ns: int  # when its hour begins, on the session clock
     links: list[Link]
+    end: PartEnd | None  # None: nothing is behind them
 
 
 def key_of(link: Link) -> tuple[int, int]:
@@ -56,10 +64,13 @@ def parted(links: Sequence[Link]) -> list[LogPart]:
     parts: list[LogPart] = []
     whose = None
     for link in links:
-        hour_ns = begun_ns(link, links) // HOUR_NS * HOUR_NS
+        ts = begun_ns(link, links)
+        hour_ns = ts // HOUR_NS * HOUR_NS
         of = (hour_ns, int(reader.nearest_whole(links, link).head["instance_id"]))
         if of != whose or len(parts[-1].links) >= SEGMENTS_MAX:
-            parts.append(LogPart(hour_ns, []))
+            if parts:
+                parts[-1] = parts[-1]._replace(end=PartEnd(link.first_seq, ts))
+            parts.append(LogPart(hour_ns, [], None))
             whose = of
         parts[-1].links.append(link)
     return parts

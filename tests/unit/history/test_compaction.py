@@ -18,6 +18,7 @@ from spread_scanner.history import columns, compact, kept, retention, units
 from spread_scanner.history.gathered import Gathered
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.log import GapOf
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
@@ -184,6 +185,33 @@ def test_what_is_damaged_is_a_gap(tmp_path: Path, virtual_clock: VirtualClock) -
     compact.compact(log, folder)
     gaps = pq.read_table(folder / kept.read(folder).of(HistoryKind.GAPS)[0].path)
     assert "records" in gaps["what"].to_pylist()
+
+
+def test_what_is_damaged_at_the_end_of_an_hour_is_a_gap_to_the_next_one(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=3, ticks=500)
+    first, following, *_ = reader.chain(log)
+    last = [one for one in reader.walk(first, reader.mapped(first.path)).blocks if one.records][-1]
+    with first.path.open("r+b") as file:
+        file.seek(last.offset + frames.BLOCK_HEAD_BYTES)
+        file.write(b"\xff" * 8)
+    gaps = []
+    for part in units.due(log, kept.KeptHistory()):
+        rows = Gathered(part.links, {}, part.end).gap_rows()
+        gaps.append(rows[rows["what"] == GapOf.RECORDS])
+    assert [len(rows) for rows in gaps] == [1, 0]
+    (gap,) = gaps[0]
+    assert (gap["first"], gap["next"]) == (first.first_seq + last.first, following.first_seq)
+    assert gap["ts_to"] == START_NS + int(following.head["created_mono_ns"])
+    assert gap["ts_from"] < gap["ts_to"]
+    compact.compact(log, folder)
+    kinds = [
+        pq.read_table(folder / file.path)["what"].to_pylist()
+        for file in kept.read(folder).of(HistoryKind.GAPS)
+    ]
+    assert [one.count("records") for one in kinds] == [1, 0]
 
 
 @pytest.mark.parametrize("ruined", [[1], [3], [1, 2]])
