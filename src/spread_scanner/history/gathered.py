@@ -224,6 +224,8 @@ def _pieces(
             yield anchor_ns, data, piece
             expected = piece.seq + piece.records
             known_ns = piece.at_ns + anchor_ns
+    if end is None and links:
+        end = PartEnd(salvage.end_of(link, data, walked), known_ns)
     if end is not None and end.seq > expected:
         gaps.append(_missing(expected, end.seq, known_ns, end.ts))
 

@@ -15,7 +15,7 @@ import numpy as np
 from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.wal import reader
 from spread_scanner.wal.copying import LogCopy, new_log
-from spread_scanner.wal.frames import Bytes
+from spread_scanner.wal.frames import Bytes, LogBlock
 from spread_scanner.wal.reader import Hole, Link, Piece, Walked, bytes_of, walk
 
 
@@ -57,13 +57,17 @@ def salvage(folder: Path, to: Path) -> tuple[int, int]:
         for link in links:
             copy.begin(link)
             data = bytes_of(link)
-            for piece in good_of(link, data, walk(link, data), expected):
+            walked = walk(link, data)
+            for piece in good_of(link, data, walked, expected):
                 if piece.seq > expected:
                     writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))
                     missing += piece.seq - expected
                 copy.put(piece)
                 copied += piece.records
                 expected = piece.seq + piece.records
+        if (end := end_of(link, data, walked)) > expected:
+            writer.append(RecordKind.GAP, gap_of_records(expected, end))
+            missing += end - expected
     return copied, missing
 
 
@@ -74,14 +78,25 @@ def _segment_bytes(links: list[Link]) -> int:
 
 def good_of(link: Link, data: Bytes, walked: Walked, expected: int) -> Iterator[Piece]:
     """Every record of a segment from `expected` on that is good, once, in order."""
-    blocks = list(walked.blocks)
-    if walked.hole is not None and walked.hole.durable:
-        behind = reader.whole_blocks(data, int(link.head["salt"]), walked.end)
-        blocks += sorted(behind, key=lambda block: block.first)
+    blocks = walked.blocks + _behind(link, data, walked)
     for piece in reader.pieces_of(link, data, blocks):
         if piece.seq >= expected:
             yield piece
             expected = piece.seq + piece.records
+
+
+def end_of(link: Link, data: Bytes, walked: Walked) -> int:
+    """The record behind the last of a segment by what its blocks say, those behind damage, too."""
+    behind = [link.first_seq + block.next for block in _behind(link, data, walked)]
+    return max([walked.next_seq, *behind])
+
+
+def _behind(link: Link, data: Bytes, walked: Walked) -> list[LogBlock]:
+    """Blocks behind damage that stand by themselves; one that holds nothing says where it is."""
+    if walked.hole is None or not walked.hole.durable:
+        return []
+    behind = reader.whole_blocks(data, int(link.head["salt"]), walked.end)
+    return sorted(behind, key=lambda block: block.first)
 
 
 def gap_of_records(first: int, following: int) -> np.ndarray:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from log_bed import SMALL, contents, numbers, ticks, write_every_kind
+from log_bed import SMALL, contents, numbers, ticks, write_every_kind, write_log
 from logged_day import DATA_VARIABLE, import_recorded, settled
 
 import bed
+from spread_scanner.history.gathered import Gathered
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader
 from spread_scanner.wal.frames import HEAD_BYTES
@@ -362,6 +363,21 @@ def test_salvage_keeps_both_sides_and_says_what_is_missing(tmp_path: Path) -> No
     assert (gap["first"], gap["next"]) == (lost.start, lost.stop)
     assert gap.dtype == GAP_DTYPE
     assert {path: path.read_bytes() for path in before} == before, "what is damaged stays as it is"
+
+
+def test_salvage_says_what_is_missing_at_the_end(tmp_path: Path) -> None:
+    """Nothing good is behind it but what says that the log was closed."""
+    write_log(tmp_path / "log")
+    link = reader.chain(tmp_path / "log")[-1]
+    last = [one for one in reader.walk(link, reader.mapped(link.path)).blocks if one.records][-1]
+    spoil(link.path, last.offset)
+    first = link.first_seq + last.first
+    assert salvage(tmp_path / "log", tmp_path / "to") == (first, 1_000 - first)
+    *_, piece = reader.pieces(tmp_path / "to")
+    assert piece.kind is RecordKind.GAP
+    assert piece.array()[["first", "next"]].tolist() == [(first, 1_000)]
+    (gap,) = Gathered(reader.chain(tmp_path / "log"), {}).gap_rows()
+    assert (gap["first"], gap["next"]) == (first, 1_000)
 
 
 def test_of_two_segments_whose_heads_are_ruined_both_are_salvaged(tmp_path: Path) -> None:
