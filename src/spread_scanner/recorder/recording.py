@@ -182,7 +182,10 @@ class Recording:
             tape.written()
 
     def _note_states(self) -> None:
-        """Of the sources that have changed since the last look."""
+        """Of the sources that have changed since the last look; while the log has no room for ticks
+        neither do they take memory."""
+        if not self.log.room:
+            return
         store, before, ts = self._store, self._states, self._store.clock.now_ns()
         self._states = [
             (store.heartbeat_mono_ns(one), self._tapes.counters(one).given, store.epoch(one))

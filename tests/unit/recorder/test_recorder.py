@@ -257,6 +257,24 @@ def test_the_states_of_sources_are_written_when_they_change(recorded: Recorded) 
     assert found[-1]["heartbeat_mono_ns"] > 0
 
 
+def test_states_of_sources_take_no_memory_while_the_log_has_no_room(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change ten times a second, and a disk may refuse for a day."""
+    recorded.turns(10)
+    with monkeypatch.context() as patch:
+        patch.setattr("spread_scanner.wal.writer.UNSYNCED_BYTES_MAX", 0)
+        appended = recorded.recording.log.appended_seq
+        for _ in range(5):
+            recorded.writers[3].heartbeat(recorded.clock.mono_ns())
+            recorded.turns(10)
+        assert recorded.recording.log.appended_seq == appended
+    recorded.turns(10)
+    last = recorded.pieces(RecordKind.SOURCE_STATE)[-1].array()
+    assert last["source_id"].tolist() == [3]
+    assert last["heartbeat_mono_ns"][0] == recorded.store.heartbeat_mono_ns(3)
+
+
 @pytest.mark.parametrize("why", ["age", "budget", "room"])
 def test_the_oldest_segments_go_first(
     recorded: Recorded, why: str, monkeypatch: pytest.MonkeyPatch
