@@ -228,18 +228,21 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     end: int | None = None
     crc: int | None = None
     while number in files:
-        head, whole = begun.get(number) or (_ruined(number, files[number]), False)
+        before = max((other for other in begun if other < number), default=0)
+        head, whole = begun.get(number) or (
+            _ruined(number, files[number], continues=before > 0),
+            False,
+        )
         found.append(Link(number, files[number], head, whole, end, crc))
         if not whole:  # whom it continues is not known: the nearest before it
-            number = max((other for other in begun if other < number), default=0)
-            end = crc = None
+            number, end, crc = before, None, None
             continue
         number, end = int(head["previous_number"]), int(head["previous_end"])
         crc = int(head["previous_crc"])
     found.reverse()
-    for before, link in pairwise(found):
+    for earlier, link in pairwise(found):
         if not link.whole:
-            link.head["first_seq"] = _end_of(before)
+            link.head["first_seq"] = _end_of(earlier)
     return found
 
 
@@ -271,15 +274,17 @@ def _headed(path: Path) -> Bytes:
     return readable(mapped(path), path, HEAD_BYTES + BLOCK_BYTES_MAX)
 
 
-def _ruined(number: int, path: Path) -> np.ndarray:
-    """What can be said of a segment whose head is not whole; salt 0: nothing was begun there."""
+def _ruined(number: int, path: Path, *, continues: bool = False) -> np.ndarray:
+    """What can be said of a segment whose head is not whole; salt 0: nothing was begun there. One
+    that `continues` others, as the one behind it says, has the salt of its first block, if nothing
+    of its head is left."""
     data = _headed(path)
     head = np.zeros((), HEAD_DTYPE)
     if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
         return head
     raw = np.frombuffer(data[: HEAD_DTYPE.itemsize].tobytes(), HEAD_DTYPE)[0]
     salt = int(data[HEAD_BYTES : HEAD_BYTES + 16].view("<u4")[2])
-    if raw["number"] == number or (salt and raw["salt"] == salt):
+    if continues or raw["number"] == number or (salt and raw["salt"] == salt):
         head["salt"], head["number"], head["first_seq"] = salt, number, raw["first_seq"]
     return head
 
@@ -321,6 +326,8 @@ def _hole(link: Link, data: Bytes, blocks: list[LogBlock], offset: int, crc: int
 
 def whole_blocks(data: Bytes, salt: int, since: int = HEAD_BYTES) -> list[LogBlock]:
     """Every block of a segment that stands by itself, wherever it begins."""
+    if not salt:
+        return []
     found = (block_at(data, place, salt) for place in places_of(data, salt, since))
     return [block for block in found if block is not None]
 

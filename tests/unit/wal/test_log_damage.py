@@ -389,6 +389,22 @@ def test_of_two_segments_whose_heads_are_ruined_both_are_salvaged(tmp_path: Path
     assert numbers(tmp_path / "to") == list(range(1_000))
 
 
+@pytest.mark.parametrize("length", [frames.HEAD_DTYPE.itemsize, HEAD_BYTES])
+def test_blocks_of_a_segment_of_whose_head_nothing_is_left_are_salvaged(
+    tmp_path: Path, length: int
+) -> None:
+    """As where the disk cannot read its sector: the segment behind it says that it was begun."""
+    links = several(tmp_path / "log")
+    with links[2].path.open("r+b") as file:
+        file.write(bytes(length))
+    _, error = read_back(tmp_path / "log")
+    assert error is not None
+    assert (error.evidence["seq"], error.evidence["good_before"]) == (links[2].first_seq,) * 2
+    assert error.evidence["good_after"] == 1_000 - links[2].first_seq
+    assert salvage(tmp_path / "log", tmp_path / "to") == (1_000, 0)
+    assert numbers(tmp_path / "to") == list(range(1_000))
+
+
 def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:
     links = several(tmp_path)
     block = reader.walk(links[-1], reader.mapped(links[-1].path)).blocks[0]
