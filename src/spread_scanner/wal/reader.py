@@ -16,7 +16,7 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -228,22 +228,27 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     end: int | None = None
     crc: int | None = None
     while number in files:
-        before = max((other for other in begun if other < number), default=0)
-        head, whole = begun.get(number) or (
-            _ruined(number, files[number], continues=before > 0),
-            False,
-        )
+        head, whole = begun.get(number) or (_lost(number, files[number], begun), False)
         found.append(Link(number, files[number], head, whole, end, crc))
         if not whole:  # whom it continues is not known: the nearest before it
-            number, end, crc = before, None, None
+            number, end, crc = _nearest_before(number, begun), None, None
             continue
         number, end = int(head["previous_number"]), int(head["previous_end"])
         crc = int(head["previous_crc"])
     found.reverse()
-    for earlier, link in pairwise(found):
+    for before, link in pairwise(found):
         if not link.whole:
-            link.head["first_seq"] = _end_of(earlier)
+            link.head["first_seq"] = _end_of(before)
     return found
+
+
+def _nearest_before(number: int, begun: Collection[int]) -> int:
+    return max((other for other in begun if other < number), default=0)
+
+
+def _lost(number: int, path: Path, begun: Collection[int]) -> np.ndarray:
+    """The head of a segment that the one behind it names, and that looks as if it waited."""
+    return _ruined(number, path, continues=_nearest_before(number, begun) > 0)
 
 
 def _end_of(link: Link) -> int:
@@ -276,8 +281,7 @@ def _headed(path: Path) -> Bytes:
 
 def _ruined(number: int, path: Path, *, continues: bool = False) -> np.ndarray:
     """What can be said of a segment whose head is not whole; salt 0: nothing was begun there. One
-    that `continues` others, as the one behind it says, has the salt of its first block, if nothing
-    of its head is left."""
+    that `continues` others, as the one behind it says, has the salt of its first block."""
     data = _headed(path)
     head = np.zeros((), HEAD_DTYPE)
     if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
