@@ -22,7 +22,7 @@ FLOORS: tuple[
     set[str], ...
 ] = (  # A room imports the porch and the floors below. Neighbours never meet.
     {"schema"},
-    {"shm", "symbology", "exchanges", "stats", "books", "wal", "solana"},
+    {"shm", "symbology", "exchanges", "stats", "books", "wal", "solana", "web"},
     {"runtime", "view", "orders", "history", "client"},
     {
         "discovery",

@@ -21,6 +21,7 @@ from msgspec import Struct
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
+from spread_scanner.web.bodies import PACKED, read_body
 
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
 URL = "https://api.jup.ag"
@@ -187,7 +188,7 @@ class JupiterClient:
         self._window_ns = int(self._burst / requests_per_s * NS_PER_S)
         self._turns: deque[_Turn] = deque(maxlen=self._burst)
         self._rest_until_ns, self._refusals = 0, 0
-        headers = {"x-api-key": own_key} if own_key else {}
+        headers = PACKED | ({"x-api-key": own_key} if own_key else {})
         self._web = httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
 
     async def quote(
@@ -229,14 +230,12 @@ class JupiterClient:
     async def _told(self, params: dict[str, str]) -> _Told | None:
         """None: it is too long."""
         async with self._web.stream("GET", self._path, params=params) as answer:
-            body = bytearray()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    self.reason = f"an answer of more than {ANSWER_BYTES_MAX:,} bytes"
-                    return None
+            body = await read_body(answer, ANSWER_BYTES_MAX)
+            if body is None:
+                self.reason = f"an answer of more than {ANSWER_BYTES_MAX:,} bytes"
+                return None
             retry_after = answer.headers.get("retry-after", "")
-            return _Told(answer.status_code, retry_after, bytes(body))
+            return _Told(answer.status_code, retry_after, body)
 
     def _next_turn(self, before: _Turn | None) -> _Turn | None:
         """Taken at once, so that nobody else takes the same; None: there is none within the

@@ -29,6 +29,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.refusals import in_words, pause_of, retry_after_s
 from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock
+from spread_scanner.web.bodies import PACKED, read_body
 
 ANSWER_S_MAX = 10.0  # a hundred arrays are a megabyte: more than an acknowledgement may take
 ANSWER_BYTES_MAX = 16 << 20
@@ -95,7 +96,7 @@ def client(tls: ssl.SSLContext, proxy: str) -> httpx.AsyncClient:
         verify=tls,
         timeout=ANSWER_S_MAX,
         trust_env=False,
-        headers={"content-type": "application/json"},
+        headers={"content-type": "application/json", **PACKED},
     )
 
 
@@ -171,12 +172,10 @@ async def _posted(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max:
             said = retry_after_s(answer.headers.get("retry-after", ""), clock.wall_ns())
             words = in_words(answer.status_code)
             raise ProviderRefusal(f"HTTP {words}", answer.status_code, said)
-        body = bytearray()
-        async for chunk in answer.aiter_bytes():
-            body += chunk
-            if len(body) > bytes_max:
-                raise BadMessage("an answer that is too long", bytes_max=bytes_max)
-    return bytes(body)
+        body = await read_body(answer, bytes_max)
+    if body is None:
+        raise BadMessage("an answer that is too long", bytes_max=bytes_max)
+    return body
 
 
 async def of_pool(

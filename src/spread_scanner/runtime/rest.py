@@ -25,6 +25,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.refusals import retry_after_s
 from spread_scanner.shm.dials import Dials
+from spread_scanner.web.bodies import PACKED, read_body
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ def http_client(proxy: str, tls: ssl.SSLContext | None, timeout_s: float) -> htt
         trust_env=False,
         timeout=timeout_s,
         verify=tls if tls is not None else True,
-        headers={"accept": "application/json", "user-agent": "spread-scanner"},
+        headers={"accept": "application/json", "user-agent": "spread-scanner", **PACKED},
     )
 
 
@@ -203,12 +204,10 @@ class RestClient:
 
 
 async def _body(answer: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in answer.aiter_bytes():
-        body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
-    return bytes(body)
+    body = await read_body(answer, BODY_BYTES_MAX)
+    if body is None:
+        raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
+    return body
 
 
 def _final(error: BadMessage | ExchangeError, url: str) -> ExchangeError:

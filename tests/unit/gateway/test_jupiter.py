@@ -9,6 +9,7 @@ import orjson
 import pytest
 from solana_bed import SolanaThread, solana
 from solana_data import needs_data, read
+from web_answers import streamed
 
 from spread_scanner import clock
 from spread_scanner.client import JupiterClient, JupiterCycle, mixed
@@ -189,7 +190,7 @@ def answering(
                 all_there.set()
             await all_there.wait()
             await asyncio.sleep(0.01)  # others begin to wait meanwhile
-            return answer
+            return streamed(answer)
 
         async with JupiterClient("http://a", timeout_s=PATIENT_S, **named) as client:
             client._web = httpx.AsyncClient(
@@ -262,7 +263,7 @@ def test_a_slow_way_there_brings_no_more_at_once_than_are_allowed() -> None:
     async def handled(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0.0 if len(came_ns) >= 4 else 0.3)
         came_ns.append(clock.mono_ns())
-        return httpx.Response(200, content=good)
+        return streamed(httpx.Response(200, content=good))
 
     async def ask() -> list[Any]:
         async with JupiterClient("http://a", requests_per_s=4, timeout_s=PATIENT_S) as client:

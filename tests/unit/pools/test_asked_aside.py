@@ -16,6 +16,7 @@ import httpx
 import msgspec
 import pytest
 from pool_rows import SOL, USDC
+from web_answers import streamed
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Feed
@@ -78,7 +79,7 @@ class Asked:
 
     async def _ask(self, answer: httpx.Response, *, clock: bool) -> None:
         self.line._numbers = itertools.count(1)
-        transport = httpx.MockTransport(lambda request: answer)
+        transport = httpx.MockTransport(lambda request: streamed(answer))
         async with httpx.AsyncClient(transport=transport) as client:
             self._asked = AskedProvider(self._endpoint, 1_000.0, self._gates, client, "")
             if clock:

@@ -1,0 +1,81 @@
+"""What web servers answer, however it is packed: read as it is meant, within the bound, or refused
+before it is unpacked.
+"""
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from spread_scanner.web.bodies import read_body
+
+MOST = 1_000
+TEXT = b'{"asked":"once"}'
+ZEROS = gzip.compress(bytes(32 << 20))  # of some 32 KB
+CHUNK_BYTES = 64  # of which each answer comes
+
+
+def read(body: bytes, packed: str) -> bytes | None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), CHUNK_BYTES):
+            yield body[at : at + CHUNK_BYTES]
+
+    headers = {"content-encoding": packed} if packed else {}
+    answer = httpx.Response(200, headers=headers, content=chunks())
+    return asyncio.run(read_body(answer, MOST))
+
+
+@pytest.mark.parametrize(
+    ("packed", "body", "found"),
+    [
+        ("", TEXT, TEXT),
+        ("", b"", b""),
+        ("", b"a" * MOST, b"a" * MOST),
+        ("", b"a" * (MOST + 1), None),
+        ("identity", TEXT, TEXT),
+        ("utf-8", TEXT, TEXT),
+        ("gzip", gzip.compress(TEXT), TEXT),
+        (" GZip ", gzip.compress(TEXT), TEXT),
+        ("identity, gzip", gzip.compress(TEXT), TEXT),
+        ("deflate", zlib.compress(TEXT), TEXT),
+        ("gzip", gzip.compress(b"a" * MOST), b"a" * MOST),
+        ("gzip", gzip.compress(b"a" * (MOST + 1)), None),
+        ("gzip", gzip.compress(TEXT)[:-8], TEXT),
+        ("gzip", gzip.compress(TEXT) + b"what follows is nothing", TEXT),
+        ("gzip", gzip.compress(TEXT) + b"a" * MOST, None),
+        ("gzip", ZEROS, None),
+    ],
+)
+def test_it_is_read_within_the_bound(packed: str, body: bytes, found: bytes | None) -> None:
+    assert read(body, packed) == found
+
+
+@pytest.mark.parametrize(
+    ("packed", "body"),
+    [
+        ("gzip", TEXT),
+        ("gzip, gzip", gzip.compress(gzip.compress(TEXT))),
+        ("gzip,deflate", zlib.compress(gzip.compress(TEXT))),
+        ("br", TEXT),
+        ("zstd", TEXT),
+        (", ".join(["gzip"] * 1_000), TEXT),
+    ],
+)
+def test_what_is_packed_in_another_way_is_an_error_of_the_answer(packed: str, body: bytes) -> None:
+    with pytest.raises(httpx.DecodingError) as raised:
+        read(body, packed)
+    assert len(str(raised.value)) < 120
+
+
+def test_no_more_is_unpacked_than_may_be_kept() -> None:
+    tracemalloc.start()
+    try:
+        assert read(ZEROS[:500], "gzip") is None
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 200_000
