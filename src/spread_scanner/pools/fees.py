@@ -2,8 +2,10 @@
 heard, to its cell. No I/O but shared memory; time is told.
 
 One question each `ask_every_s`, a provider in its turn, pool after pool: a hundred pools are
-asked about once in some four minutes, of which a node remembers one. What is not heard for
-`heard_s_max` whoever offers by it believes no more (solana.priority_fees).
+asked about once in some four minutes, of which a node remembers one. What one provider does not
+answer the next is asked, until all have been: of two that take turns, one would be asked about the
+same half of the pools for ever. What is not heard for `heard_s_max` whoever offers by it believes
+no more (solana.priority_fees).
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +43,7 @@ class FeeHearing:
         self.every_s = settings.ask_every_s
         self._turns = Turns(int(settings.ask_every_s * NS_PER_S))
         self._waiting: list[str] = []  # the next one last
+        self._unanswered: dict[str, set[str]] = {}  # by whom, of pools that wait for another's word
 
     def next(self, provider: str, now_ns: int) -> FeeQuestion | None:
         """What this provider is to be asked now, once; None: nothing is."""
@@ -56,12 +59,28 @@ class FeeHearing:
                 return FeeQuestion(pool.key, written[:ACCOUNTS_MAX])
         return None
 
-    def heard(self, key: str, recent: Sequence[RecentFee] | int, now_ns: int) -> None:
+    def unheard(self, provider: str, key: str, now_ns: int) -> None:
+        """It did not answer what it was asked about a pool: whoever is there and has not been asked
+        is, next."""
+        by = self._unanswered.setdefault(key, set())
+        by.add(provider)
+        if self._turns.there(now_ns) <= by:
+            del self._unanswered[key]
+        elif key not in self._waiting[-1:]:
+            self._waiting.append(key)
+
+    def heard(
+        self, provider: str, key: str, recent: Sequence[RecentFee] | int, now_ns: int
+    ) -> None:
         """What others paid for writing a pool, or a provider's own price; no slots at all say
         nothing."""
         pool = self._pools.get(key)
-        if pool is None or recent == []:
+        if pool is None:
             return
+        if recent == []:
+            self.unheard(provider, key, now_ns)
+            return
+        self._unanswered.pop(key, None)
         if isinstance(recent, int):
             found = estimate([], _UNITS, self._settings, of_provider=recent)
         else:

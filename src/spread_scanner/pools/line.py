@@ -489,15 +489,19 @@ class ProviderLine:
         try:
             recent = await self._recent_fees(asked, question.accounts)
         except ProviderRefusal as refusal:
-            self._count.add("fees_failed")
+            self._unheard(question)
             self._rest_aside("priority fees", refusal)
         except BadMessage as error:
             self._said_aside("priority fees", str(error))
-            self._count.add("fees_failed")
+            self._unheard(question)
         else:
             self._said_aside("priority fees", "")
             self._count.add("fees_heard")
-            self._fees.heard(question.pool, recent, clock.mono_ns())
+            self._fees.heard(self.name, question.pool, recent, clock.mono_ns())
+
+    def _unheard(self, question: FeeQuestion) -> None:
+        self._count.add("fees_failed")
+        self._fees.unheard(self.name, question.pool, clock.mono_ns())
 
     async def _recent_fees(
         self, asked: AskedProvider, accounts: Sequence[str]

@@ -23,8 +23,11 @@ class Turns:
         self._came_ns[provider] = now_ns
         if now_ns < self._due_ns:
             return False
-        there = (name for name, at_ns in self._came_ns.items() if now_ns - at_ns < AWAY_NS)
-        return self._asked(provider) <= min(map(self._asked, there))
+        return self._asked(provider) <= min(map(self._asked, self.there(now_ns)))
+
+    def there(self, now_ns: int) -> set[str]:
+        """Those that come."""
+        return {name for name, at_ns in self._came_ns.items() if now_ns - at_ns < AWAY_NS}
 
     def take(self, provider: str, now_ns: int) -> None:
         """It asks now."""

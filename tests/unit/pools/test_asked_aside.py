@@ -18,6 +18,7 @@ import pytest
 from pool_rows import SOL, USDC
 from web_answers import streamed
 
+from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Feed
 from spread_scanner.config.pools import FeeSettings, PoolSettings, ProviderSettings
@@ -64,7 +65,7 @@ class Asked:
         self.feed = PoolFeed(settings, writer, count, lambda pool, why: None)
         self.feed.connected("p")
         self.feed.slot("p", SLOT, NS_PER_S)
-        hearing = FeeHearing(FEES, self.feed.pools)
+        hearing = self.hearing = FeeHearing(FEES, self.feed.pools)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # of which nothing is asked
         self._endpoint = ProviderEndpoint("p", one, "")
         rows: Any = SimpleNamespace(take=lambda *_: None)
@@ -187,6 +188,15 @@ def test_what_helius_answers_of_fees(asked: Asked, result: str, price: int | Non
     asked.fees(said(result))
     assert (None if asked.heard is None else asked.heard.price) == price
     assert dict(asked.counted) == (FAILED if price is None else HEARD)
+
+
+@pytest.mark.parametrize("answer", [error(-32601), said("[]"), said("null")])
+def test_what_is_not_answered_another_provider_is_asked(
+    asked: Asked, answer: httpx.Response
+) -> None:
+    asked.hearing.next("other", clock.mono_ns())
+    asked.fees(answer)
+    assert asked.hearing._waiting == [POOL]
 
 
 def clock_at(

@@ -1,5 +1,6 @@
 """What others paid for writing pools: who is asked about when, and what stands in the cells."""
 
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -53,15 +54,44 @@ def test_what_is_heard_stands_in_the_cell_and_nothing_says_nothing(segment: Any)
     def stands() -> HeardPrice | None:
         return heard_price(segment.table.rows()[0])
 
-    fees.heard(pool.key, [], 7)
-    fees.heard("another", [RecentFee(1, 5)], 7)
+    fees.heard("a", pool.key, [], 7)
+    fees.heard("a", "another", [RecentFee(1, 5)], 7)
     assert stands() is None
-    fees.heard(pool.key, [RecentFee(1, 500), RecentFee(2, 0)], 8)
+    fees.heard("a", pool.key, [RecentFee(1, 500), RecentFee(2, 0)], 8)
     assert stands() == HeardPrice(500, 2, 8)
-    fees.heard(pool.key, [RecentFee(3, 0)], 9)
+    fees.heard("a", pool.key, [RecentFee(3, 0)], 9)
     assert stands() == HeardPrice(10, 1, 9), "nobody had to pay: the floor, and it was heard"
     pool.cell.show(good=False, paused=False, now_ns=10, good_ns=0)
     assert stands() == HeardPrice(10, 1, 9)
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 4, 16])
+@pytest.mark.parametrize("names", ["ab", "ba", "abc", "bac"])
+def test_what_one_provider_does_not_answer_another_is_asked(
+    segment: Any, many: int, names: str
+) -> None:
+    """All but `a` refuse, or have no slots; nobody knows of the last pool."""
+    pools = {str(at): watched(segment.writer, at % 10, {"vault"}) for at in range(many)}
+    for key, pool in pools.items():
+        pool.key = key
+    fees, heard, asked = FeeHearing(SETTINGS, pools), Counter[str](), 0
+    for at_s in range(3 * len(names) * many * int(SETTINGS.ask_every_s)):
+        for name in names:
+            now_ns = at_s * NS_PER_S
+            question = fees.next(name, now_ns)
+            if question is None:
+                continue
+            asked += 1
+            if name == "b" or question.pool == str(many - 1):
+                fees.unheard(name, question.pool, now_ns)
+            elif name == "c":
+                fees.heard(name, question.pool, [], now_ns)
+            else:
+                fees.heard(name, question.pool, [RecentFee(1, 5)], now_ns)
+                heard[question.pool] += 1
+    assert {*heard} == {*pools} - {str(many - 1)}, "nobody is asked of the same half for ever"
+    assert min(heard.values(), default=3) >= 3, "three rounds, of each provider a question a pool"
+    assert asked == 3 * len(names) * many
 
 
 def test_each_provider_is_asked_by_its_own_call(segment: Any) -> None:
@@ -72,5 +102,5 @@ def test_each_provider_is_asked_by_its_own_call(segment: Any) -> None:
     assert fees.request("helius", ["a"])[0] == "getPriorityFeeEstimate"
     slots = read("triton", b'[{"slot": 7, "prioritizationFee": 5}]')
     assert slots == read("recent", b'[{"slot": 7, "prioritizationFee": 5}]') == [RecentFee(7, 5)]
-    fees.heard(pool.key, read("helius", b'{"priorityFeeEstimate": 70000.0}'), 9)
+    fees.heard("a", pool.key, read("helius", b'{"priorityFeeEstimate": 70000.0}'), 9)
     assert heard_price(segment.table.rows()[0]) == HeardPrice(70_000, 0, 9)
