@@ -5,6 +5,7 @@ hold them, each within what one may name, and all no faster than a provider lets
 What two providers tell may be of two slots: the earliest is said.
 """
 
+import contextlib
 from collections.abc import Iterable
 from functools import partial
 from typing import Annotated, TypeVar
@@ -16,7 +17,7 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.pools import rpc
 from spread_scanner.pools.calls import ProviderCalls
 from spread_scanner.solana import keys, tokens, wallets
-from spread_scanner.solana.refusal import PoolReason, PoolRefusal
+from spread_scanner.solana.refusal import PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
 from spread_scanner.solana.wallets import TokenHolding, Wallet
 
@@ -76,7 +77,8 @@ async def scan(calls: ProviderCalls, address: str, dust: float) -> Wallet:
 
 
 async def _mints(calls: ProviderCalls, wanted: Iterable[str], slots: list[int]) -> _Mints:
-    """Those that are not known beforehand, with their extensions; one that is gone is left out."""
+    """Those that are not known beforehand, with their extensions; one that is gone is left out,
+    whatever stands in its place: whoever made it may close it, and nobody asks to hold it."""
     asked = sorted(set(wanted) - set(tokens.KNOWN_DECIMALS))
     how = {"encoding": "base64", "commitment": COMMITMENT}
     found: _Mints = {}
@@ -85,14 +87,14 @@ async def _mints(calls: ProviderCalls, wanted: Iterable[str], slots: list[int]) 
         told = await calls.ask("getMultipleAccounts", [batch, how], partial(_as_many, len(batch)))
         slots.append(told.context.slot)
         for key, one in zip(batch, told.value, strict=True):
-            if one is None:
+            if one is None or one.owner not in tokens.PROGRAMS:
                 continue
             data = _bytes(one)
-            mint = tokens.decode(one.owner, data)
-            if not isinstance(mint, TokenMint):
-                raise PoolRefusal(PoolReason.WRONG_KIND, wanted="mint", key=key)
-            extensions = wallets.extensions_of(data) if one.owner == keys.TOKEN_2022 else ()
-            found[key] = mint, extensions
+            with contextlib.suppress(PoolRefusal):
+                mint = tokens.decode(one.owner, data)
+                extensions = wallets.extensions_of(data) if one.owner == keys.TOKEN_2022 else ()
+                if isinstance(mint, TokenMint):
+                    found[key] = mint, extensions
     return found
 
 

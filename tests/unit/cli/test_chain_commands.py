@@ -15,8 +15,10 @@ from solana_transactions import told
 from spread_scanner import config
 from spread_scanner.pools import asking, calls
 from spread_scanner.schema.names import EXIT_FAILED
-from spread_scanner.sim.chain_wallets import FROZEN, RENT_LAMPORTS
+from spread_scanner.sim.chain_pools import laid
+from spread_scanner.sim.chain_wallets import FROZEN, RENT_LAMPORTS, extended
 from spread_scanner.sim.solana_keys import named, text
+from spread_scanner.solana import keys
 from spread_scanner.solana.wallets import Wallet
 
 Run = Callable[..., tuple[int, str, str]]
@@ -176,6 +178,12 @@ def test_a_wallet_with_everything_odd(chain: ChainBed, spread_ctl: Run) -> None:
     held.hold(owner, taxed, 0, (2, (1).to_bytes(8, "little")))  # what is withheld keeps it open
     held.hold(owner, held.mint("cold", 0), 1, state=FROZEN)
     held.hold(owner, named("gone"), 9)  # its mint does not exist
+    again = [named("mint", of) for of in ("closed", "account", "empty")]  # and another has its key
+    for amount, mint in enumerate(again, 11):
+        held.hold(owner, mint, amount)
+    held.accounts[again[0]] = keys.SYSTEM, b""
+    held.accounts[again[1]] = keys.TOKEN_2022, extended(laid(165, (108, b"\1")), 2)
+    held.accounts[again[2]] = keys.TOKEN, bytes(82)
     code, out, err = spread_ctl("wallet", owner, "--json")
     assert code == 0, err
     found = orjson.loads(out)
@@ -186,7 +194,8 @@ def test_a_wallet_with_everything_odd(chain: ChainBed, spread_ctl: Run) -> None:
         *("transfer-fee", "metadata-pointer", "extension-99"),
     ]
     assert (by_amount[1]["frozen"], by_amount[1]["dust"]) == (True, False)  # an NFT, say
-    assert (by_amount[9]["decimals"], by_amount[9]["dust"]) == (None, False)
+    for amount in (9, 11, 12, 13):
+        assert (by_amount[amount]["decimals"], by_amount[amount]["dust"]) == (None, False)
     assert (found["lamports"], found["reclaimable_lamports"]) == (0, 0)
     code, out, _ = spread_ctl("wallet", owner)
     assert code == 0
