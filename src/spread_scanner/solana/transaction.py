@@ -212,9 +212,11 @@ def _route(at: str, kind: str, first: int, swaps: list[SwapSeen]) -> JupiterRout
     if not hops:
         return JupiterRoute(at, kind, (), None, None, None, None)
     mint_in, mint_out = hops[0].mint_in, hops[-1].mint_out
-    cycle = mint_in == mint_out
-    entering = hops[:1] if cycle else [one for one in hops if one.mint_in == mint_in]
-    leaving = hops[-1:] if cycle else [one for one in hops if one.mint_out == mint_out]
+    # Of a cycle, what goes in before any comes back, and what comes out after the last went in.
+    back = [at for at, one in enumerate(hops) if at and one.mint_out == mint_in]
+    again = [at for at, one in enumerate(hops[:-1]) if one.mint_in == mint_out]
+    entering = [one for one in hops[: min(back, default=None)] if one.mint_in == mint_in]
+    leaving = [one for one in hops[max(again, default=0) :] if one.mint_out == mint_out]
     return JupiterRoute(
         at,
         kind,

@@ -168,6 +168,7 @@ def test_a_meta_without_its_message() -> None:
 POOL, USER_IN, USER_OUT = key("pool"), key("user in"), key("user out")
 VAULT_0, VAULT_1 = key("vault 0"), key("vault 1")
 MINT = next(one for one in map(key, range(99)) if key_bytes(one) > key_bytes(WSOL))
+OTHER = key("other mint")
 OWNER, AUTHORITY = key("owner"), key("authority")
 
 
@@ -319,6 +320,39 @@ def test_a_swap_by_jupiter() -> None:
     route = Ran(JUPITER, [USER_IN], bytes.fromhex("bb64facc31c4af14"), [_dlmm(500, 400)])
     (one,) = parse_transaction(told([route], held(500, 400))).routes
     assert (one.kind, one.hops, one.amount_out) == ("route_v2", (0,), 400)
+
+
+Hop = tuple[str, int, str, int]
+
+
+@pytest.mark.parametrize(
+    ("hops", "amount_in", "amount_out"),
+    [
+        ([(WSOL, 100, MINT, 80), (MINT, 80, WSOL, 101)], 100, 101),
+        ([(WSOL, 60, MINT, 50), (WSOL, 40, MINT, 30), (MINT, 80, WSOL, 101)], 100, 101),
+        ([(WSOL, 100, MINT, 80), (MINT, 50, WSOL, 60), (MINT, 30, WSOL, 41)], 100, 101),
+        (
+            [
+                *((WSOL, 90, MINT, 80), (MINT, 80, WSOL, 95)),
+                *((WSOL, 95, OTHER, 70), (OTHER, 70, WSOL, 101)),
+            ],
+            *(90, 101),
+        ),
+        ([(WSOL, 60, MINT, 50), (WSOL, 40, MINT, 30), (MINT, 80, OTHER, 9)], 100, 9),
+    ],
+)
+def test_a_route_that_is_split_goes_in_and_comes_out_whole(
+    hops: list[Hop], amount_in: int, amount_out: int
+) -> None:
+    """One that ends with the mint that it began with, too."""
+    events = []
+    for mint_in, goes_in, mint_out, comes_out in hops:
+        hop = bytes.fromhex("40c6cde8260871e2") + key_bytes(key("unknown"), mint_in)
+        hop += struct.pack("<Q", goes_in) + key_bytes(mint_out) + struct.pack("<Q", comes_out)
+        events.append(Ran(JUPITER, [key("authority of events")], SELF_CALL + hop))
+    route = Ran(JUPITER, [USER_IN], bytes.fromhex("e517cb977ae3ad2a"), events)
+    (one,) = parse_transaction(told([route], held(amount_in, amount_out))).routes
+    assert (len(one.hops), one.amount_in, one.amount_out) == (len(hops), amount_in, amount_out)
 
 
 def _clmm(event: bytes) -> Ran:
