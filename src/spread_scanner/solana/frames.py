@@ -16,8 +16,8 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.solana.base58 import decode58
 from spread_scanner.solana.wire_transaction import WireInstruction, WireTransaction
 
-# They check signatures before anything runs, and say nothing.
-_SILENT = {
+# They check signatures before anything runs, and say nothing. How many is their data's first byte.
+SIGNATURE_CHECKS = {
     "Ed25519SigVerify111111111111111111111111111",
     "KeccakSecp256k11111111111111111111111111111",
     "Secp256r1SigVerify1111111111111111111111111",
@@ -26,6 +26,7 @@ _BEGINS = re.compile(r"Program (\w{32,44}) invoke \[(\d+)\]")
 _ENDS = re.compile(r"Program (\w{32,44}) (success|failed: .*)", re.DOTALL)
 _LOG, _DATA = "Program log: ", "Program data: "
 _CUT = "Log truncated"
+HEIGHT_MAX = 64  # no cluster lets instructions call so deep
 
 
 class LogState(StrEnum):
@@ -111,7 +112,7 @@ def _hear(flat: list[CallFrame], lines: list[str] | None) -> LogState:
     next_one = next(waiting, None)
     for line in lines:
         if begins := _BEGINS.fullmatch(line):
-            while next_one is not None and next_one.program in _SILENT:
+            while next_one is not None and next_one.program in SIGNATURE_CHECKS:
                 next_one = next(waiting, None)
             frame, height = None, int(begins[2])
             if next_one is not None and _is_it(next_one, begins[1], height):
@@ -149,7 +150,7 @@ def _nest(flat: list[CallFrame]) -> None:
     above: list[CallFrame] = []
     for frame in flat:
         height = 2 if frame.height is None else frame.height
-        if height > len(above) + 1 or height < 1:
+        if not 1 <= height <= min(len(above) + 1, HEIGHT_MAX):
             raise BadMessage("an instruction that nobody called", at=frame.at, height=height)
         del above[height - 1 :]
         if above:

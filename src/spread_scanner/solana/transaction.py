@@ -15,7 +15,7 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.solana import keys, tokens, wire_transaction
 from spread_scanner.solana.base58 import decode58
 from spread_scanner.solana.events import JUPITER_V6, ProgramEvent
-from spread_scanner.solana.frames import CallFrame, LogState, frames_of
+from spread_scanner.solana.frames import SIGNATURE_CHECKS, CallFrame, LogState, frames_of
 from spread_scanner.solana.layout import u32, u64
 from spread_scanner.solana.network_fees import SIGNATURE_LAMPORTS
 from spread_scanner.solana.swaps import PROGRAMS, SwapSeen, SwapState, events_in, swaps_in
@@ -120,7 +120,7 @@ def parse_transaction(rpc_json: bytes | str | dict[str, Any] | list[Any]) -> Tra
     failed = meta.err is not None
     swaps, routes = _swaps_and_routes(frames, book, failed)
     limit, price = _budget(frames)
-    signatures = found.transaction.message.header.numRequiredSignatures
+    signatures = found.transaction.message.header.numRequiredSignatures + _checked(frames)
     owners, unaccounted, made = _balances(meta, account_keys, book)
     ran = [one for frame in frames for one in frame.walk()]
     return Transaction(
@@ -147,6 +147,12 @@ def parse_transaction(rpc_json: bytes | str | dict[str, Any] | list[Any]) -> Tra
             dict.fromkeys(one.program for one in ran if one.program not in _KNOWN)
         ),
     )
+
+
+def _checked(frames: list[CallFrame]) -> int:
+    """Signatures beside the transaction's own, which are paid for likewise."""
+    checks = (one for one in frames if one.program in SIGNATURE_CHECKS)
+    return sum(one.data[0] for one in checks if one.data)
 
 
 def _budget(frames: list[CallFrame]) -> tuple[int | None, int | None]:

@@ -31,7 +31,7 @@ from solana_transactions import (
 from spread_scanner.errors import BadMessage
 from spread_scanner.solana import parse_transaction
 from spread_scanner.solana.base58 import LETTERS_MAX, decode58
-from spread_scanner.solana.frames import LogState
+from spread_scanner.solana.frames import HEIGHT_MAX, LogState
 from spread_scanner.solana.swaps import SwapFee, SwapState
 from spread_scanner.solana.tokens import USDC, WSOL
 
@@ -320,6 +320,40 @@ def test_a_swap_by_jupiter() -> None:
     route = Ran(JUPITER, [USER_IN], bytes.fromhex("bb64facc31c4af14"), [_dlmm(500, 400)])
     (one,) = parse_transaction(told([route], held(500, 400))).routes
     assert (one.kind, one.hops, one.amount_out) == ("route_v2", (0,), 400)
+
+
+@pytest.mark.parametrize(
+    ("program", "data", "beside"),
+    [
+        ("Ed25519SigVerify111111111111111111111111111", b"\2\0", 2),
+        ("KeccakSecp256k11111111111111111111111111111", b"\1", 1),
+        ("Secp256r1SigVerify1111111111111111111111111", b"\3", 3),
+        ("Ed25519SigVerify111111111111111111111111111", b"", 0),
+        (DLMM, b"\7", 0),
+    ],
+)
+def test_signatures_that_are_checked_are_no_priority(
+    program: str, data: bytes, beside: int
+) -> None:
+    answer = told([Ran(program, [OWNER], data)])
+    answer["meta"]["fee"] = 5_000 * (1 + beside) + 77
+    assert parse_transaction(answer).priority_fee_lamports == 77
+
+
+@pytest.mark.parametrize(("deepest", "is_read"), [(HEIGHT_MAX, True), (HEIGHT_MAX + 1, False)])
+def test_calls_that_are_nested_deeper_than_any_can_be(deepest: int, is_read: bool) -> None:
+    answer = told([Ran(DLMM, [OWNER], b"x")])
+    place = answer["transaction"]["message"]["instructions"][0]["programIdIndex"]
+    calls = [
+        {"programIdIndex": place, "accounts": [], "data": "", "stackHeight": height}
+        for height in range(2, deepest + 1)
+    ]
+    answer["meta"]["innerInstructions"] = [{"index": 0, "instructions": calls}]
+    if is_read:
+        parse_transaction(answer)
+        return
+    with pytest.raises(BadMessage, match="nobody called"):
+        parse_transaction(answer)
 
 
 Hop = tuple[str, int, str, int]
