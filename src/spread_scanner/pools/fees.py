@@ -41,6 +41,7 @@ class FeeHearing:
     def __init__(self, settings: FeeSettings, pools: Mapping[str, WatchedPool]) -> None:
         self._settings, self._pools = settings, pools
         self.every_s = settings.ask_every_s
+        self.heard_ns_max = int(settings.heard_s_max * NS_PER_S)
         self._turns = Turns(int(settings.ask_every_s * NS_PER_S))
         self._waiting: list[str] = []  # the next one last
         self._unanswered: dict[str, set[str]] = {}  # by whom, of pools that wait for another's word

@@ -516,6 +516,10 @@ class ProviderLine:
         recent = fees.read(self._fee_call, bytes(found))
         if not isinstance(recent, int) and any(self._feed.cannot_be(one.slot) for one in recent):
             raise BadMessage("fees of a slot that nobody has come near", raw=answer)
+        if not isinstance(recent, int) and recent:
+            pace, newest = self._feed.pace, max(one.slot for one in recent)
+            if (pace.best_slot - newest) * pace.slot_ns > self._fees.heard_ns_max:
+                raise BadMessage("fees of slots that are long over", slot=newest)
         return recent
 
     def _said_aside(self, of: str, trouble: str) -> None:

@@ -27,7 +27,7 @@ from spread_scanner.pools.endpoints import ProviderEndpoint
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing, FeeQuestion
 from spread_scanner.pools.line import CLOCK_OLD_SLOTS_MAX, LineShare, ProviderLine
-from spread_scanner.pools.pace import AHEAD_SLOTS_MAX
+from spread_scanner.pools.pace import AHEAD_SLOTS_MAX, SLOT_NS
 from spread_scanner.pools.turns import AWAY_NS, Turns
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
@@ -39,6 +39,7 @@ from spread_scanner.solana import keys
 SLOT, UNIX_TS = 350_000_000, 1_800_000_000
 POOL = "58oQChx4yWmvKdwLLZzBi4ChoCc2fqCUWBkwMihLYQo2"
 FEES = FeeSettings(congestion_gain=0.0, micro_lamports_min=10, micro_lamports_max=9_000)
+OLD_SLOTS = int(FEES.heard_s_max * NS_PER_S) // SLOT_NS  # that what was heard counts for
 NOTHING: dict[str, int] = {}
 FAILED = {"fees_failed": 1}
 LIMITED = {"fees_failed": 1, "limited": 1}
@@ -146,6 +147,10 @@ REFUSED: list[tuple[httpx.Response, int | None, dict[str, int], tuple[bool, bool
     (said(fee(SLOT, "1" + "0" * 400)), None, FAILED, (False, False)),
     (said(fee("1" + "0" * 400, 1)), None, FAILED, (False, False)),
     (said(fee(SLOT + AHEAD_SLOTS_MAX + 1, 0)), None, FAILED | BAD, (False, False)),
+    (said(fee(SLOT - OLD_SLOTS, 700)), 700, HEARD, (False, False)),
+    (said(fee(SLOT - OLD_SLOTS - 1, 700)), None, FAILED, (False, False)),
+    (said(fee(0, 700)), None, FAILED, (False, False)),
+    (said(f"[{fee(0, 9)[1:-1]}, {fee(SLOT, 700)[1:-1]}]"), 700, HEARD, (False, False)),
     (said(fee(SLOT, 700), number=2), None, FAILED, (False, False)),
     (httpx.Response(200, content=b""), None, FAILED, (False, False)),
     (httpx.Response(200, content=b"\xff\xfe"), None, FAILED, (False, False)),
