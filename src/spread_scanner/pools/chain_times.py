@@ -4,7 +4,8 @@ A provider may be wrong by minutes and believable still, so that none is taken a
 others say otherwise: what most of them say counts, and their middle of it. What was believed stands
 for itself while nobody repeats it, half a minute long, so that one provider alone that leaps is
 doubted for so long, and believed then. Where as many say one thing as another, this machine's own
-clock decides; where nobody says anything, the last word goes on as this machine's clock does.
+clock decides, and what was believed where it lies between them: else each word would turn it, and
+all quotes with it. Where nobody says anything, the last word goes on as this machine's clock does.
 """
 
 from typing import NamedTuple
@@ -36,12 +37,18 @@ class ChainTimes:
         said = [one.clock_ms for one in self._words.values() if now_ns - one.at_ns <= WORD_NS]
         if self._stands(said, now_ns):
             said.append(self.clock_ms)
-        best = max(said, key=lambda one: (len(_near(one, said)), -abs(one - own_ms)))
+        best = max(said, key=lambda one: (len(_near(one, said)), -self._off(one, own_ms)))
         near = _near(best, said)
         self.clock_ms = near[len(near) // 2]
         shared = [one.at_ns for one in self._words.values() if _same(one.clock_ms, self.clock_ms)]
         self._shared_ns = max([self._shared_ns, *shared])
         return not self.off_ms(provider)
+
+    def _off(self, one: int, own_ms: int) -> int:
+        """How far it is off this machine's own clock; what was believed, by so much less as two
+        times may be apart and the same."""
+        held_ms = _APART_MS if self.clock_ms != 0 and _same(one, self.clock_ms) else 0
+        return abs(one - own_ms) - held_ms
 
     def _stands(self, said: list[int], now_ns: int) -> bool:
         """Whether what was believed counts for itself."""

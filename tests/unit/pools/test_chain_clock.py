@@ -100,6 +100,23 @@ def test_between_two_this_machines_own_clock_decides(heard: Any, order: str, wro
         assert off_s(heard, at_s) == 0
 
 
+@pytest.mark.parametrize(("first", "believed_s"), [("a", 0), ("c", 12)])
+def test_where_its_own_clock_lies_between_two_what_was_believed_stays(
+    heard: Any, first: str, believed_s: int
+) -> None:
+    """Each word is off by up to a second, as is what this machine's clock says."""
+    said = {"a": 0, "c": 12}
+    tell(heard, first, said[first], own_off_s=6)
+    for at_s in range(1, 100):
+        provider = "ac"[at_s % 2]
+        tell(heard, provider, said[provider], at_s, own_off_s=6 + at_s // 2 % 3 - 1)
+        assert off_s(heard, at_s) == believed_s
+    tell(heard, "a", 0, 100, own_off_s=12)
+    assert off_s(heard, 100) == 12
+    tell(heard, "a", 0, 101, own_off_s=0)
+    assert off_s(heard, 101) == 0, "nearer by more than five seconds"
+
+
 def test_one_alone_that_leaps_is_doubted_for_half_a_minute(heard: Any) -> None:
     tell(heard, "a", 0)
     for at_s in (10, 20, 30):
