@@ -34,6 +34,12 @@ _PATHS = {"v1": "/swap/v1/quote", "v2": "/swap/v2/order"}
 _REST_S_MIN, _REST_S_MAX = 1.0, 60.0
 _ALL_BPS = 10_000
 _SAID_MAX = 100  # letters of a code that are repeated
+# Of which nobody reads more.
+_SAID_BY_STATUS = (
+    httpx.codes.TOO_MANY_REQUESTS,
+    httpx.codes.UNAUTHORIZED,
+    httpx.codes.FORBIDDEN,
+)
 _UNASKED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError)
 
 
@@ -230,11 +236,13 @@ class JupiterClient:
     async def _told(self, params: dict[str, str]) -> _Told | None:
         """None: it is too long."""
         async with self._web.stream("GET", self._path, params=params) as answer:
+            retry_after = answer.headers.get("retry-after", "")
+            if answer.status_code in _SAID_BY_STATUS:
+                return _Told(answer.status_code, retry_after, b"")
             body = await read_body(answer, ANSWER_BYTES_MAX)
             if body is None:
                 self.reason = f"an answer of more than {ANSWER_BYTES_MAX:,} bytes"
                 return None
-            retry_after = answer.headers.get("retry-after", "")
             return _Told(answer.status_code, retry_after, body)
 
     def _next_turn(self, before: _Turn | None) -> _Turn | None:
@@ -271,7 +279,7 @@ class JupiterClient:
         if status == httpx.codes.TOO_MANY_REQUESTS:
             self._rest(answer.retry_after)
             return None
-        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        if status in _SAID_BY_STATUS:
             self.reason = f"key: it is refused (HTTP {status}): {KEY_VARIABLE}"
             return None
         if status != httpx.codes.OK:

@@ -204,10 +204,17 @@ class RestClient:
 
 
 async def _body(answer: httpx.Response) -> bytes:
-    body = await read_body(answer, BODY_BYTES_MAX)
-    if body is None:
+    """Of what refuses as much as can be read: that it does counts, whatever it says."""
+    refuses = answer.status_code != httpx.codes.OK
+    try:
+        body = await read_body(answer, BODY_BYTES_MAX)
+    except (httpx.TransportError, httpx.DecodingError):
+        if not refuses:
+            raise
+        return b""
+    if body is None and not refuses:
         raise ExchangeError("the answer is too long", bytes_max=BODY_BYTES_MAX)
-    return body
+    return body or b""
 
 
 def _final(error: BadMessage | ExchangeError, url: str) -> ExchangeError:

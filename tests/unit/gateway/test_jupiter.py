@@ -219,6 +219,7 @@ ANSWERED: list[tuple[httpx.Response, str]] = [
     (httpx.Response(400, content=b"[" * 100_000), "refused: HTTP 400"),
     (httpx.Response(400, content=b'{"errorCode": "' + b"A" * 999 + b'"}'), "refused: " + "A" * 100),
     (httpx.Response(302, headers={"location": "http://b"}), "refused: HTTP 302"),
+    (httpx.Response(429, content=b" " * (ANSWER_BYTES_MAX + 1)), "in 1.0 s"),
     *(
         (httpx.Response(429, headers=[(b"retry-after", said)]), f"in {rest_s} s")
         for said, rest_s in (

@@ -228,12 +228,24 @@ def test_a_ban_that_comes_while_a_request_waits_its_turn_is_not_sat_out() -> Non
     assert "not asked: 451" in str(errors[-1])
 
 
-@pytest.mark.parametrize("status", [403, 418, 429, 451])
-def test_a_ban_is_heard_by_the_next_request_and_not_asked_into(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "length"),
+    [
+        *((status, b"", (), None) for status in (403, 418, 429, 451)),
+        (429, b"away", ("content-encoding: br",), None),
+        (429, b"away", ("content-encoding: gzip",), None),
+        (418, b"away", ("content-encoding: gzip, gzip",), None),
+        (403, b"away", (), 400),  # cut by the connection's end
+    ],
+)
+def test_a_ban_is_heard_by_the_next_request_and_not_asked_into(
+    status: int, body: bytes, headers: tuple[str, ...], length: int | None
+) -> None:
+    """Whatever stands in its body, or does not."""
     gate = Gate(Dials.private(), "x", Pace(1.0))
 
     async def ask() -> tuple[str, int]:
-        bad = answer(status, b"", "retry-after: 600")
+        bad = answer(status, body, *headers, "retry-after: 600", length=length)
         async with served(bad) as source:
             for _ in range(2):
                 async with RestClient(source, QUICK, gate=gate) as client:
