@@ -161,7 +161,9 @@ class Telling:
         # Who never runs in a day is not missed.
         views = [view for view in self._looks.views() if view.state != "absent"]
         quotes = sources.look(self._settings, self._health, self._control, self._store, None)
-        down = [*of_processes(views, self._settings.config.system.heartbeat_ms_max)]
+        counted = {view.process: self._looks.counters(view.process) for view in views}
+        beat_ms_max = self._settings.config.system.heartbeat_ms_max
+        down = [*of_processes(views, counted, beat_ms_max)]
         hung = {one.key.removeprefix("hung:") for one in down if one.key.startswith("hung:")}
         conditions = [*down, *of_sources(quotes, hung)]
         before = len(self.told)

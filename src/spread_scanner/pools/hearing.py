@@ -169,6 +169,7 @@ class PoolHearing:
         count, pools = self._count, feed.pools.values()
         in_time = sum(feed.pace.in_time(line.name, now_ns) for line in self._lines)
         count.level("providers", in_time)
+        count.level("providers_amiss", len(self._amiss(now_ns)))
         count.level("subscriptions", sum(len(line.subscriptions.keys) for line in self._lines))
         count.level("pools", len(pools))
         count.level("pools_fresh", sum(pool.good for pool in pools))
@@ -178,9 +179,17 @@ class PoolHearing:
         state = ProcessState.RUNNING if well else ProcessState.DEGRADED
         self._process.state(state, self._in_words(now_ns))
 
+    def _amiss(self, now_ns: int) -> dict[str, str]:
+        """By provider, what is wrong with it."""
+        said = {line.name: line.amiss(now_ns) for line in self._lines}
+        return {name: words for name, words in said.items() if words}
+
     def _in_words(self, now_ns: int) -> str:
+        """What is wrong comes before the scores of who is well: a row has no room for many."""
         pools = self._feed.pools.values()
         refused = sum(pool.refusal is not None for pool in pools)
         said = [f"{sum(pool.good for pool in pools)} of {len(pools)} pools"]
         said += [f"{refused} refused"] if refused else []
-        return "; ".join([", ".join(said), *(line.health(now_ns) for line in self._lines)])
+        amiss = self._amiss(now_ns)
+        scores = [line.score(now_ns) for line in self._lines if line.name not in amiss]
+        return "; ".join([", ".join(said), *amiss.values(), *scores])

@@ -315,9 +315,9 @@ class ProviderLine:
         asks = self._life.asked.gate.ban() if self._life is not None else None
         return self._way.gate.ban() or asks
 
-    def health(self, now_ns: int) -> str:
-        """How it fares, in a word: what keeps it away or is asked too much of it, how far it is
-        behind; where nothing is wrong, its score."""
+    def amiss(self, now_ns: int) -> str:
+        """What is wrong with it, in a word: what keeps it away or is asked too much of it, how far
+        it is behind; empty: nothing is."""
         ban, rests_ns = self.ban(), self._rest_until_ns - now_ns
         score, life = self._feed.pace.score(self.name, now_ns), self._life
         if ban is not None:
@@ -336,6 +336,13 @@ class ProviderLine:
             return f"{self.name}: no slot for {score.silent_ns / NS_PER_S:.0f} s"
         if off_s := self._feed.clock_off_s(self.name):
             return f"{self.name}: its clock of the chain is {off_s:+,} s off"
+        return ""
+
+    def score(self, now_ns: int) -> str:
+        """How often it is first and how late else, of one with which nothing is wrong."""
+        score = self._feed.pace.score(self.name, now_ns)
+        if score is None:
+            return ""
         return f"{self.name} {score.first:.0%} first, {score.late_ns / NS_PER_MS:.0f} ms late"
 
     # --- what is to be done

@@ -22,7 +22,7 @@ from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
-from spread_scanner.schema.counters import FEED_COUNTERS, TRACKER_COUNTERS
+from spread_scanner.schema.counters import FEED_COUNTERS, POOL_COUNTERS, TRACKER_COUNTERS
 from spread_scanner.schema.enums import (
     SOURCE_BY_LABEL,
     UNUSABLE,
@@ -30,7 +30,7 @@ from spread_scanner.schema.enums import (
     QuoteFlag,
     ReloadOutcome,
 )
-from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE, TRACKER
+from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE, FEED_SOLANA, TRACKER
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.symbology import publish, tables, usual
 from spread_scanner.symbology.usual import Usual
@@ -123,6 +123,21 @@ def test_what_an_exchange_has_announced_and_what_a_feed_has_to_say_is_told(
             assert said in text(watch, f"{label}:{feed}")
             row.set(ids[label], 0)
             assert found(watch, f"{label}:{feed}") is None
+
+
+def test_a_provider_of_pools_that_is_banned_is_told_though_others_stand_for_it(
+    watch: Conditions, up_bed: Any
+) -> None:
+    """Its feed runs and has every pool; how all fare it always says."""
+    (amiss,) = (one for one in POOL_COUNTERS if one.label == "providers_amiss")
+    said = "16 of 16 pools; a: 429 too many requests, nobody dials for 90 s more; b 100% first"
+    with up_bed.health() as health, health.claim(FEED_SOLANA) as row:
+        row.beat(ProcessState.RUNNING, said)
+        assert found(watch, "limited:feed-solana") is None
+        row.set(amiss.counter_id, 1)
+        assert text(watch, "limited:feed-solana") == f"feed-solana: {said}"
+        row.beat(ProcessState.PAUSED, said)
+        assert found(watch, "limited:feed-solana") is None
 
 
 def quoted(up_bed: Any, flag: QuoteFlag, marked: int) -> None:

@@ -282,9 +282,9 @@ def test_a_provider_whose_clock_is_not_what_is_believed_says_so_in_its_word(
     monkeypatch.setattr("spread_scanner.clock.mono_ns", lambda: next(times))
     asked.line.trouble = ""
     asked.clock(clock_at(UNIX_TS))
-    assert "clock" not in asked.line.health(NS_PER_S)
+    assert "clock" not in asked.line.amiss(NS_PER_S)
     asked.clock(clock_at(UNIX_TS + 90_001))
-    assert asked.line.health(NS_PER_S) == "p: its clock of the chain is +90,000 s off"
+    assert asked.line.amiss(NS_PER_S) == "p: its clock of the chain is +90,000 s off"
     assert asked.counted == {"clock_doubted": 1}
 
 

@@ -3,7 +3,7 @@ what a line makes of a refusal. Nothing is dialled.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -34,13 +34,13 @@ SHIPPED = Path(__file__).parents[3] / "config"
 Hear = Callable[[bool], PoolHearing]
 
 
-def read(folder: Path) -> Settings:
-    """The settings as they lie there, with one keyed provider and one pool."""
+def read(folder: Path, names: Sequence[str] = ("mine",)) -> Settings:
+    """The settings as they lie there, with keyed providers and one pool."""
     url = "127.0.0.1:1/{key}"
     provider = ProviderSettings(f"http://{url}", f"ws://{url}", key_file="key")
     pools = PoolSettings(
         enabled=True,
-        providers={"mine": provider},
+        providers=dict.fromkeys(names, provider),
         mints={coin.mint: MintSettings(coin.name) for coin in POOL.coins},
         pools={POOL.key: PoolEntry("raydium-v4", [coin.mint for coin in POOL.coins])},
     )
@@ -176,7 +176,36 @@ def test_who_refuses_a_dial_is_left_alone_by_all_processes_and_says_so(
     assert row.ban_left_ns / NS_PER_S == pytest.approx(banned_s, abs=5.0)
     assert (row.provider, row.url) == ("mine", "ws://127.0.0.1:1/{key}")
     assert row.last_end == in_words(status)
-    assert in_words(status) in line.health(clock.mono_ns())
+    assert in_words(status) in line.amiss(clock.mono_ns())
+
+
+def test_who_is_banned_is_counted_and_named_before_all_that_are_well(
+    hear: Hear, folder: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row has room for some three providers, whatever their number."""
+    hearing = hear(False)
+    monkeypatch.setattr(hearing, "_start", lambda: None)
+    names = ["first-of-them", "second-of-them", "third-of-them", "fourth-of-them", "banned"]
+    hearing._prepared(read(folder, names))()
+    process: Any = hearing._process
+    process.state = process.row.beat
+
+    def told() -> tuple[int, str]:
+        hearing._say(clock.mono_ns())
+        with Health.attach(namespace) as health:
+            now = health.read(FEED_SOLANA)
+        return now.counters["providers_amiss"], now.message
+
+    assert told()[0] == 5, "none is connected"
+    for line in hearing._lines:
+        line.trouble = ""
+        living(line)
+        hearing._feed.pace.told(line.name, 1, clock.mono_ns())
+    assert told()[0] == 0
+    hearing._lines[-1]._way.gate.refused(429, 40.0)
+    count, message = told()
+    assert count == 1
+    assert message.startswith("0 of 1 pools; banned: 429 too many requests, nobody dials for")
 
 
 def test_a_proxy_that_is_banned_is_passed_over(hear: Hear) -> None:

@@ -59,7 +59,7 @@ def test_a_pause_is_shown_over_what_is_degraded_and_says_both(up_bed: Any, pausi
     assert shown(up_bed) == (ProcessState.PAUSED, f"degraded: {FULL}")
     view = seen(up_bed)
     assert (view.state, view.degraded, view.healthy) == ("paused", True, False)
-    told = [one for one in of_processes([view], 60_000) if one.key == f"degraded:{TRACKER}"]
+    told = [one for one in of_processes([view], {}, 60_000) if one.key == f"degraded:{TRACKER}"]
     assert FULL in told[0].text
 
     process.state(ProcessState.RUNNING, "")

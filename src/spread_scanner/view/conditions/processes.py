@@ -29,7 +29,11 @@ def hangs(view: ProcessView, heartbeat_ms_max: int) -> bool:
     return view.alive and not view.starting and beats_no_more
 
 
-def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterator[Condition]:
+def of_processes(
+    views: Sequence[ProcessView],
+    counters: Mapping[str, Mapping[str, int]],
+    heartbeat_ms_max: int,
+) -> Iterator[Condition]:
     """Processes that ended without being asked to, hang, or say themselves that they are unwell."""
     for view in views:
         name = view.process
@@ -45,8 +49,16 @@ def of_processes(views: Sequence[ProcessView], heartbeat_ms_max: int) -> Iterato
             yield Condition(f"hung:{name}", f"{name} has not beaten for {seconds:z.1f} s")
         elif view.degraded:
             yield Condition(f"degraded:{name}", f"{name}: {view.message}")
-        elif view.state == "running" and view.message and name in FEEDS:
+        elif view.state == "running" and _lacks(view, counters[name]):
             yield Condition(f"limited:{name}", f"{name}: {view.message}")
+
+
+def _lacks(view: ProcessView, counted: Mapping[str, int]) -> bool:
+    """Whether something is missing that its message names. A feed of an exchange has nothing to say
+    else; feed-solana's always says how all fare."""
+    if view.process in FEEDS:
+        return bool(view.message)
+    return counted.get("providers_amiss", 0) > 0
 
 
 class Endings:

@@ -75,7 +75,7 @@ class Weighing:
         settings, alerts = self._settings, self._settings.config.spread_alerts
         beat_ms_max = settings.config.system.heartbeat_ms_max
         hung = {view.process for view in now.processes if hangs(view, beat_ms_max)}
-        yield from of_processes(now.processes, beat_ms_max)
+        yield from of_processes(now.processes, now.counters, beat_ms_max)
         yield from self._endings.now(now.processes)
         yield from of_notices(now.processes, now.counters)
         yield from of_in_force(now.in_force, now.processes)
