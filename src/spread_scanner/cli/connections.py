@@ -1,5 +1,7 @@
 """The table of `spread-ctl connections`, as wide as the terminal."""
 
+from collections.abc import Sequence
+
 from spread_scanner.schema.enums import Carries
 from spread_scanner.view.connections import ConnectionView
 
@@ -45,14 +47,17 @@ def columns_and_rows(
         and (field != "provider" or provided)
         and (field != "url" or (provided and width >= URL_COLUMNS))
     ]
-    told = any(field == "carries" for _, field, _ in kept)
-    rows = [[_shown(view, field, told=told) for _, field, _ in kept] for view in views]
+    fields = [field for _, field, _ in kept]
+    rows = [[_shown(view, field, fields) for field in fields] for view in views]
     return [title for title, _, _ in kept], rows
 
 
-def _shown(view: ConnectionView, field: str, *, told: bool) -> object:
-    """`told`: what a connection carries has a column; where not, one without a symbol says it."""
-    if field == "symbols" and view.carries == NOTICES and not told:
+def _shown(view: ConnectionView, field: str, fields: Sequence[str]) -> object:
+    """What has no column stands in another: a provider beside its source, what a connection without
+    symbols carries in their place."""
+    if field == "source" and view.provider and "provider" not in fields:
+        return f"{view.source} {view.provider}"
+    if field == "symbols" and view.carries == NOTICES and "carries" not in fields:
         return NOTICES
     value: object = getattr(view, field)
     return None if value == "" else value

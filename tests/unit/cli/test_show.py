@@ -18,6 +18,7 @@ from alerts_bed import conditions_of
 
 from spread_scanner import clock, config
 from spread_scanner.cli import why
+from spread_scanner.cli.connections import WIDE_COLUMNS, columns_and_rows
 from spread_scanner.cli.main import app
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.processes import staying
@@ -54,6 +55,7 @@ from spread_scanner.symbology.tables import FundingRow
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import funding
 from spread_scanner.view.conditions.condition import STANDS_S
+from spread_scanner.view.connections import look as connections_of
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 
@@ -148,6 +150,21 @@ def test_connections_have_the_providers_of_pools(up_bed: Any, spread_ctl: Run) -
     assert asked["provider"] == "mine", "pools are heard from all of them"
     assert orjson.loads(others) == []
     assert "solana" in table
+
+
+def test_on_a_narrow_terminal_a_provider_is_named_too(up_bed: Any) -> None:
+    with (
+        Connections.attach(up_bed.namespace) as connections,
+        connections.claim_providers() as rows,
+    ):
+        for name in ("helius", "triton"):
+            row = rows.take(Carries.ACCOUNTS, name, "")
+            assert row is not None
+            row.opened(1, clock.mono_ns())
+        shown = connections_of(up_bed.namespace, 0.0, None)
+    for width, at in ((WIDE_COLUMNS - 1, 0), (WIDE_COLUMNS, 2)):
+        _, table = columns_and_rows(shown, width)
+        assert [str(line[at]).split()[-1] for line in table] == ["helius", "triton"]
 
 
 def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:
