@@ -295,7 +295,7 @@ class PathHunt:
         self._tell()
 
     def _tell(self) -> None:
-        """How it goes, in the row."""
+        """How it goes, in the row, which may have no room for all: what is wrong comes first."""
         row, out = self._process.row, self._market.out_by_reason()
         for reason in OutReason:
             row.set(_COUNTER[reason.value], out[reason])
@@ -308,10 +308,9 @@ class PathHunt:
         row.set(_COUNTER["fees_known"], heard)
         if heard < len(traded):
             said += f", priority fees of {len(traded) - heard} are the floor: none was heard"
-        well = not self._kept.trouble
-        trouble = "" if well else f", the database: {self._kept.trouble}"
-        state = ProcessState.RUNNING if well else ProcessState.DEGRADED
-        self._process.state(state, said + trouble)
+        trouble = f"the database: {self._kept.trouble}; " if self._kept.trouble else ""
+        state = ProcessState.DEGRADED if trouble else ProcessState.RUNNING
+        self._process.state(state, trouble + said)
 
     def close(self) -> None:
         """What stood is closed, and all that waits is written."""

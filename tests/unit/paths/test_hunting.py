@@ -121,6 +121,12 @@ def test_a_cycle_waits_until_its_pools_are_of_one_slot(bed: HuntBed) -> None:
     assert "priority fees of 2 are the floor: none was heard" in bed.said
 
 
+def test_what_is_wrong_comes_first_as_a_row_has_no_room_for_all(bed: HuntBed) -> None:
+    bed.kept.trouble = "attempt to write a readonly database"
+    bed.hunt._tell()
+    assert bed.said.startswith("the database: attempt to write a readonly database; 2 of 2 pools")
+
+
 @pytest.mark.parametrize(("of_first", "of_second", "heard"), [(7, 9, True), (0, 9, False)])
 def test_a_cycles_fee_was_heard_where_that_of_all_its_pools_was(
     bed: HuntBed, of_first: int, of_second: int, heard: bool
