@@ -43,6 +43,7 @@ class Telling:
         self.watch = Conditions(process.settings, segments)
         self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
         self._saved: tuple[object, ...] = ()
+        self._unsaved = ""  # why not, as it was said; empty: it is saved
 
     @property
     def standing(self) -> int:
@@ -82,7 +83,8 @@ class Telling:
             self._busy[one] = background.begin(serve, "target")
 
     def save(self) -> None:
-        """Keep what stands and what was told, if that has changed."""
+        """Keep what stands and what was told, if that has changed; where there is no room, when
+        there is."""
         raised = self.desk.raised
         now = (
             tuple((key, story.times) for key, story in raised.items()),
@@ -90,14 +92,17 @@ class Telling:
         )
         if now == self._saved:
             return
-        self._saved = now
         told = {outbox.name: outbox.entries() for outbox in self.outboxes}
         try:
             who = {outbox.name: _who(self._alerts, outbox.sender) for outbox in self.outboxes}
             state.write(self._process.settings, raised.values(), told, who)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            self._process.log.warning("what was told cannot be kept", reason=reason)
+            if reason != self._unsaved:
+                self._process.log.warning("what was told cannot be kept", reason=reason)
+            self._unsaved = reason
+        else:
+            self._saved, self._unsaved = now, ""
 
     def close(self) -> None:
         """Wait a moment for what is being sent, and keep what came of it: what comes later is told

@@ -2,10 +2,12 @@
 one target leaves what the others know. Against real sockets."""
 
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,7 +16,7 @@ import pytest
 from alerts_bed import Target
 
 from bed import DEADLINE_S, until
-from spread_scanner.alerts import telling
+from spread_scanner.alerts import state, telling
 from spread_scanner.alerts.telling import Telling
 from spread_scanner.config import Settings
 from spread_scanner.runtime import logs
@@ -141,3 +143,31 @@ def test_a_reload_that_moves_one_target_leaves_what_the_other_knows(
         sent(telling, target, 3)
         assert [path for path, _ in target.received].count("/bot1:T/sendMessage") == 1
         assert target.received[-1][0] == "/second"
+
+
+def test_what_a_full_disk_did_not_take_is_kept_when_there_is_room(
+    up_bed: Any, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has changed meanwhile but the disk; its being full is logged once."""
+    write, full = state.write, True
+
+    def written(*what: Any) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*what)
+
+    monkeypatch.setattr(state, "write", written)
+    settings = told_by(up_bed.settings, webhook_url=target.url)
+    with telling_of(settings) as told:
+        said: list[str] = []
+        log: Any = SimpleNamespace(warning=lambda _, reason: said.append(reason))
+        told._process.log = log
+        told.tell([Condition("disk", "full", stands_s=0.0)])
+        sent(told, target, 1)
+        told.save()
+        told.save()
+        assert said == ["No space left on device"]
+        assert state.read(settings).raised == []
+        full = False
+        told.save()
+        assert [story.key for story in state.read(settings).raised] == ["disk"]
