@@ -64,6 +64,12 @@ def test_every_process_that_fails_for_good_is_told_of() -> None:
         assert "\nOnFailure=spread-failed@%N.service\n" in text, process
 
 
+def test_a_report_that_fails_is_told_of() -> None:
+    """What else timers start is a condition of its own when it has failed for long."""
+    text = (UNITS / "spread-report.service").read_text()
+    assert "\nOnFailure=spread-failed@%N.service\n" in text
+
+
 def test_a_unit_says_nothing_that_the_drop_in_of_all_units_takes_back() -> None:
     """A drop-in wins over the unit, without a word."""
 

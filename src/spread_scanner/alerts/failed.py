@@ -4,6 +4,7 @@ Called by deploy/tell-failed with the name of the unit: as the OnFailure of each
 (spread-failed@.service), and at each end of spread-alerts, which systemd starts again. Reads the
 targets of [spread-alerts]; where the settings as a whole are what is wrong, that section alone.
 Writes the time into data_dir/failed.UNIT: a unit that fails over and over is told once in AGAIN_S.
+The report, which is no process that spread-alerts watches, has it told whether that runs or not.
 
 It ends within a minute, whatever a target does, and within 10 s as the end of another unit. Exit
 codes: 0 told, or there is nothing to tell; 1 no target has taken it; 2 bad settings.
@@ -35,11 +36,12 @@ from spread_scanner.config.files import CREDENTIALS
 from spread_scanner.errors import ConfigError, SegmentError
 from spread_scanner.runtime import background, logs
 from spread_scanner.schema.figures import plain
-from spread_scanner.schema.names import ALERTS, EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
+from spread_scanner.schema.names import ALERTS, EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, PROCESSES
 from spread_scanner.shm import Health
 
 NAME = "spread-failed"
 AGAIN_S = 300.0
+AGAIN_BY_TIMER_S = 86_400.0  # what a timer starts fails with each turn of it
 PAUSE_S = 2.0
 BOUND_S = 45.0  # of tries: of a unit of its own, which holds up nobody
 STOP_BOUND_S = 8.0  # as part of the stop of spread-alerts, which a restart of the target waits for
@@ -97,11 +99,13 @@ def _with_credentials(alerts: Alerts, environ: Mapping[str, str]) -> Alerts:
 
 def _others_tell(settings: Settings, unit: str) -> str:
     """Why it need not be told here; empty: it must."""
-    if unit != ALERTS and _alerts_watch(settings.config.system.namespace):
+    watched = unit in PROCESSES
+    if watched and unit != ALERTS and _alerts_watch(settings.config.system.namespace):
         return f"{ALERTS} runs and tells it"
     with contextlib.suppress(OSError):
         age_ns = clock.wall_ns() - _mark(settings, unit).stat().st_mtime_ns
-        if 0 <= age_ns < AGAIN_S * NS_PER_S:
+        again_s = AGAIN_S if watched else AGAIN_BY_TIMER_S
+        if 0 <= age_ns < again_s * NS_PER_S:
             return f"told {age_ns // NS_PER_S} s ago"
     return ""
 

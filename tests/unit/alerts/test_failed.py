@@ -75,6 +75,22 @@ def test_what_spread_alerts_tells_is_not_told_twice(
     assert keys(target) == [f"unit:{ALERTS}", "unit:feed-okx-spot"]
 
 
+def test_what_a_timer_starts_is_told_though_spread_alerts_runs_and_once_a_day(
+    up_bed: Any, write: Write, target: Target
+) -> None:
+    """It has no row that anybody could watch, and fails with each turn of its timer."""
+    write(f'webhook_url = "{target.url}/first"\n')
+    mark = up_bed.settings.data_dir / "failed.spread-report"
+    with up_bed.health() as health, health.claim(ALERTS) as row:
+        for age_h in (0, 23, 25):
+            row.beat()
+            if age_h:
+                old_s = clock.wall_ns() / 1e9 - age_h * 3_600
+                os.utime(mark, (old_s, old_s))
+            assert failed.main(["spread-report"], SAID) == 0
+    assert keys(target) == ["unit:spread-report"] * 2
+
+
 def test_bad_settings_are_told_of_as_long_as_its_own_section_is_good(
     write: Write, target: Target
 ) -> None:
