@@ -14,7 +14,7 @@ import structlog
 from alerts_bed import conditions_of
 from database_bed import store as store_row
 
-from spread_scanner import clock
+from spread_scanner import clock, config
 from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
@@ -30,12 +30,20 @@ from spread_scanner.schema.enums import (
     QuoteFlag,
     ReloadOutcome,
 )
-from spread_scanner.schema.names import DATABASE_FILE, DISCOVERY, ENGINE, FEED_SOLANA, TRACKER
+from spread_scanner.schema.names import (
+    CYCLES_FILE,
+    DATABASE_FILE,
+    DISCOVERY,
+    ENGINE,
+    FEED_SOLANA,
+    TRACKER,
+)
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.symbology import publish, tables, usual
 from spread_scanner.symbology.usual import Usual
-from spread_scanner.view import status
+from spread_scanner.view import disk, status
 from spread_scanner.view.conditions.condition import Condition
+from spread_scanner.view.conditions.disk import of_disk
 from spread_scanner.view.conditions.market import KEPT_S
 
 DAY_MS = 86_400_000
@@ -69,7 +77,7 @@ def changed(settings: Settings, section: str, **values: object) -> Settings:
     """The same settings with other values of one section."""
     new = msgspec.structs.replace(getattr(settings.config, section), **values)
     made = msgspec.structs.replace(settings.config, **{section: new})
-    return Settings(settings.folder, made, settings.exchanges, settings.directions)
+    return msgspec.structs.replace(settings, config=made)
 
 
 def test_what_never_came_up_is_down_and_what_is_still_coming_is_not(
@@ -498,6 +506,26 @@ def test_a_reader_that_does_not_end_is_told_by_what_it_keeps(
         # A limit that the file of one row is beyond, as above.
         watch.take(changed(up_bed.settings, "spread_tracker", database_mb_max=0.1))
         assert "beyond database_mb_max" in text(watch, "database")
+
+
+@pytest.mark.parametrize(
+    ("enabled", "mb_max", "told"),
+    [(True, 0.1, True), (False, 0.1, False), (True, 0.0, False), (True, 0.2, False)],
+)
+def test_a_database_of_cycles_that_grows_is_told_while_there_are_to_be_cycles(
+    tmp_path: Path, enabled: bool, mb_max: float, told: bool
+) -> None:
+    """Whoever keeps it from giving back: a reader, or what is forgotten too slowly."""
+    (tmp_path / CYCLES_FILE).write_bytes(bytes(80_000))
+    (tmp_path / f"{CYCLES_FILE}-wal").write_bytes(bytes(200_000))
+    shipped = config.load(Path(__file__).parents[3] / "config", {})
+    pools = msgspec.structs.replace(shipped.pools, enabled=True)
+    settings = changed(shipped, "spread_alerts", wal_mb_max=0.1, disk_free_mb_min=0.0)
+    settings = changed(settings, "spread_paths", enabled=enabled, database_mb_max=mb_max)
+    settings = msgspec.structs.replace(settings, pools=pools)
+    texts = {one.key: one.text for one in of_disk(disk.look(tmp_path, []), settings, 0)}
+    assert list(texts) == ["database:cycles"] * told
+    assert not told or "cycles.db has 0.3 MB with its log" in texts["database:cycles"]
 
 
 def test_a_disk_that_fills_is_told_before_it_is_full(watch: Conditions, up_bed: Any) -> None:

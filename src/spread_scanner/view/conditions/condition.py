@@ -51,5 +51,5 @@ WHAT_TO_DO = {
     "disk": "make room",
     "filling": "make room, or lower samples_keep_days",
     "wal": "end the program that reads tracker.db",
-    "database": "spread-ctl vacuum; the tracker's log says why nothing is deleted",
+    "database": "spread-ctl vacuum; the log of who writes it says why nothing is deleted",
 }

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from spread_scanner.config import Settings
+from spread_scanner.config.processes import optional
 from spread_scanner.schema.figures import plain
+from spread_scanner.schema.names import CYCLES_FILE, PATHS
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.disk import Disk
 
@@ -27,6 +29,8 @@ def of_disk(disk: Disk, settings: Settings, eaten_b_h: int) -> Iterator[Conditio
             )
             yield Condition("filling", text, patient=hours > SOON_H)
     yield from _ours(disk, settings)
+    if optional(settings)[PATHS]:
+        yield from _of_cycles(disk, settings)
 
 
 def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
@@ -46,3 +50,16 @@ def _ours(disk: Disk, settings: Settings) -> Iterator[Condition]:
             f"{plain(database_mb_max)}: what is deleted does not keep up"
         )
         yield Condition("database", text, patient=True)
+
+
+def _of_cycles(disk: Disk, settings: Settings) -> Iterator[Condition]:
+    """The database of cycles with its log, while there is to be one."""
+    bytes_now, mb_max = disk.cycles_bytes or 0, settings.config.spread_paths.database_mb_max
+    log_mb_max = settings.config.spread_alerts.wal_mb_max
+    if mb_max and bytes_now > (OVER * mb_max + log_mb_max) * MB:
+        text = (
+            f"{CYCLES_FILE} has {bytes_now / MB:z,.1f} MB with its log, beyond "
+            f"database_mb_max = {plain(mb_max)} and wal_mb_max = {plain(log_mb_max)}: some program "
+            "reads it in one transaction that does not end, or what is forgotten does not keep up"
+        )
+        yield Condition("database:cycles", text, patient=True)
