@@ -73,7 +73,8 @@ def ensure(settings: config.Settings, *, force: bool = False) -> Made:
     Dials.open(namespace).close()  # kept whatever became of the rest: an exchange goes on counting
     with Health.attach(namespace) as health, health.claim(SHM_INIT) as row:
         row.folder(settings.folder)
-        said = [f"made: {reason}" if reason is not None else "kept", *troubles, *found.troubles]
+        # What is wrong comes first: the row may have no room for all.
+        said = [*troubles, *found.troubles, f"made: {reason}" if reason is not None else "kept"]
         row.beat(ProcessState.STOPPED, "; ".join(said))
     return Made(reason is None, reason or "", segment.names(namespace), standing, troubles, found)
 

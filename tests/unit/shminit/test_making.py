@@ -164,6 +164,19 @@ def test_what_was_switched_outlives_another_layout(up_bed: Any) -> None:
     assert standing(up_bed) == switched
 
 
+def test_that_it_starts_halted_has_room_in_the_row_beside_any_reason(
+    bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade the reason is longer than the row."""
+    path = remembered.path_of(bed.settings)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nonsense")
+    monkeypatch.setattr(making, "misfit", lambda _: "another version has made them: " * 5)
+    making.ensure(bed.settings)
+    with bed.health() as health:
+        assert "started halted" in health.read("shm-init").message
+
+
 def test_what_is_in_force_wins_over_the_file_and_is_written_to_it(up_bed: Any) -> None:
     """An operator that was killed between the two, or another data folder."""
     switched = switch_everything(up_bed)
