@@ -24,6 +24,7 @@ from spread_scanner.shm.pools import PoolWriter
 
 CHECK_NS = 100 * NS_PER_MS  # between two looks at whether connections live, as feeds have it
 SAY_NS = NS_PER_S  # between two looks at how all fare
+AMISS_NS = 10 * NS_PER_S  # who is for longer is told of, as of feeds' connections (feed/outlook.py)
 REST_S_MIN, REST_S_MAX = 0.002, 0.025  # what begins to wait meanwhile is late by no more
 
 
@@ -47,6 +48,7 @@ class PoolHearing:
         """Everything as these settings have it, with nothing heard yet."""
         pools = settings.pools
         self._endpoints_heard = endpoints
+        self._well_ns: dict[str, int] = {}  # by provider, when it was last
         self._feed = PoolFeed(pools, self._writer, self._count, self._refused)
         self._feed.changed, self._feed.soon = self._wake_lines, self._call_soon
         self._feed.paused = self._process.orders.paused  # a pause survives a restart
@@ -169,7 +171,7 @@ class PoolHearing:
         count, pools = self._count, feed.pools.values()
         in_time = sum(feed.pace.in_time(line.name, now_ns) for line in self._lines)
         count.level("providers", in_time)
-        count.level("providers_amiss", len(self._amiss(now_ns)))
+        count.level("providers_amiss", self._to_tell(now_ns))
         count.level("subscriptions", sum(len(line.subscriptions.keys) for line in self._lines))
         count.level("pools", len(pools))
         count.level("pools_fresh", sum(pool.good for pool in pools))
@@ -183,6 +185,15 @@ class PoolHearing:
         """By provider, what is wrong with it."""
         said = {line.name: line.amiss(now_ns) for line in self._lines}
         return {name: words for name, words in said.items() if words}
+
+    def _to_tell(self, now_ns: int) -> int:
+        """How many providers people are told of: who is banned, or has been amiss for long."""
+        amiss, found = self._amiss(now_ns), 0
+        for line in self._lines:
+            well_ns = self._well_ns.get(line.name, now_ns) if line.name in amiss else now_ns
+            self._well_ns[line.name] = well_ns
+            found += line.ban() is not None or now_ns - well_ns > AMISS_NS
+        return found
 
     def _in_words(self, now_ns: int) -> str:
         """What is wrong comes before the scores of who is well: a row has no room for many."""

@@ -398,7 +398,10 @@ POOL_COUNTERS = _numbered(
         ("reloads", "New settings taken."),
         ("suspends", "Times the machine was found to have slept."),
         ("clock_doubted", "Words on the chain's clock that were not what most providers say."),
-        ("providers_amiss", "Providers that are away, banned, resting or behind (a level)."),
+        (
+            "providers_amiss",
+            "Providers that are banned, or away, resting or behind for ten seconds (a level).",
+        ),
     ]
 )
 POOL_HISTOGRAMS = (

@@ -190,13 +190,14 @@ def test_who_is_banned_is_counted_and_named_before_all_that_are_well(
     process: Any = hearing._process
     process.state = process.row.beat
 
-    def told() -> tuple[int, str]:
-        hearing._say(clock.mono_ns())
+    def told(in_s: int = 0) -> tuple[int, str]:
+        hearing._say(clock.mono_ns() + in_s * NS_PER_S)
         with Health.attach(namespace) as health:
             now = health.read(FEED_SOLANA)
         return now.counters["providers_amiss"], now.message
 
-    assert told()[0] == 5, "none is connected"
+    assert told()[0] == 0, "none is connected, and nobody is told at once"
+    assert told(in_s=11)[0] == 5
     for line in hearing._lines:
         line.trouble = ""
         living(line)
