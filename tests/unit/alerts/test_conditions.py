@@ -523,9 +523,12 @@ def test_a_database_of_cycles_that_grows_is_told_while_there_are_to_be_cycles(
     settings = changed(shipped, "spread_alerts", wal_mb_max=0.1, disk_free_mb_min=0.0)
     settings = changed(settings, "spread_paths", enabled=enabled, database_mb_max=mb_max)
     settings = msgspec.structs.replace(settings, pools=pools)
-    texts = {one.key: one.text for one in of_disk(disk.look(tmp_path, []), settings, 0)}
+    now = disk.look(tmp_path, [])
+    texts = {one.key: one.text for one in of_disk(now, settings, 0)}
     assert list(texts) == ["database:cycles"] * told
     assert not told or "cycles.db has 0.3 MB with its log" in texts["database:cycles"]
+    vacuumed = msgspec.structs.replace(now, vacuuming=True)
+    assert list(of_disk(vacuumed, settings, 0)) == [], "its log has all of it meanwhile"
 
 
 def test_a_disk_that_fills_is_told_before_it_is_full(watch: Conditions, up_bed: Any) -> None:

@@ -56,7 +56,7 @@ def _of_cycles(disk: Disk, settings: Settings) -> Iterator[Condition]:
     """The database of cycles with its log, while there is to be one."""
     bytes_now, mb_max = disk.cycles_bytes or 0, settings.config.spread_paths.database_mb_max
     log_mb_max = settings.config.spread_alerts.wal_mb_max
-    if mb_max and bytes_now > (OVER * mb_max + log_mb_max) * MB:
+    if mb_max and bytes_now > (OVER * mb_max + log_mb_max) * MB and not disk.vacuuming:
         text = (
             f"{CYCLES_FILE} has {bytes_now / MB:z,.1f} MB with its log, beyond "
             f"database_mb_max = {plain(mb_max)} and wal_mb_max = {plain(log_mb_max)}: some program "
