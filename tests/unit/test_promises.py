@@ -204,7 +204,10 @@ HELD: dict[str, tuple[tuple[str, str], ...]] = {
         (CONDITIONS, "test_a_pair_in_quarantine_is_told_while_it_is"),
         (CONDITIONS, "test_a_discovery_that_failed_is_told_until_one_is_well"),
         (CONDITIONS, "test_tables_that_nobody_has_judged_for_a_day_are_old_whatever_was_added"),
-        (CONDITIONS, "test_an_exchange_that_discovery_did_not_reach_is_told"),
+        (
+            CONDITIONS,
+            "test_an_exchange_that_discovery_did_not_reach_is_told_and_one_that_is_disabled_not",
+        ),
         (CONDITIONS, "test_a_reload_that_was_refused_is_told_mixed_or_not"),
         (CONDITIONS, "test_a_process_of_another_version_is_named"),
         (CONDITIONS, "test_a_halt_or_pause_that_stands_longer_than_a_day_is_told"),

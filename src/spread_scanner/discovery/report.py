@@ -17,7 +17,7 @@ from spread_scanner.discovery.legs import LeftOut, Leg
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Source
 from spread_scanner.schema.figures import plain
 from spread_scanner.symbology.known import KNOWN_JSON, Known, encoded
-from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.tables import SOURCE_DISABLED, SOURCE_OK, Tables
 
 
 @dataclass
@@ -48,8 +48,7 @@ class Findings:
 MS_PER_S = 1_000
 REPORT_TXT = "validation_report.txt"
 BEFORE = "==== The last full run ===="
-OK = "ok"
-DISABLED = "disabled in the settings"
+OK, DISABLED = SOURCE_OK, SOURCE_DISABLED
 
 
 def texts(findings: Findings) -> dict[str, str]:

@@ -177,6 +177,11 @@ class DirectionsFile(Struct, frozen=True):
     lots: tuple[LotRow, ...] = ()  # an older version wrote none, and does not read them
 
 
+# States of a source in a set that are as they should be; any other says how it was away.
+SOURCE_OK = "ok"
+SOURCE_DISABLED = "disabled in the settings"
+
+
 class Metadata(Struct, frozen=True):
     """metadata.json: what the set is, and how to tell that it is whole."""
 

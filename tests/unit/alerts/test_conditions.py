@@ -20,6 +20,9 @@ from spread_scanner.clock import NS_PER_S, VirtualClock
 from spread_scanner.config import Settings
 from spread_scanner.discovery import main as discovery
 from spread_scanner.discovery.asking import Options
+from spread_scanner.discovery.outcome import states_of
+from spread_scanner.discovery.report import OK
+from spread_scanner.discovery.validate import Validation
 from spread_scanner.engine.core import Engine
 from spread_scanner.engine.keeping import blocks_keeper
 from spread_scanner.schema.counters import FEED_COUNTERS, POOL_COUNTERS, TRACKER_COUNTERS
@@ -255,11 +258,19 @@ def test_a_discovery_that_meets_another_one_has_not_failed(
     assert found(watch, f"failed:{DISCOVERY}") is None
 
 
-def test_an_exchange_that_discovery_did_not_reach_is_told(watch: Conditions, up_bed: Any) -> None:
+def test_an_exchange_that_discovery_did_not_reach_is_told_and_one_that_is_disabled_not(
+    watch: Conditions, up_bed: Any
+) -> None:
+    """In discovery's own words: `enabled = false` is what is advised."""
     made = tables.load(up_bed.settings.generated_dir)
     again = msgspec.structs.replace(made, generation=2)
     away = "away, 3 last known listings kept: HTTP 451"
-    states = {"okx-spot": away, "mexc-spot": "ok", "mexc-futures": "disabled"}
+    exchanges = dict(up_bed.settings.exchanges)
+    exchanges["mexc-futures"] = msgspec.structs.replace(exchanges["mexc-futures"], enabled=False)
+    settings = msgspec.structs.replace(up_bed.settings, exchanges=exchanges)
+    of_nobody = states_of(settings, [], made, Validation({}, [], {}), {})
+    assert list(of_nobody) == ["mexc-futures"]
+    states = {"okx-spot": away, "mexc-spot": OK, **of_nobody}
     publish.publish(up_bed.settings.generated_dir, again, {}, states)
     told = [one.text for one in watch.now() if one.key.startswith("away:")]
     assert len(told) == 1

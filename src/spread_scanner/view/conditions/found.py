@@ -4,11 +4,12 @@ exchanges that were away, and that it has not looked for too long.
 
 from collections.abc import Iterator
 
+from spread_scanner.symbology.tables import SOURCE_DISABLED, SOURCE_OK
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.tables import TablesView
 
 NO_ROOM = "no room for"  # as discovery's warning begins
-AS_IT_SHOULD = ("ok", "disabled")  # states of a source
+AS_IT_SHOULD = (SOURCE_OK, SOURCE_DISABLED)
 
 
 def of_tables(view: TablesView, judged_age_s: float, age_h_max: float) -> Iterator[Condition]:
