@@ -256,8 +256,8 @@ class Line:
             self._share.fail(error)
 
     async def _open(self) -> None:
-        share = self._share
-        rules = rules_of(share.settings, share.adapter.limits.lifetime_s, share.random.random())
+        share, settings = self._share, self._share.settings
+        rules = rules_of(settings, share.adapter.limits.lifetime_s, share.random.random())
         connection = Connection(share, self._counts, rules, self._ended)
         try:
             await connection.open()
@@ -276,6 +276,10 @@ class Line:
             connection.end(End.STOPPED)
             self._again(End.LOST.value)
             return
+        # Tables and settings may be others than when it was made: it may have waited for hours.
+        connection.listener.use(share.decoder)
+        if share.settings != settings:
+            connection.retune()
         if self.current is None:
             self.current = connection
             self.away = End.NO_DATA.value if self.barren else ""

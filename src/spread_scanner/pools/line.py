@@ -247,6 +247,7 @@ class ProviderLine:
                 asked = AskedProvider(
                     self._endpoint, self._requests_per_s, self._share.gates, client, way.proxy
                 )
+                trust.retune(self._share.policy)  # a reload may have come while it was dialled
                 self._life = _Life(socket, trust, asked, way)
                 await self._until_ended(self._life)
         finally:

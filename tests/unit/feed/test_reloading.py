@@ -16,20 +16,25 @@ import certifi
 import msgspec
 import numpy as np
 import pytest
-from test_marks import NAMES, SOURCE, Bed
+from feed_bed import push
+from picows import WSMsgType
+from test_marks import NAMES, SOURCE, Bed, tables
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed, SourceSettings, restart
 from spread_scanner.exchanges.adapter import Ack, RefusalKind, Refused
 from spread_scanner.exchanges.notices import Halted, Maintenance, Resumed
+from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.books import Shelf, SourceBooks
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import target_of
+from spread_scanner.runtime import ws
 from spread_scanner.runtime.life import End
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.wants import Wants
+from spread_scanner.symbology import publish
 
 
 class Reload:
@@ -459,6 +464,53 @@ def test_a_reload_does_at_once_what_it_acknowledges(
 
 
 # --- where two things meet
+
+
+def test_a_connection_that_is_dialled_meanwhile_goes_by_what_a_reload_brought(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dial may wait for hours, for the end of a ban: a price in other units is read by these, and
+    never as one of before."""
+    opens = asyncio.Event()
+    now_ns = 0
+
+    async def dial(url: str, listener: Callable[[], Listener], **_: object) -> None:
+        await opens.wait()
+        listener().on_ws_connected(None)  # type: ignore[arg-type]
+
+    def quote(bid: float) -> bytes:
+        return (
+            f'{{"e":"bookTicker","u":1,"s":"{NAMES[0]}","ps":"{NAMES[0]}","b":"{bid}","B":"1",'
+            f'"a":"{bid + 1}","A":"1","T":{now_ns // NS_PER_MS},"E":{now_ns // NS_PER_MS},"st":1}}'
+        ).encode()
+
+    async def play() -> None:
+        nonlocal now_ns
+        monkeypatch.setattr(ws, "dial", dial)
+        reload = Reload(bed)
+        reload.away().cancel()
+        reload.line._dial()
+        assert reload.line._opening is not None
+        await asyncio.sleep(0)
+        made = tables()
+        rows = [msgspec.structs.replace(row, px_div=1_000.0) for row in made.instruments]
+        redenominated = msgspec.structs.replace(made, generation=2, instruments=tuple(rows))
+        publish.publish(bed.feed._process.settings.generated_dir, redenominated, {})
+        reload.take(bad_messages_in_row_max=7, answer_s_max=3.0)
+        opens.set()
+        await reload.line._opening
+        now_ns = bed.store.clock.now_ns()
+        dialled = reload.line.current
+        assert dialled is not None
+        push(dialled.listener, WSMsgType.TEXT, quote(2_000.0))
+        stored = bed.store.read(SOURCE.source_id, 0)
+        assert stored is not None
+        assert stored.bid_px == 2.0
+        assert dialled.life.rules.bad_in_row_max == 7
+        assert dialled.subscription.pauses.answer_ns == 3 * NS_PER_S
+        bed.feed._stop()
+
+    asyncio.run(play())
 
 
 def test_a_reload_ends_no_ban(bed: Bed) -> None:

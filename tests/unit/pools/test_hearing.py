@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from spread_scanner import clock, config
@@ -227,3 +228,31 @@ def test_requests_that_were_refused_together_are_one_ban(hear: Hear) -> None:
     ban = line.ban()
     assert ban is not None
     assert ban.left_s <= BAN_S[429]
+
+
+def test_a_connection_that_is_dialled_meanwhile_goes_by_what_a_reload_brought(
+    hear: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, opens = hear(False)._lines[0], asyncio.Event()
+    stood: list[_Life] = []
+
+    async def dial(*_: object, **__: object) -> None:
+        await opens.wait()
+
+    async def until_ended(life: _Life) -> None:
+        stood.append(life)
+
+    async def play() -> None:
+        once = asyncio.create_task(line._once(line._way))
+        await asyncio.sleep(0)
+        policy = line._share.policy
+        line._share.policy = msgspec.structs.replace(policy, unanswered_ms_max=7_000)
+        line.retune()
+        opens.set()
+        await once
+
+    monkeypatch.setattr(ws, "dial", dial)
+    monkeypatch.setattr(line, "_until_ended", until_ended)
+    asyncio.run(play())
+
+    assert [life.trust._life.rules.unanswered_ns_max for life in stood] == [7 * NS_PER_S]
