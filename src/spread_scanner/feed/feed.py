@@ -290,7 +290,7 @@ class Feed:
         for line in list(self._lines()):
             line.redial()
         self._notices.redial()
-        self._missed.woke()
+        self._missed.ask_at_once()
         if self._books is not None:
             self._books.woke()
 
@@ -424,6 +424,7 @@ class Feed:
         self._take_tables(traded, decoder_of(adapter, traded))
         self._marks.rejudge(before, clock.mono_ns(), self._tempo.shared)
         self._placing.ask_everything(self._copies)
+        self._missed.ask_at_once()
         if judged:  # but for what that run took from the one before
             share.board.judged([row.symbol_id for row in traded.values() if not row.last_known])
         if self._copies:

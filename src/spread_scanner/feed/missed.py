@@ -48,9 +48,9 @@ class Missed:
             self._share.tasks.add(self._task)
             self._task.add_done_callback(self._over)
 
-    def woke(self) -> None:
-        """The machine slept: what was asked is not answered any more, and what was paused has
-        paused enough, though its sleep goes on where the suspend began.
+    def ask_at_once(self) -> None:
+        """What was asked is not answered any more, and what was paused has paused enough: the
+        machine slept (a pause goes on where the suspend began), or a person has named all anew.
         """
         if self._task is not None:
             self.stop()

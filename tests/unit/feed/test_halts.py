@@ -464,10 +464,13 @@ def test_what_was_traded_again_while_no_feed_was_there_is_asked_of_the_exchanges
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["it failed", "no answer yet"])
-def test_who_wakes_from_a_suspend_asks_for_the_exchanges_list_at_once(
-    bed: Bed, answered: bool
+@pytest.mark.parametrize("reloaded", [True, False], ids=["a reload", "a suspend"])
+def test_the_exchanges_list_is_asked_for_at_once_after(
+    bed: Bed, reloaded: bool, answered: bool
 ) -> None:
-    """A pause of minutes would go on where the suspend began, an answer would never come."""
+    """A pause of minutes would go on where a suspend began, an answer would never come; a reload
+    may have brought the proxy that it takes.
+    """
 
     async def act() -> None:
         bed.feed._announced([HALT])
@@ -488,7 +491,10 @@ def test_who_wakes_from_a_suspend_asks_for_the_exchanges_list_at_once(
         new._share.settings = msgspec.structs.replace(settings, ask_again_s_min=3_600.0)
         new._start()
         await until(lambda: len(asked) == 1)
-        new._woke()
+        if reloaded:
+            new._prepared(new._process.settings)()
+        else:
+            new._woke()
         await until(lambda: bed.carried == set(NAMES))
         assert len(asked) == 2
         new._stop()
