@@ -208,13 +208,20 @@ class ProviderLine:
         self._redial.set()
 
     def retune(self) -> None:
-        """Take the settings that were reloaded; the connection stays."""
+        """Take the settings that were reloaded; the connection stays. No pause of ours is waited
+        out, as with exchanges: turns and bans are the address's.
+        """
         policy = self._share.policy
         for backoff in (self._backoff, self._rests):
             backoff.retune(policy.backoff_s_min, policy.backoff_s_max)
         self.subscriptions.pauses = pauses_of(policy)
+        self.subscriptions.ask_at_once()
+        self._rest_until_ns = self._aside_until_ns = 0
+        self.woken.set()
         if self._life is not None:
             self._life.trust.retune(policy)
+        else:
+            self._redial.set()
 
     def _said(self, what: str) -> None:
         masked = self._endpoint.masked(what)
@@ -249,6 +256,7 @@ class ProviderLine:
                 )
                 trust.retune(self._share.policy)  # a reload may have come while it was dialled
                 self._life = _Life(socket, trust, asked, way)
+                self._redial.clear()  # it was asked for, and is done
                 await self._until_ended(self._life)
         finally:
             self._life = None

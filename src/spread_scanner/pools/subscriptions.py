@@ -63,6 +63,13 @@ class Subscriptions:
         self._waiting[key] = _Waiting(times + 1, until_ns)
         self._asked[request_id] = key
 
+    def ask_at_once(self) -> None:
+        """A person has named all anew: what was refused, or not answered in its time, is asked for
+        as if it had not been.
+        """
+        self._patience.forget()
+        self._waiting = {key: one for key, one in self._waiting.items() if one.times == 1}
+
     def next(self, wanted: Iterable[str], now_ns: int) -> str | None:
         """The first of these that is to be asked for now: it does not stand, and no answer is
         waited for, nor the end of a refusal's pause."""

@@ -21,7 +21,7 @@ from spread_scanner.pools.line import DIALS, ProviderLine, _Life, _Way
 from spread_scanner.pools.rpc import RpcRefusal
 from spread_scanner.pools.trusted import ProviderTrust
 from spread_scanner.runtime import logs, ws
-from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import ASKED_S_MAX_PASSING, BAN_S, in_words
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.shm import Health
@@ -256,3 +256,43 @@ def test_a_connection_that_is_dialled_meanwhile_goes_by_what_a_reload_brought(
     asyncio.run(play())
 
     assert [life.trust._life.rules.unanswered_ns_max for life in stood] == [7 * NS_PER_S]
+
+
+def test_a_reload_ends_the_pause_between_dials(hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = hear(False)._lines
+
+    async def play() -> None:
+        tried: asyncio.Queue[None] = asyncio.Queue()
+
+        async def away(*_: object, **__: object) -> None:
+            tried.put_nowait(None)
+            raise ws.DialFailed("away", url="")
+
+        async def turn(_: Gate) -> None:
+            """Turns have tests of their own."""
+
+        monkeypatch.setattr(ws, "dial", away)
+        monkeypatch.setattr(Gate, "turn", turn)
+        monkeypatch.setattr(line._backoff, "next_s", lambda: 3_600.0)
+        runs = asyncio.create_task(line.run())
+        await tried.get()
+        line.retune()
+        await asyncio.wait_for(tried.get(), 10)
+        runs.cancel()
+
+    asyncio.run(play())
+
+
+def test_a_reload_ends_what_is_rested_and_leaves_no_pause_out_later(hear: Hear) -> None:
+    (line,) = hear(False)._lines
+    living(line)
+    line._rest_until_ns = line._aside_until_ns = clock.mono_ns() + 3_600 * NS_PER_S
+    line.subscriptions.ask(7, POOL.key, clock.mono_ns())
+    line.subscriptions.refused(7, clock.mono_ns(), passing=False)
+    assert line.subscriptions.next([POOL.key], clock.mono_ns()) is None
+
+    line.retune()
+
+    assert (line._rest_until_ns, line._aside_until_ns) == (0, 0)
+    assert line.subscriptions.next([POOL.key], clock.mono_ns()) == POOL.key
+    assert not line._redial.is_set(), "it is connected"

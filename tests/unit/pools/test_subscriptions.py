@@ -75,6 +75,18 @@ def test_what_is_given_up_is_told_for_a_while_and_not_kept() -> None:
     assert mine.told(told(70), 0) == ToldOf("b", told(70))
 
 
+def test_what_was_in_vain_is_asked_for_at_once_when_all_is_named_anew() -> None:
+    """What is under way is waited for."""
+    mine = Subscriptions()
+    mine.ask(1, "a", 0)
+    mine.ask(2, "a", 10 * S)
+    mine.ask(3, "b", 10 * S)
+    assert mine.next("ab", 10 * S) is None
+    mine.ask_at_once()
+    assert mine.next("ab", 10 * S) == "a"
+    assert mine.next("b", 10 * S) is None
+
+
 @pytest.mark.parametrize(
     ("passing", "again_s"), [(True, [0, 0, 0]), (False, [60, 300, 900])], ids=["passing", "refused"]
 )
