@@ -178,6 +178,13 @@ class Row:
             self.level = mid
         return False
 
+    def redenominate(self, times: int) -> None:
+        """It is quoted in so many units from now on; what they are worth stays."""
+        self.listing.px_mul *= times
+        self.listing.sz_mul *= times
+        self.middle *= times
+        self.step *= times
+
     def restart_ids(self) -> None:
         """The exchange begins its update ids anew, with the next news.
 

@@ -207,6 +207,16 @@ def relist(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]
     return over
 
 
+def redenominated(stage: Stage, exchange: Exchange, fault: Fault) -> None:
+    """A listing is quoted in thousands from now on, and tables say so, while nobody is connected:
+    what had been sent before would be read by these tables.
+    """
+    row = row_of(exchange, fault.pick)
+    if row is not None and not exchange.live():
+        row.redenominate(1_000)
+        stage.reload(exchange)
+
+
 def unreadable(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     _say_oddly(exchange, fault, shapes.UNREADABLE)
 
@@ -325,9 +335,12 @@ def work(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     return over
 
 
-# Comes where it is asked for: only a feed that is started again learns of it, in a quarter of an
-# hour.
-GIVEN = {"set unseen": Kind(set_unseen, NOW, CUT_S)}
+# Come where they are asked for: of the first only a feed that is started again learns, in a quarter
+# of an hour, the second wants an exchange that is away.
+GIVEN = {
+    "set unseen": Kind(set_unseen, NOW, CUT_S),
+    "redenominated": Kind(redenominated, NOW, CUT_S),
+}
 KINDS: dict[str, Kind] = {
     "unwelcome": Kind(unwelcome, (30.0, 400.0), REFUSED_S),
     "closed": Kind(closed, (60.0, 400.0), REFUSED_S, 0.5),

@@ -174,6 +174,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a listing whose units are others when the dial that waits for a ban's end is made": (
+        "okx-spot", 0.09,
+        {
+            "okx-spot": [
+                Fault(100, "ban", 40, 0.374, 0.944), Fault(130, "redenominated", 0, 0.1, 0.1),
+            ],
+        },
+    ),
     "a proxy that an exchange bans, and none": (
         "mexc-spot", 0.09, {"mexc-spot": [Fault(120, "proxy", 40, 0.65, 0.9)]},
     ),

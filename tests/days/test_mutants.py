@@ -36,6 +36,10 @@ CASES = {
     "turns of its own": Case(
         dial.turns_of_its_own, "okx-spot", 0.06, [Fault(120, "sibling", 30, 0.4, 0.9)], {3}
     ),
+    "dialled by the tables of before": Case(
+        dial.dialled_by_the_tables_of_before, "okx-spot", 0.09,
+        [Fault(100, "ban", 40, 0.374, 0.944), Fault(130, "redenominated", 0, 0.1, 0.1)], {1},
+    ),
     "one word for all addresses": Case(
         dial.one_word_for_all_addresses, "mexc-spot", 0.1,
         [Fault(120, "proxy", 30, 0.65, 0.9)], {4},

@@ -15,6 +15,7 @@ from logging import INFO
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Feed
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER, Counts
 from spread_scanner.feed.share import NOWHERE, Share, Target
@@ -276,10 +277,7 @@ class Line:
             connection.end(End.STOPPED)
             self._again(End.LOST.value)
             return
-        # Tables and settings may be others than when it was made: it may have waited for hours.
-        connection.listener.use(share.decoder)
-        if share.settings != settings:
-            connection.retune()
+        self._bring_up_to_date(connection, settings)
         if self.current is None:
             self.current = connection
             self.away = End.NO_DATA.value if self.barren else ""
@@ -288,6 +286,12 @@ class Line:
         self._stood[connection] = Stood()
         self._show()
         connection.join(self.symbols)
+
+    def _bring_up_to_date(self, connection: Connection, made_by: Feed) -> None:
+        """Tables and settings may be others than when it was made: a dial may wait for hours."""
+        connection.listener.use(self._share.decoder)
+        if self._share.settings != made_by:
+            connection.retune()
 
     def _failed(self, error: DialFailed, connection: Connection) -> None:
         """Nobody opened. What the exchange answered is told to all who dial there."""

@@ -44,6 +44,13 @@ def turns_of_its_own() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def dialled_by_the_tables_of_before() -> Iterator[None]:
+    """A connection reads by the tables that were in force when its dial began to wait."""
+    with put(Line, "_bring_up_to_date", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
 def one_word_for_all_addresses() -> Iterator[None]:
     """Turns and bans of a host are one whoever's address is dialled from, ours or a proxy's."""
     name = gate.gate_name
