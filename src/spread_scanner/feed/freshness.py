@@ -1,6 +1,6 @@
 """When silence means something: per symbol by its own rate, with the market's pace set off.
 
-Used by the feed ten times a second, over the arrays that the listeners keep. Pure: the caller
+Used by the feed at each look, over the arrays that the listeners keep. Pure: the caller
 passes the time in and marks what is found. A best bid and ask that is silent may only mean that
 nothing moved, so nothing is called silent by a fixed age alone.
 """
