@@ -67,8 +67,13 @@ class Halts:
     def before(self, wall_ns: int) -> set[str]:
         """The listings of the tables whose halt was heard of before then."""
         return {
-            name for name in self._halted if name in self._listed and self._heard_ns[name] < wall_ns
+            name for name in self._halted if name in self._listed and self._heard(name) < wall_ns
         }
+
+    def _heard(self, exchange_symbol: str) -> int:
+        """When its halt was heard of; 0: by a clock that was ahead, and has been set back since."""
+        heard_ns = self._heard_ns.get(exchange_symbol, 0)
+        return heard_ns if heard_ns <= clock.wall_ns() else 0
 
     def reload(self, instruments: Instruments, judgement: Judgement) -> Instruments:
         """Tables were read again: what is traded. Another `judgement` means that listings were
@@ -90,9 +95,8 @@ class Halts:
         begun to ask, or that run took the listing from the one before.
         """
         row = self._listed.get(exchange_symbol)
-        heard_ns = self._heard_ns.get(exchange_symbol, 0)
         last_known = row is not None and row.last_known
-        return last_known or heard_ns >= self._judgement.asked_ns
+        return last_known or self._heard(exchange_symbol) >= self._judgement.asked_ns
 
     def hear_no_more(self) -> None:
         """Nobody will say that maintenance is over. A halt stays: new tables judge that."""

@@ -327,6 +327,29 @@ def test_only_new_tables_lift_a_halt_at_a_reload(bed: Bed) -> None:
     uvloop.run(act())
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["tables", "the exchange's list"])
+def test_a_halt_that_was_heard_of_by_a_clock_that_was_ahead_is_lifted_like_any_other(
+    virtual_clock: VirtualClock, bed: Bed, listed: bool
+) -> None:
+    """Set right since: by it whatever judges the halt for a day seems to be of before."""
+
+    async def act() -> None:
+        bed.feed._start()
+        virtual_clock.step_wall_ms(86_400_000)
+        bed.feed._announced([HALT])
+        virtual_clock.step_wall_ms(-86_400_000)
+        virtual_clock.advance_ms(60_000)
+        if listed:
+            assert bed.feed._halts.before(clock.wall_ns()) == {"AAA-USDT"}
+        else:
+            publish.publish(bed.settings.generated_dir, tables(2), {})
+            bed.feed._prepared(bed.settings)()
+            assert bed.carried == set(NAMES)
+        bed.feed._stop()
+
+    asyncio.run(act())
+
+
 def test_a_quick_look_lifts_no_halt_and_believes_no_price(bed: Bed) -> None:
     """It only adds: what it carried over was judged by the run before."""
     board = bed.feed._share.board
