@@ -256,6 +256,7 @@ def test_a_connection_that_is_dialled_meanwhile_goes_by_what_a_reload_brought(
     asyncio.run(play())
 
     assert [life.trust._life.rules.unanswered_ns_max for life in stood] == [7 * NS_PER_S]
+    assert not line._redial.is_set(), "it would leave out the pause after the next end"
 
 
 def test_a_reload_ends_the_pause_between_dials(hear: Hear, monkeypatch: pytest.MonkeyPatch) -> None:
