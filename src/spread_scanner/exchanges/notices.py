@@ -13,8 +13,9 @@ bytes that are not what the documentation promises; a row of many that is not co
              developers.binance.com, usds-margined-futures, Contract-Info-Stream
     MEXC     has none: what is paused there falls silent, and the next discovery leaves it out
 
-Status pages that would have to be polled by REST are not read: a feed asks nothing by REST, and
-what a page says of the whole exchange its dials and quotes say sooner.
+Status pages that would have to be polled by REST are not read: a feed asks by REST for snapshots of
+books and for who is halted no more, and polls nothing; what a page says of the whole exchange its
+dials and quotes say sooner.
 
 Not documented, hence not relied upon: whether Bybit says after a subscription what is in force,
 and which of its states a contract of Binance takes on that is halted and not delisted: every one
