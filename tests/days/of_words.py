@@ -214,6 +214,7 @@ def redenominated(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     row = row_of(exchange, fault.pick)
     if row is not None and not exchange.live():
         row.redenominate(1_000)
+        exchange.say(row)  # which is what stands for whoever subscribes
         stage.reload(exchange)
 
 
