@@ -1,6 +1,7 @@
 """The dashboard's files, its login, and what it asks for; its own modules by node's test runner."""
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from spread_scanner.config.files import Tokens
 from spread_scanner.gateway import cookies, dashboard
+from spread_scanner.schema.enums import DIRECTIONS
 
 HERE = Path(__file__).parent
 BYTES_MAX = 150_000
@@ -40,6 +42,19 @@ def test_its_modules_do_what_they_say() -> None:
     tests = sorted(str(path) for path in (HERE / "page").glob("*.test.mjs"))
     ran = subprocess.run([node, "--test", *tests], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_it_asks_for_both_legs_of_every_direction_by_their_sources() -> None:
+    """Of pools as well, whose sources have no market in their names."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    places = HERE.parents[2] / "src/spread_scanner/gateway/page/places.js"
+    told = [way.label.split("-") for way in DIRECTIONS]
+    said = f"JSON.stringify({told}.map(of.legsOf))"
+    asked = f"import({str(places)!r}).then((of) => console.log({said}))"
+    ran = subprocess.run([node, "-e", asked], capture_output=True, check=True, timeout=60)
+    assert json.loads(ran.stdout) == [[way.spot.label, way.futures.label] for way in DIRECTIONS]
 
 
 def test_it_is_small_and_whole_and_asks_nobody_else() -> None:

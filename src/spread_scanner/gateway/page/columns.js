@@ -2,8 +2,6 @@
 
 import * as figures from "./figures.js";
 
-const leg = (exchange, market) => `${exchange} ${market}`;
-
 // value: what it is sorted by; text: what it says; heat: -5 to 5, where it has one; spare: not shown by
 // itself, so that what is shown stands whole in 1,400 pixels.
 const COLUMNS = [
@@ -51,11 +49,6 @@ export const USUAL_KEYS = KEYS.filter((key) => !BY_KEY.get(key).spare);
 export const chosen = (keys) => {
   const known = keys.filter((key) => BY_KEY.has(key));
   return (known.length ? known : USUAL_KEYS).map((key) => BY_KEY.get(key));
-};
-
-export const legsOf = (board, place) => {
-  const [buys, sells] = board.exchanges[place];
-  return [leg(buys, "spot"), leg(sells, "perpetual")];
 };
 
 export function stateOf(board, place) {

@@ -4,7 +4,7 @@
 import { Chart } from "./chart.js";
 import { stateOf } from "./columns.js";
 import * as figures from "./figures.js";
-import { placeOf } from "./places.js";
+import { legsOf, placeOf } from "./places.js";
 import { FOREVER } from "./preferences.js";
 import { trouble } from "./sources.js";
 import { html } from "./ui.js";
@@ -24,7 +24,6 @@ export function Drawer({ page }) {
       <p>${board.count ? "This pair is in no direction by the tables in force." : ""}</p></aside>`;
   }
   const [buys, sells] = board.exchanges[place];
-  const legs = [`${buys}-spot`, `${sells}-futures`];
   return html`<aside class="drawer" aria-label=${`Pair ${state.pair}`}>
     <header><h2 tabindex="-1" id="pair">${symbol} <small>${buys} → ${sells}, ${stateOf(board, place)}</small></h2>
       <button type="button" onClick=${() => page.copy(symbol)}>Copy</button>
@@ -37,7 +36,7 @@ export function Drawer({ page }) {
       <button type="button" onClick=${close}>Close</button></header>
     <${Waterfall} board=${board} place=${place} />
     <${History} page=${page} />
-    <section><h3>Both books</h3><div class="books">${legs.map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
+    <section><h3>Both books</h3><div class="books">${legsOf(board.exchanges[place]).map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
     <${Matrix} page=${page} symbol=${symbol} />
     <${Why} found=${watched.look(`/v1/why/${encodeURIComponent(symbol)}?direction=${direction}&count=5`, 2_000)} />
   </aside>`;
