@@ -1,13 +1,16 @@
 // Lines over time on a canvas, with bands behind them: the spread's history of a pair and of those
-// pinned to it, and when an opportunity stood. A drag zooms in, a double click all the way out; the
-// pointer reads off. By hand: a library of charts is as large as all of this page.
+// pinned to it, and when an opportunity stood: [from s, to s (null: it stands), id, what a click on it
+// tells]. A drag zooms in, a double click all the way out; the pointer reads off. By hand: a library
+// of charts is as large as all of this page.
 
 import * as figures from "./figures.js";
-import { boundsOf, nearest, timeTicks, valueTicks } from "./scales.js";
+import { bandAt, boundsOf, nearest, timeTicks, valueTicks } from "./scales.js";
 import { html } from "./ui.js";
 import { Component } from "./vendor/preact.mjs";
 
 const HEIGHT = 200;
+const DRAG_PX = 6; // less is a click
+const BESIDE_PX = 4; // of a band that is a hair
 const EDGE = { left: 46, right: 8, top: 8, bottom: 20 };
 const INKS = ["--accent", "--warn", "--ink", "--faint"];
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
@@ -18,6 +21,7 @@ export class Chart extends Component {
     this.zoom = null; // [from s, to s] that somebody chose; else all there is
     this.at = null; // where the pointer is, px
     this.dragged = null;
+    this.picked = null; // id of a band
   }
 
   componentDidMount() {
@@ -138,9 +142,10 @@ export class Chart extends Component {
 
   release(event) {
     const [from, to] = [this.dragged, event.offsetX].sort((a, b) => a - b);
-    if (this.dragged !== null && to - from > 6) {
-      const { s } = this.frame();
-      this.zoom = [s(from), s(to)];
+    if (this.dragged !== null) {
+      const { s, from: begins, to: ends, width } = this.frame();
+      if (to - from > DRAG_PX) this.zoom = [s(from), s(to)];
+      else this.picked = bandAt(this.props.bands, s(to), (BESIDE_PX * (ends - begins)) / width)?.[2] ?? null;
     }
     this.dragged = null;
     this.move(event);
@@ -157,7 +162,8 @@ export class Chart extends Component {
     });
   }
 
-  render({ lines }) {
+  render({ lines, bands }) {
+    const picked = bands.find(([, , id]) => id === this.picked);
     const values = (lines[0]?.points ?? []).map(([, value]) => value).filter(figures.known);
     const told = values.length
       ? `Net of ${lines.map((line) => line.name).join(", ")}: last ${figures.signed(values.at(-1))}, least ${figures.signed(Math.min(...values))}, most ${figures.signed(Math.max(...values))} basis points`
@@ -166,6 +172,6 @@ export class Chart extends Component {
       onPointerMove=${(event) => this.move(event)} onPointerLeave=${(event) => { this.dragged = null; this.move(event, null); }}
       onPointerDown=${(event) => { this.dragged = event.offsetX; }} onPointerUp=${(event) => this.release(event)}
       onDblClick=${() => { this.zoom = null; this.setState({}); }} />
-      <ul>${this.readings()}</ul></div>`;
+      <ul>${this.readings()}</ul><p role="status">${picked?.[3] ?? ""}</p></div>`;
   }
 }

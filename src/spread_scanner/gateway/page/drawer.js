@@ -4,6 +4,7 @@
 import { Chart } from "./chart.js";
 import { stateOf } from "./columns.js";
 import * as figures from "./figures.js";
+import { sentenceOf, standingOf } from "./opportunities.js";
 import { legsOf, placeOf } from "./places.js";
 import { FOREVER } from "./preferences.js";
 import { trouble } from "./sources.js";
@@ -47,10 +48,12 @@ function History({ page }) {
   const lines = [state.pair, ...state.pins].map((name) => ({ name, points: session.trail.timed(name) }));
   const logged = page.past.get(state.pair);
   if (logged) lines.push({ name: "gross of the last hour, from the log", points: logged });
+  const standing = standingOf(session);
   const bands = [...session.opportunities, ...session.beneath]
     .filter((row) => `${row.symbol} ${row.direction}` === state.pair && !(row.closed_ns === null && board.unfollowed))
-    .map((row) => [row.opened_ns / 1e9, row.closed_ns === null ? null : row.closed_ns / 1e9]);
-  return html`<section><h3>Net, as this page saw it; behind it when opportunities stood</h3>
+    .map((row) => [row.opened_ns / 1e9, row.closed_ns === null ? null : row.closed_ns / 1e9, row.id,
+      sentenceOf(row, board, standing, performance.now(), preferences.utc)]);
+  return html`<section><h3>Net, as this page saw it; behind it when opportunities stood: a click tells which</h3>
     ${!logged && html`<button type="button" onClick=${() => page.recall(state.pair)}>The last hour</button>`}
     <${Chart} lines=${lines} bands=${bands} utc=${preferences.utc} />
     <details><summary>As a table</summary><table><tbody>${lines[0].points.filter((_, n) => n % 15 === 0).map(([s, value]) =>

@@ -22,6 +22,15 @@ export function lasted(row, board, standing, at) {
   return board.unfollowed || `still there, ${figures.duration(board.sinceMs(row.opened_ns / 1e6, at))}`;
 }
 
+const realised = (row) => `${figures.signed(row.realised_bps ?? row.mark_bps)}${row.realised_bps === null && row.mark_bps !== null ? " (mark)" : ""}`;
+
+const ended = (row, board, standing) => row.reason ?? (standing.has(row.id) && !board.unfollowed ? "open" : figures.UNKNOWN);
+
+// One in a sentence.
+export const sentenceOf = (row, board, standing, at, utc) =>
+  `Opportunity of ${figures.time(row.opened_ns, { utc })}, ${lasted(row, board, standing, at)}: net ${figures.signed(row.entry_net_bps)} at first, `
+  + `${figures.signed(row.peak_net_bps)} at its peak, ${realised(row)} realised; ${ended(row, board, standing)}.`;
+
 export function Opportunities({ page }) {
   const { session, state, preferences, older } = page;
   const standing = standingOf(session);
@@ -45,10 +54,10 @@ export function Opportunities({ page }) {
         <td>${row.direction.replace("-", " → ")}</td>
         <td class="figure">${lasted(row, session.board, standing, performance.now())}</td>
         <td class="figure">${figures.signed(row.entry_net_bps)}</td><td class="figure">${figures.signed(row.peak_net_bps)}</td>
-        <td class="figure">${figures.signed(row.realised_bps ?? row.mark_bps)}${row.realised_bps === null && row.mark_bps !== null ? " (mark)" : ""}</td>
+        <td class="figure">${realised(row)}</td>
         <td class="figure">${figures.money(row.depth_size_quote ?? row.entry_size_quote)}</td>
         <td class="figure">${figures.duration(row.entry_spot_age_ns / 1e6)} / ${figures.duration(row.entry_fut_age_ns / 1e6)}</td>
-        <td>${row.reason ?? (standing.has(row.id) && !session.board.unfollowed ? "open" : figures.UNKNOWN)}</td></tr>`)}</tbody></table></div>
+        <td>${ended(row, session.board, standing)}</td></tr>`)}</tbody></table></div>
     ${rows.length === 0 ? html`<p>None yet: spread-tracker stores what the engine signals.</p>` : html`<p><button type="button" onClick=${more}>Older ones</button> <button type="button" onClick=${() => page.set({ view: "report" })}>What trades would have earned</button></p>`}
   </div>`;
 }

@@ -38,6 +38,13 @@ export function boundsOf(lines, from, to) {
   return [low - room, high + room];
 }
 
+// Of bands, [begins, ends (null: not yet), ...], the one that a moment is in, or next to by so much;
+// of several the one that began last.
+export function bandAt(bands, s, beside) {
+  const found = bands.filter(([begins, ends]) => begins - beside <= s && s <= (ends ?? Infinity) + beside);
+  return found.reduce((last, one) => (last && last[0] > one[0] ? last : one), null);
+}
+
 // The point of a line that is nearest to a moment; points are in order of time.
 export function nearest(points, s) {
   let [low, high] = [0, points.length - 1];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { boundsOf, nearest, timeTicks, valueTicks } from "../../../../src/spread_scanner/gateway/page/scales.js";
+import { bandAt, boundsOf, nearest, timeTicks, valueTicks } from "../../../../src/spread_scanner/gateway/page/scales.js";
 import { Trail } from "../../../../src/spread_scanner/gateway/page/trail.js";
 
 test("ticks are whole steps", () => {
@@ -15,6 +15,12 @@ test("zero is always seen, and what lies outside is not looked at", () => {
   const points = [[0, 900], [10, 10], [20, null], [30, 100]];
   assert.deepEqual(boundsOf([{ points }], 5, 40), [-6, 106]);
   assert.deepEqual(boundsOf([], 0, 1), [-0.06, 0.06]);
+});
+
+test("of bands the one that is pointed at is found, the last of several, and none beside", () => {
+  const bands = [[30, null, 3], [10, 20, 1], [12, 13, 2]];
+  assert.deepEqual([5, 9.5, 12.5, 16, 20.5, 22, 31, 1e9].map((s) => bandAt(bands, s, 1)?.[2]), [undefined, 1, 2, 1, 1, undefined, 3, 3]);
+  assert.equal(bandAt([], 1, 1), null);
 });
 
 test("the nearest point is found", () => {
