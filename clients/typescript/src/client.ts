@@ -1,7 +1,7 @@
 // Asks a gateway. A server that is away, slow or refuses is no error: the answer is null, and
 // `reason` says why, so that a bot takes its slower source.
 
-import type { Arbitrage, Arbitrages, OpportunityRow, Price, Served, Spread } from "./records.js";
+import type { Arbitrage, Arbitrages, OpportunityRow, PoolPrice, Price, Served, Spread } from "./records.js";
 import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from "./stream.js";
 
 const URL_OF_HERE = "http://127.0.0.1:3001";
@@ -54,15 +54,16 @@ export class SpreadClient {
     return this.#record(await this.get<Served>("/health"));
   }
 
-  /** Every price of the spot sources, or of the one named. */
-  async getPrices(source?: string): Promise<Price[] | null> {
-    return this.#rows(await this.get<Price[]>("/prices", { source }));
+  /** Every price of the spot sources and of pools, or of the one source named. A pool has a price, and
+   * neither bid nor ask: `"bid_px" in price` tells them apart. */
+  async getPrices(source?: string): Promise<(Price | PoolPrice)[] | null> {
+    return this.#rows(await this.get<(Price | PoolPrice)[]>("/prices", { source }));
   }
 
   /** The same of one pair: BTC/USDT or BTC-USDT. */
-  async getPairPrices(pair: string, source?: string): Promise<Price[] | null> {
+  async getPairPrices(pair: string, source?: string): Promise<(Price | PoolPrice)[] | null> {
     const path = `/prices/${encodeURIComponent(pair)}`;
-    return this.#rows(await this.get<Price[]>(path, { source }));
+    return this.#rows(await this.get<(Price | PoolPrice)[]>(path, { source }));
   }
 
   /** Where spot can be bought in one place and sold in another, after both fees. */

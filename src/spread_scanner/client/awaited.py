@@ -35,7 +35,8 @@ class AsyncSpreadClient(GatewayAnswers):
         return self._record(await self.get("/health"))
 
     async def prices(self, source: str = "") -> list[JsonObject] | None:
-        """Every price of the spot sources, or of the one named."""
+        """Every price of the spot sources and of pools, or of the one source named. A pool has a
+        price, and neither bid nor ask."""
         return self._rows(await self._ask(asking.prices(source)))
 
     async def pair_prices(self, pair: str, source: str = "") -> list[JsonObject] | None:

@@ -35,7 +35,8 @@ class SpreadClient(GatewayAnswers):
         return self._record(self.get("/health"))
 
     def prices(self, source: str = "") -> list[JsonObject] | None:
-        """Every price of the spot sources, or of the one named."""
+        """Every price of the spot sources and of pools, or of the one source named. A pool has a
+        price, and neither bid nor ask."""
         return self._rows(self._ask(asking.prices(source)))
 
     def pair_prices(self, pair: str, source: str = "") -> list[JsonObject] | None:

@@ -12,6 +12,7 @@ from solana_bed import solana
 
 from bed import until
 from spread_scanner.cli.typescript import type_of
+from spread_scanner.gateway.api import openapi
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.sim.chain_pools import BASES, USDC
 
@@ -56,6 +57,24 @@ def test_node_mixes_the_cache_and_jupiter(life: Started, quoting: Quoting) -> No
         environ = {"JUPITER_URL": f"http://127.0.0.1:{thread.side.port}"}
         environ |= {"SOL": BASES[0].mint, "USDC": USDC.mint}
         in_node("jupiter.test.mjs", life, quoting, **environ)
+
+
+def test_every_call_has_the_type_that_its_answer_is_described_with() -> None:
+    """Of a price as well, which a pool's is another of."""
+    source = (CLIENT / "src" / "client.ts").read_text()
+    asked_as = {
+        "/health": '"/health"',
+        "/prices": '"/prices"',
+        "/prices/{pair}": "path, { source }",
+        "/scan-arbitrage": '"/scan-arbitrage"',
+        "/v1/spreads": '"/v1/spreads"',
+        "/v1/opportunities": '"/v1/opportunities"',
+    }
+    described = openapi()["paths"]
+    for path, asked in asked_as.items():
+        (call,) = described[path].values()
+        answer = call["responses"]["200"]["content"]["application/json"]["schema"]
+        assert f"<{type_of(answer)}>({asked}" in source, path
 
 
 @pytest.mark.parametrize(
