@@ -28,7 +28,8 @@ export class Board {
     this.takenAt = 0; // by the page's own clock
     this.funding = new Map(); // by "symbol source"
     this.alive = new Map(); // key -> session ms since when an opportunity is open
-    this.unfollowed = ""; // why nobody looks whether it still is
+    this.stopped = ""; // why nobody looks whether it still is
+    this.unread = ""; // why nobody can say which there are
     this.times = new Map(); // key -> how many began within 24 h
     this.timesWhole = true; // all of them are known
   }
@@ -92,6 +93,7 @@ export class Board {
   takeOpportunities(rows, beneath = [], whole = true) {
     this.alive = new Map();
     this.times = new Map();
+    this.unread = "";
     const recent = (row) => this.nowMs - row.opened_ns / NS_PER_MS < DAY_MS;
     for (const row of [...rows, ...beneath]) {
       const key = keyOf(row.symbol, row.direction);
@@ -101,11 +103,16 @@ export class Board {
     this.timesWhole = whole || !recent(rows.at(-1));
   }
 
+  // The gateway refuses to tell them: what was told before need not stand.
+  takeUnread(why) {
+    this.unread = `not known (${why})`;
+  }
+
   // The record of /health: who is unwell, what is switched.
   takeServed({ degraded, switched }) {
     const stopped = degraded.includes(TRACKER) ? "stopped" : "";
     const paused = switched.includes(`process ${TRACKER}`) ? "paused" : "";
-    this.unfollowed = stopped || paused ? `not followed (${TRACKER} ${stopped || paused})` : "";
+    this.stopped = stopped || paused ? `not followed (${TRACKER} ${stopped || paused})` : "";
   }
 
   // The session clock at a moment of the page's.
@@ -139,6 +146,11 @@ export class Board {
     return this.funding.get(keyOf(this.at(place, "symbol"), `${sells}-futures`));
   }
 
+  // Why nobody knows what still stands.
+  get unfollowed() {
+    return this.unread || this.stopped;
+  }
+
   // How many opportunities stand; null: nobody says.
   get opens() {
     return this.unfollowed ? null : this.alive.size;
@@ -157,7 +169,8 @@ export class Board {
     return Math.max(0, this.sessionMs(at) - sessionMs);
   }
 
+  // null: nobody says.
   timesOf(place) {
-    return this.times.get(this.keys[place]) ?? 0;
+    return this.unread ? null : this.times.get(this.keys[place]) ?? 0;
   }
 }

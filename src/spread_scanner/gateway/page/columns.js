@@ -35,7 +35,7 @@ const COLUMNS = [
   { key: "alive", title: "Alive", about: "For how long the opportunity has been open",
     width: 84, value: (b, i, at) => b.aliveMs(i, at), text: (b, i, at) => figures.duration(b.aliveMs(i, at)) },
   { key: "times", title: "24 h", about: "How many opportunities of the pair began within 24 hours; +: or more, there are too many to ask for",
-    width: 66, value: (b, i) => b.timesOf(i), text: (b, i) => `${b.timesOf(i)}${b.timesWhole ? "" : "+"}` },
+    width: 66, value: (b, i) => b.timesOf(i), text: (b, i) => (b.timesOf(i) === null ? figures.UNKNOWN : `${b.timesOf(i)}${b.timesWhole ? "" : "+"}`) },
   { key: "trail", title: "5 minutes", about: "Net of the last five minutes, as this page saw it",
     width: 112, value: (b, i) => b.at(i, "net_bps"), text: () => "", drawn: true },
   { key: "state", title: "State", about: "Whether the numbers can be stood behind",

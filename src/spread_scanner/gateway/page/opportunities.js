@@ -38,14 +38,18 @@ export function Opportunities({ page }) {
   const open = rows.filter(({ id }) => standing.has(id)).length;
   const more = async () => {
     const last = [...session.opportunities, ...older].at(-1)?.id;
-    if (last) page.older = [...older, ...(await ask(`/v1/opportunities?count=${SHOWN}&before_id=${last}`))];
+    try {
+      if (last) page.older = [...older, ...(await ask(`/v1/opportunities?count=${SHOWN}&before_id=${last}`))];
+    } catch (error) {
+      return page.say(error.message);
+    }
     page.shownRows = (page.shownRows ?? SHOWN) + SHOWN;
     page.frame();
   };
   const shown = page.shownRows ?? SHOWN;
   return html`<div class="panel"><h2>Opportunities</h2>
     <p><label>Symbol <input type="search" value=${state.q} onInput=${(event) => page.set({ q: event.target.value })} /></label>
-      ${" "}${session.board.unfollowed || `${open} open`} of ${rows.length} known</p>
+      ${" "}${session.board.unread || `${session.board.unfollowed || `${open} open`} of ${rows.length} known`}</p>
     <div class="wide" tabindex="0" role="region" aria-label="Opportunities"><table>
       <${Heads} of=${["Opened", "Symbol", "Buy → sell", "Lasted>", "Net at first>", "Peak>", "Realised>", "Size>", "Ages>", "Ended by"]} />
       <tbody>${rows.filter(({ id }, n) => n < shown || standing.has(id)).map((row) => html`<tr key=${row.id} class=${standing.has(row.id) ? "stands" : ""}>
@@ -58,6 +62,6 @@ export function Opportunities({ page }) {
         <td class="figure">${figures.money(row.depth_size_quote ?? row.entry_size_quote)}</td>
         <td class="figure">${figures.duration(row.entry_spot_age_ns / 1e6)} / ${figures.duration(row.entry_fut_age_ns / 1e6)}</td>
         <td>${ended(row, session.board, standing)}</td></tr>`)}</tbody></table></div>
-    ${rows.length === 0 ? html`<p>None yet: spread-tracker stores what the engine signals.</p>` : html`<p><button type="button" onClick=${more}>Older ones</button> <button type="button" onClick=${() => page.set({ view: "report" })}>What trades would have earned</button></p>`}
+    ${rows.length === 0 ? !session.board.unread && html`<p>None yet: spread-tracker stores what the engine signals.</p>` : html`<p><button type="button" onClick=${more}>Older ones</button> <button type="button" onClick=${() => page.set({ view: "report" })}>What trades would have earned</button></p>`}
   </div>`;
 }

@@ -48,7 +48,7 @@ export class Session {
       new Polling("/v1/spreads/columns", () => this.#pause(), (...told) => this.#tookColumns(...told),
         (...told) => this.#failed(...told)),
       new Polling(OPPORTUNITIES, () => (document.hidden ? 10_000 : 2_000),
-        (rows, _, pages) => this.#tookOpportunities(rows, pages.flat()), () => {}, standingBeneath),
+        (rows, _, pages) => this.#tookOpportunities(rows, pages.flat()), (error) => this.#unread(error), standingBeneath),
       new Polling("/v1/funding", () => 30_000, (records) => this.board.takeFunding(records)),
     ];
     this.events.wish({ kinds: ["signals", "status"] });
@@ -122,6 +122,12 @@ export class Session {
     Object.assign(this, { opportunities: rows, beneath });
     this.board.takeOpportunities(rows, beneath, rows.length < OPPORTUNITIES_EACH);
     this.does.opportunities(slid);
+  }
+
+  // Who is away says nothing of them either, but of that the page speaks as a whole.
+  #unread(error) {
+    if (error.code) this.board.takeUnread(error.message);
+    this.does.freshness();
   }
 
   #failed(error, retryAt) {

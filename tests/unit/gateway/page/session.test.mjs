@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { BY_KEY } from "../../../../src/spread_scanner/gateway/page/columns.js";
+import { Session } from "../../../../src/spread_scanner/gateway/page/session.js";
+
+const NOBODY = () => {};
+const DOES = { columns: NOBODY, rows: NOBODY, opportunities: NOBODY, signal: NOBODY, status: NOBODY, freshness: NOBODY, again: NOBODY };
+
+const answer = (status, told) => ({
+  status, ok: status === 200, headers: new Headers({ "content-type": "application/json" }), text: async () => JSON.stringify(told),
+});
+
+// A session whose opportunities are answered so.
+async function told(t, opportunities) {
+  const listens = { addEventListener: NOBODY };
+  Object.assign(globalThis, {
+    document: { hidden: false, ...listens }, location: { origin: "http://127.0.0.1:3001" }, addEventListener: NOBODY,
+    WebSocket: class { static OPEN = 1; close() {} },
+    fetch: async (path) => (path.startsWith("/v1/opportunities") ? opportunities() : new Promise(NOBODY)),
+  });
+  const session = new Session(DOES);
+  t.after(() => session.polls?.forEach((poll) => poll.stop()));
+  session.start();
+  await new Promise((resolve) => setImmediate(resolve));
+  return session;
+}
+
+const said = ({ board }) => [board.unfollowed, board.opens, BY_KEY.get("times").text(board, 0)];
+
+test("opportunities that the gateway cannot read are not said to be none", async (t) => {
+  const refused = answer(503, { code: "database_unreadable", detail: "the database cannot be read" });
+  const session = await told(t, () => refused);
+  assert.deepEqual(said(session), ["not known (the database cannot be read)", null, "–"]);
+  session.board.takeOpportunities([]);
+  assert.deepEqual(said(session), ["", 0, "0"]);
+});
+
+test("there may be none", async (t) => {
+  assert.deepEqual(said(await told(t, () => answer(200, []))), ["", 0, "0"]);
+});
+
+test("of a gateway that is away the page speaks as a whole", async (t) => {
+  const session = await told(t, () => Promise.reject(new TypeError("fetch failed")));
+  assert.deepEqual(said(session), ["", 0, "0"]);
+});
