@@ -4,7 +4,10 @@ Reckoned here from the truth file by docs/economics.md, by nothing of the engine
 and at the tops, and the largest size that is still over the threshold, in whole lots. What leaving
 is assumed to earn, and the threshold, are the record's own: learned.py and the signals' scores
 judge those. No settlement is crossed. Not judged, but counted: a record whose books are not in the
-file, for nobody was told them while the pair paid, and one of a pair that never paid.
+file, for nobody was told them while the pair paid, and one of a pair that never paid. Of a pool's
+ladder what agrees with none of those that are in the file is counted likewise: which state of each
+of its pools, and which second of the chain, a reader made it of is not in its number, and one that
+is late on a busy machine has others than were told.
 """
 
 import math
@@ -120,7 +123,11 @@ def right_carried(
             for told in product(spots, futures)
             for books in _as_known(one, _Books(*told, one.close_bps, fees_bps), rule)
         ]
-        judged.append(next((each for each in found if not each.why), found[0]))
+        right = next((each for each in found if not each.why), None)
+        if right is None and legs.spot.exchange.by_pools:
+            unjudged += 1
+        else:
+            judged.append(right or found[0])
     return RightCarried(judged, unjudged)
 
 

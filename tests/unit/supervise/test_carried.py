@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from spread_scanner.schema.enums import DIRECTIONS, Source
+from spread_scanner.schema.enums import DIRECTIONS, POOL_DIRECTIONS, Source
 from spread_scanner.supervise.carried import right_carried
 from spread_scanner.supervise.seen import NAN, SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, TruthFile
@@ -134,3 +134,12 @@ def test_books_that_nobody_was_told_are_not_judged_and_counted() -> None:
     unknown = [SAID._replace(spot_update_id=6), SAID._replace(fut_update_id=9)]
     assert right_carried(unknown, SENT, fee_bps) == ([], 2)
     assert right_carried([SAID], SENT._replace(rules={}), fee_bps) == ([], 1)
+
+
+def test_a_ladder_of_pools_agrees_with_one_that_was_told_or_is_not_judged() -> None:
+    way = POOL_DIRECTIONS[0]
+    books = {(way.spot.label, PAIR, 7): [SPOT], (way.futures.label, PAIR, 8): [FUTURES]}
+    rules = {(PAIR, way.label): OrderRule(0.5, 5.0, 5.0)}
+    sent, said = SENT._replace(books=books, rules=rules), SAID._replace(direction=way.label)
+    assert [one.why for one in right_carried([said], sent, fee_bps).judged] == [""]
+    assert right_carried([said._replace(size_base=2.5)], sent, fee_bps) == ([], 1)
