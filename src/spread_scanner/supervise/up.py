@@ -112,8 +112,7 @@ class Run:
                 if self._simulation is not None:
                     self._simulation.begin()
                 begin_ns = clock.mono_ns()
-                self._waits = CpuWaits()
-                self._look_at_waits()
+                self._waits.begin()
                 self._until(None, self._options.seconds)
                 end_ns = clock.mono_ns()
                 self._drain(observer)

@@ -29,6 +29,12 @@ class CpuWaits:
         self.longest_ms: dict[str, float] = {}  # by process, within a second or so
         self.kept: deque[CpuWait] = deque(maxlen=KEPT_COUNT)
 
+    def begin(self) -> None:
+        """The run begins: what was the longest before is forgotten. Signals are judged from before
+        then, so that what was waited is kept."""
+        self.longest_ms.clear()
+        self._in_second_ms.clear()
+
     def look(self, children: Iterable[Child]) -> None:
         """A process that has begun since the last look has waited for nothing yet."""
         now_ns, lives = clock.mono_ns(), dict(_waited_ns(children))

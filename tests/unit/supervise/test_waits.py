@@ -61,6 +61,9 @@ def test_who_shares_a_cpu_waits_and_the_longest_wait_is_kept(children: list[Livi
     assert waits.longest_ms["one"] >= longest
     assert set(waits.beyond(1.0)) >= {"one", "other"}
     assert waits.beyond(1e9) == {}
+    kept = len(waits.kept)
+    waits.begin()
+    assert (waits.longest_ms, len(waits.kept)) == ({}, kept)
 
 
 def test_a_life_that_began_since_has_waited_for_nothing() -> None:
