@@ -342,7 +342,7 @@ def test_what_is_shown_is_shown_whole(tab: Tab) -> None:
 SINCE = """(ms) => {
   const { board, table } = page;
   const row = table.pool.find((one) => one.place !== null);
-  board.unfollowed = "";
+  board.stopped = "";
   board.alive.set(board.keys[row.place], board.sessionMs(performance.now()) - ms);
   table.draw(performance.now());
   return ["open", "opened"].map((name) => row.root.classList.contains(name));
