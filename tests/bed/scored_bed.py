@@ -43,7 +43,7 @@ from spread_scanner.supervise.seen import DownTime, follow_ups_of, seen_of
 from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.coins import by_source
-from spread_scanner.symbology.fees import FillFees
+from spread_scanner.symbology.fees import fees_by_name
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.tracker.book import Book, Rules
@@ -292,7 +292,6 @@ class ScoredBed:
         records = np.concatenate(self.records) if self.records else np.empty(0, SIGNAL_DTYPE)
         opportunities = Opportunities(self.settings.data_dir)
         truth = read_truth(self.truth_path)
-        fees, ids = FillFees(self.settings, self.tables.instruments), self.tables.symbol_ids()
         judged = score.score(
             truth.intervals,
             seen_of(records, self.tables.symbol_names()),
@@ -303,7 +302,7 @@ class ScoredBed:
             carried=right_carried(
                 follow_ups_of(records, self.tables.symbol_names()),
                 truth,
-                lambda source, symbol: fees.bps(source, ids[symbol], symbol),
+                fees_by_name(self.settings, self.tables),
             ),
             outages=self.outages.all if outages is None else outages,
         )

@@ -23,7 +23,7 @@ from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
 from spread_scanner.schema.names import DATABASE_FILE
 from spread_scanner.schema.opportunities import MIGRATIONS, read_only_uri
 from spread_scanner.symbology import tables
-from spread_scanner.symbology.fees import FillFees
+from spread_scanner.symbology.fees import FeeOfFill, fees_by_name
 
 TICKS = """
 CREATE VIEW ticks AS
@@ -158,20 +158,16 @@ def add_functions(connection: Any, settings: Settings) -> None:
         connection.create_function(name, vectors, ["DOUBLE"] * arguments, "DOUBLE", type="arrow")
 
     @functools.cache
-    def in_force() -> tuple[FillFees, dict[str, int]]:
+    def in_force() -> FeeOfFill:
         try:
-            loaded = tables.load(settings.generated_dir)
+            return fees_by_name(settings, tables.load(settings.generated_dir))
         except TableError:
-            return FillFees(settings, ()), {}
-        return FillFees(settings, loaded.instruments), loaded.symbol_ids()
+            return settings.fee_bps
 
     @functools.cache
     def of_pair(direction: str, symbol: str) -> float:
-        charged, ids = in_force()
-        way, symbol_id = DIRECTION_BY_LABEL[direction], ids.get(symbol, -1)
-        return costs.fees_bps(
-            *(charged.bps(leg, symbol_id, symbol) for leg in (way.spot, way.futures))
-        )
+        way, fee_bps = DIRECTION_BY_LABEL[direction], in_force()
+        return costs.fees_bps(*(fee_bps(leg, symbol) for leg in (way.spot, way.futures)))
 
     def fees(directions: pa.ChunkedArray, symbols: pa.ChunkedArray) -> pa.Array:
         pairs = zip(directions.to_pylist(), symbols.to_pylist(), strict=True)

@@ -11,15 +11,16 @@ is late on a busy machine has others than were told.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, product
 from typing import NamedTuple
 
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, Source
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.figures import plain
 from spread_scanner.supervise.seen import SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, SentSide, TruthFile
+from spread_scanner.symbology.fees import FeeOfFill
 
 BPS = 1e4
 NEARLY_A_LOT = 1e-9
@@ -105,7 +106,7 @@ class _Books(NamedTuple):
 
 
 def right_carried(
-    said: Iterable[SeenFollowUp], sent: TruthFile, fee_bps: Callable[[Source, str], float]
+    said: Iterable[SeenFollowUp], sent: TruthFile, fee_bps: FeeOfFill
 ) -> RightCarried:
     """Of each record whose two books are known; `fee_bps`: of one fill of a symbol there."""
     judged, unjudged = [], 0

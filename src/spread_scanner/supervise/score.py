@@ -157,10 +157,8 @@ def score(
         if why:
             unjudged[why] += 1
         else:
-            of_pair, late_ns = (
-                spans[interval.symbol, interval.direction],
-                late.after_ns(interval, end_ns),
-            )
+            of_pair = spans[interval.symbol, interval.direction]
+            late_ns = late.after_ns(interval, end_ns)
             (found if _overlaps(of_pair, interval, end_ns, late_ns) else missed).append(interval)
     sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried.judged]
     return Score(

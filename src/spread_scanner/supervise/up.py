@@ -20,7 +20,7 @@ from spread_scanner import clock, config
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import logs
 from spread_scanner.runtime.logs import Log
-from spread_scanner.schema.enums import ProcessState, Source
+from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.figures import lasting
 from spread_scanner.schema.names import EXCHANGE_SIM, GATEWAY, LOGS_FOLDER, SUPERVISOR
 from spread_scanner.supervise import learned, score
@@ -36,7 +36,7 @@ from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.supervise.waits import CpuWaits
 from spread_scanner.symbology import tables
-from spread_scanner.symbology.fees import FillFees
+from spread_scanner.symbology.fees import FeeOfFill, fees_by_name
 
 SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
@@ -267,20 +267,15 @@ class Run:
         )
 
 
-def _fee_bps(settings: config.Settings) -> Callable[[Source, str], float]:
-    """Of one fill of a symbol, by the tables, which are there once somebody asks: a run may end
-    before its pairs are found."""
+def _fee_bps(settings: config.Settings) -> FeeOfFill:
+    """By the tables, which are there once somebody asks: a run may end before its pairs are
+    found."""
 
     @functools.cache
-    def found() -> tuple[FillFees, dict[str, int]]:
-        listed = tables.load(settings.generated_dir)
-        return FillFees(settings, listed.instruments), listed.symbol_ids()
+    def by_tables() -> FeeOfFill:
+        return fees_by_name(settings, tables.load(settings.generated_dir))
 
-    def fee_bps(source: Source, symbol: str) -> float:
-        fees, ids = found()
-        return fees.bps(source, ids[symbol], symbol)
-
-    return fee_bps
+    return lambda source, symbol: by_tables()(source, symbol)
 
 
 def _note(left_s: float | None, address: str) -> str:

@@ -4,11 +4,13 @@ Pools have their own fee in their prices; what their network takes for a swap is
 with each generation, as a share of the size that their prices are for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from spread_scanner.config import Settings
 from spread_scanner.schema.enums import Source
-from spread_scanner.symbology.tables import InstrumentRow
+from spread_scanner.symbology.tables import InstrumentRow, Tables
+
+FeeOfFill = Callable[[Source, str], float]  # of one fill of a symbol there, in basis points
 
 
 class FillFees:
@@ -26,3 +28,10 @@ class FillFees:
         """Of one fill of a symbol ("BTC-USDT"), in basis points of what is traded."""
         network = self._network.get((source.source_id, symbol_id), 0.0)
         return self._settings.fee_bps(source, symbol) + network
+
+
+def fees_by_name(settings: Settings, loaded: Tables) -> FeeOfFill:
+    """The same for whoever has a symbol's name alone; one that the tables do not have is charged by
+    the settings."""
+    fees, ids = FillFees(settings, loaded.instruments), loaded.symbol_ids()
+    return lambda source, symbol: fees.bps(source, ids.get(symbol, -1), symbol)
