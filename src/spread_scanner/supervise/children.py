@@ -24,6 +24,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.supervise.log_files import CannotLog, opened
 
 _PR_SET_PDEATHSIG = 1
+LINE_BYTES_MAX = 512
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: not between fork and exec
 
 BACKOFF_S_MIN = 0.25
@@ -178,7 +179,7 @@ class Child:
         """How long it has waited for a CPU although it could have gone on, as the kernel counts
         it; 0: it has gone, or this kernel does not count."""
         try:
-            waited_ns = Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]
+            waited_ns = first_line(f"/proc/{self.pid}/schedstat")[1]
         except (OSError, IndexError):
             return 0.0
         return int(waited_ns) / NS_PER_S
@@ -187,6 +188,16 @@ class Child:
         if self._running is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._running.send_signal(number)
+
+
+def first_line(path: str) -> list[bytes]:
+    """The words of a file's first line. Of /proc, as is asked ten times a second for each process
+    of a scored run: by pathlib it takes five times as long. Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, LINE_BYTES_MAX).split(b"\n", 1)[0].split()
+    finally:
+        os.close(file)
 
 
 def _die_with(parent: int) -> None:

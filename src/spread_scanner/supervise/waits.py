@@ -6,11 +6,10 @@ Read by the run itself, several times a second. It stands beside a score, which 
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.supervise.children import Child
+from spread_scanner.supervise.children import Child, first_line
 from spread_scanner.supervise.seen import MACHINE, CpuWait
 
 KEPT_MS = 1.0  # less makes nobody late
@@ -60,7 +59,4 @@ def _waited_ns(children: Iterable[Child]) -> Iterator[tuple[tuple[str, int], int
     for child in children:
         if child.pid is not None:
             yield (child.name, child.pid), int(child.waited_s() * NS_PER_S)
-    yield (
-        (MACHINE, 0),
-        int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[STEAL]) * TICK_NS,
-    )
+    yield (MACHINE, 0), int(first_line("/proc/stat")[STEAL]) * TICK_NS
