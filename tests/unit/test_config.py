@@ -318,17 +318,64 @@ def test_a_fee_tier_that_is_not_in_the_table_is_an_error(folder: Path) -> None:
 
 
 URLS = ("rest_url", "ws_url", "proxy")
-BAD_URLS = ("://[portal/", "://h:99999/", "://h:x/", "://", "://" + "a" * 64 + ".com/", "://a b/")
+SCHEMES = {"rest_url": "https", "ws_url": "wss", "proxy": "http"}
+HOST, PORT, HASH = "with a host", "a port from 1", "without #"
+BAD_URLS = [
+    *((rest, HOST) for rest in ("://", "://[portal/", "://h:x/", "://a..b/", "://a:b:c/")),
+    *((rest, HOST) for rest in (f"://{'a' * 64}.com/", f"://{'.'.join(['a' * 60] * 5)}/", "://-/")),
+    *((rest, HOST) for rest in ("://[v1.a]/", "://[::1]x:1/", "://[::g]/", "://[fe80::1%25lo]/")),
+    *((rest, HOST) for rest in ("://256.256.256.256/", "://1/", "://0x7f.1/", "://h%00/")),
+    *((rest, HOST) for rest in ("://xn--a/", "://xn--/", "://\u2488com/", "://a\u00ad.b/")),
+    *((rest, PORT) for rest in ("://h:99999/", "://h:0/")),
+    *((rest, "blanks") for rest in ("://a b/", "://a/\n", "://\ta/")),
+    *((rest, "a URL without") for rest in ("://h\\@x/", '://h/"', "://h/<>", "://h/`", "://h/{a}")),
+    *((rest, HASH) for rest in ("://h/#a", "://h#", "://h/?a#b")),
+]
 
 
-@pytest.mark.parametrize("rest", BAD_URLS)
+@pytest.mark.parametrize(("rest", "allowed"), BAD_URLS)
 @pytest.mark.parametrize("key", URLS)
-def test_a_url_that_cannot_be_dialled_is_found_at_load(folder: Path, key: str, rest: str) -> None:
-    scheme = {"rest_url": "https", "ws_url": "wss", "proxy": "http"}[key]
+def test_a_url_that_cannot_be_dialled_is_found_at_load(
+    folder: Path, key: str, rest: str, allowed: str
+) -> None:
     variable = f"SPREAD_EXCHANGES__OKX_SPOT__{key.upper()}"
-    with pytest.raises(ConfigError, match=rf"okx-spot\.{key}|{key}"):
-        config.load(folder, environ={variable: scheme + rest})
-    good = f"{scheme}://user:word@[::1]:8443/path?x=1"
+    with pytest.raises(ConfigError, match=rf"okx-spot\.{key}|{key}") as caught:
+        config.load(folder, environ={variable: SCHEMES[key] + rest})
+    assert allowed in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "allowed"),
+    [
+        ("rest_url", "https://h/path?x=1", "without ?"),
+        ("proxy", "http://h:1/path", "nothing behind"),
+        ("proxy", "http://h:1/?x=1", "nothing behind"),
+        ("proxy", "socks5://user:hunter2@h", "with a port"),
+        ("proxy", "socks5://user:hunter2@h:/", "with a port"),
+        ("proxy", "http://user:hunter2\u2100@h:1", HOST),
+    ],
+)
+def test_what_a_url_is_for_bounds_what_it_may_hold(
+    folder: Path, key: str, url: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(folder, environ={f"SPREAD_EXCHANGES__OKX_SPOT__{key.upper()}": url})
+    assert allowed in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "rest"),
+    [
+        *((key, "://user:word@[::1]:8443/path") for key in ("rest_url", "ws_url")),
+        ("ws_url", "://h/path?x=1&y=%20"),
+        *((key, "://user:w%40rd@127.0.0.1:8443/") for key in URLS),
+        *((key, rest) for key in URLS for rest in ("://a-b.c_d.example.", "://b\u00fccher.de:1")),
+        *((key, "://xn--bcher-kva.example") for key in URLS),
+    ],
+)
+def test_a_url_that_can_be_dialled_is_taken_as_it_is(folder: Path, key: str, rest: str) -> None:
+    variable, good = f"SPREAD_EXCHANGES__OKX_SPOT__{key.upper()}", SCHEMES[key] + rest
     assert getattr(config.load(folder, environ={variable: good}).exchanges["okx-spot"], key) == good
 
 

@@ -61,6 +61,7 @@ from spread_scanner.view import status
 from spread_scanner.view.conditions.condition import WHAT_TO_DO, kind_of
 from spread_scanner.view.conditions.found import NO_ROOM, of_tables
 from spread_scanner.view.tables import TablesInForce
+from spread_scanner.web.bodies import UNASKED
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 REACH_TIMEOUT_S = 5.0
@@ -302,7 +303,7 @@ async def _rest(
             client.stream("GET", at.rest_url + request.path, params=request.params) as answer,
         ):
             status, headers = answer.status_code, answer.headers
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except UNASKED as error:
         found = f"{at.rest_url}: {error or type(error).__name__}"
         return Check(name, FAIL, found, f"check network, DNS, firewall; {ELSEWHERE}")
     if answer.next_request is not None:

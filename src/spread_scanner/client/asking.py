@@ -36,7 +36,6 @@ SLOW_S = {  # calls that look twice, wait for books or read the log, and how lon
 PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
 PLACES = ("after_seq", "ring", "after_id", "database")  # of a wish: how far it was told
 JSON = "application/json"
-UNASKED = (httpx.HTTPError, httpx.InvalidURL)  # by httpx, for whatever reason
 JsonObject = dict[str, Any]
 
 

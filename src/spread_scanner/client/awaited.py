@@ -17,6 +17,7 @@ from spread_scanner.client.asking import (
     GatewayCall,
     JsonObject,
 )
+from spread_scanner.web.bodies import UNASKED
 
 
 class AsyncSpreadClient(GatewayAnswers):
@@ -110,7 +111,7 @@ class AsyncSpreadClient(GatewayAnswers):
                     json=question.body,
                     timeout=patience_s,
                 )
-        except (*asking.UNASKED, TimeoutError) as error:
+        except (*UNASKED, TimeoutError) as error:
             self._lost(error)
             return None
         kind = answer.headers.get("content-type", "")

@@ -17,6 +17,7 @@ from spread_scanner.client.asking import (
     GatewayCall,
     JsonObject,
 )
+from spread_scanner.web.bodies import UNASKED
 
 
 class SpreadClient(GatewayAnswers):
@@ -106,7 +107,7 @@ class SpreadClient(GatewayAnswers):
                 json=question.body,
                 timeout=asking.patience_s(question.path, self._timeout_s, timeout_s),
             )
-        except asking.UNASKED as error:
+        except UNASKED as error:
             self._lost(error)
             return None
         kind = answer.headers.get("content-type", "")

@@ -21,7 +21,7 @@ from msgspec import Struct
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
-from spread_scanner.web.bodies import PACKED, read_body
+from spread_scanner.web.bodies import PACKED, UNASKED, read_body
 
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
 URL = "https://api.jup.ag"
@@ -40,7 +40,6 @@ _SAID_BY_STATUS = (
     httpx.codes.UNAUTHORIZED,
     httpx.codes.FORBIDDEN,
 )
-_UNASKED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError)
 
 
 class JupiterHop(Struct, frozen=True):
@@ -222,7 +221,7 @@ class JupiterClient:
                 if not await self._begins(before):
                     return None
                 answer = await self._told(_plain(params))
-        except _UNASKED as error:
+        except (*UNASKED, TimeoutError) as error:
             self.reason = f"{type(error).__name__}: {error}".rstrip(": ")
             return None
         finally:

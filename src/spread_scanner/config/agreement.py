@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
+from spread_scanner.config import urls
 from spread_scanner.config.settings import (
     Alerts,
     Books,
@@ -68,14 +68,7 @@ def check_agreement(settings: Settings) -> None:
             sorted(missing)[0],
             "every source has a section; enabled = false leaves it out",
         )
-    alerts = settings.config.spread_alerts
-    for key in ("webhook_url", "telegram_api", "heartbeat_url"):
-        url = getattr(alerts, key)
-        if url:
-            _check_url(folder / "config.toml", f"{ALERTS}.{key}", url)
-            if not re.match(r"https?://", url):
-                _fail(folder / "config.toml", f"{ALERTS}.{key}", "a URL with http or https")
-    _check_telegram(folder / "config.toml", alerts)
+    _check_alerts(folder / "config.toml", settings.config.spread_alerts)
     _check_rising(folder / "config.toml", settings.config)
     _check_books(folder / "config.toml", settings.config.books)
     _check_gateway(folder / "config.toml", settings.config.spread_gateway)
@@ -155,8 +148,17 @@ def _check_gateway(path: Path, gateway: Gateway) -> None:
             _fail(path, f"{GATEWAY}.{other}", f"a file, as {key} is set")
 
 
-def _check_telegram(path: Path, alerts: Alerts) -> None:
-    """Half of what it takes would be silently nothing."""
+def _check_alerts(path: Path, alerts: Alerts) -> None:
+    """Where they go; half of what Telegram takes would be silently nothing."""
+    for key, url, said in (
+        ("webhook_url", alerts.webhook_url, urls.fault_of(alerts.webhook_url)),
+        ("telegram_api", alerts.telegram_api, urls.fault_of_base(alerts.telegram_api)),
+        ("heartbeat_url", alerts.heartbeat_url, urls.fault_of(alerts.heartbeat_url)),
+    ):
+        if url and not re.match(r"https?://", url):
+            said = "a URL with http or https"
+        if url and said:
+            _fail(path, f"{ALERTS}.{key}", said)
     if alerts.telegram_token_file and not CHAT.fullmatch(alerts.telegram_chat_id):
         _fail(path, f"{ALERTS}.telegram_chat_id", "a number, or @ and the name of a channel")
     if alerts.telegram_chat_id and not alerts.telegram_token_file:
@@ -166,34 +168,19 @@ def _check_telegram(path: Path, alerts: Alerts) -> None:
 
 def _check_source(path: Path, label: str, source: SourceSettings) -> None:
     """Where to dial and what to ask for: a typing error ends here and not in a dial."""
-    for key, url in (
-        ("rest_url", source.rest_url),
-        ("ws_url", source.ws_url),
-        ("proxy", source.proxy),
+    for key, said in (
+        ("rest_url", urls.fault_of_base(source.rest_url)),
+        ("ws_url", urls.fault_of(source.ws_url)),
+        ("proxy", source.proxy and urls.fault_of_proxy(source.proxy)),
     ):
-        if url:
-            _check_url(path, f"{label}.{key}", url)
+        if said:
+            _fail(path, f"{label}.{key}", said)
     for symbol in source.symbol_fees_bps:
         _check_symbol(path, f"{label}.symbol_fees_bps", symbol)
     if source.channel and source.channel not in CHANNELS[label]:
         _fail(path, f"{label}.channel", ", ".join(CHANNELS[label]))
     if source.depth_channel and source.depth_channel not in DEPTH_CHANNELS[label]:
         _fail(path, f"{label}.depth_channel", ", ".join(DEPTH_CHANNELS[label]))
-
-
-def _check_url(path: Path, key: str, url: str) -> None:
-    """Whether it can be dialled at all. The URL is not repeated: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port
-        url.encode()
-    except ValueError as error:  # UnicodeError is one
-        _fail(path, key, f"a URL: {error}")
-    if not host or port == 0 or not re.fullmatch(r"[A-Za-z0-9._:-]+", host):
-        _fail(path, key, "a URL with a host, and a port from 1 to 65535 if any")
-    if re.search(r"[\s\x00-\x1f\x7f]", url):
-        _fail(path, key, "a URL without blanks")
 
 
 def _check_directions(settings: Settings) -> None:

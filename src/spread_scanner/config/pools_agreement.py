@@ -6,8 +6,8 @@ import re
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
+from spread_scanner.config import urls
 from spread_scanner.config.pools import KEY_PLACE, POOL_QUOTES, PoolSettings, ProviderSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
@@ -69,28 +69,19 @@ def _check_provider(path: Path, name: str, provider: ProviderSettings) -> None:
     where = f"providers.{dotted((name,))}"
     if not _NAME.fullmatch(name):
         _fail(path, where, "a name of small letters, digits and -, at most 32")
-    urls = {"http_url": provider.http_url, "ws_url": provider.ws_url}
-    for key, url in urls.items():
-        _check_url(path, f"{where}.{key}", url.replace(KEY_PLACE, "key"))
+    asked = {"http_url": provider.http_url, "ws_url": provider.ws_url}
+    for key, url in asked.items():
+        url = url.replace(KEY_PLACE, "key")
+        if not url.isascii() or urls.fault_of(url):
+            _fail(path, f"{where}.{key}", _URL_MEANS)
     for proxy in provider.proxies:
-        _check_url(path, f"{where}.proxies", proxy)
-    has_place = any(KEY_PLACE in url for url in urls.values())
+        if said := urls.fault_of_proxy(proxy):
+            _fail(path, f"{where}.proxies", said)
+    has_place = any(KEY_PLACE in url for url in asked.values())
     if has_place and not provider.key_file:
         _fail(path, f"{where}.key_file", "the file with the key, as {key} stands in a URL")
     if provider.key_file and not has_place:
         _fail(path, f"{where}.http_url", "a URL with {key} in it, as key_file is set")
-
-
-def _check_url(path: Path, key: str, url: str) -> None:
-    """Whether it can be dialled at all. Not even a part of it is said: it may be the key."""
-    try:
-        parts = urlsplit(url)
-        good = bool(parts.hostname) and parts.port != 0
-        url.encode("ascii")
-    except ValueError:  # UnicodeError is one
-        good = False
-    if not good or re.search(r"[\s\x00-\x1f\x7f{}]", url):
-        _fail(path, key, _URL_MEANS)
 
 
 def _check_key(path: Path, where: str, key: str) -> None:

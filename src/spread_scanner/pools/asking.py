@@ -29,7 +29,7 @@ from spread_scanner.runtime import logs
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.refusals import in_words, pause_of, retry_after_s
 from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock
-from spread_scanner.web.bodies import PACKED, read_body
+from spread_scanner.web.bodies import PACKED, UNASKED, read_body
 
 ANSWER_S_MAX = 10.0  # a hundred arrays are a megabyte: more than an acknowledgement may take
 ANSWER_BYTES_MAX = 16 << 20
@@ -158,8 +158,7 @@ class AskedProvider:
 async def _answer(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int) -> bytes:
     try:
         return await _posted(asked, url, request, bytes_max)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
-        # A UnicodeError: a name that cannot be encoded.
+    except (*UNASKED, TimeoutError) as error:
         raise ProviderRefusal(f"{type(error).__name__}: {error}") from None
 
 

@@ -161,7 +161,8 @@ class RestClient:
                 status, headers, body, redirected_to = await self._fetch(request)
         except TimeoutError:
             raise _Passing("no answer in time", timeout_s=self._patience.timeout_s) from None
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except (httpx.TransportError, httpx.DecodingError, UnicodeError) as error:
+            # A UnicodeError: where a redirect leads has no name that can be read.
             raise _Passing(f"{type(error).__name__}: {error}") from None
         except httpx.InvalidURL as error:
             raise ExchangeError(f"{type(error).__name__}: {error}") from None

@@ -1,5 +1,5 @@
-"""The body of what a web server answers, read within a bound. For whoever asks one that is not
-ours: exchanges, providers of pools, Jupiter.
+"""What a web server answers: its body, read within a bound, and what is raised where none came. For
+whoever asks one that is not ours: exchanges, providers of pools, Jupiter.
 
 httpx unpacks each chunk whole, layer upon layer, before anybody can count: a kilobyte may come to
 gigabytes. Here no more is unpacked than may be kept, of one layer.
@@ -9,6 +9,9 @@ import zlib
 
 import httpx
 
+# What httpx raises where no answer came. A UnicodeError: a name that cannot be read or written, the
+# URL's, or that to which a redirect leads, which httpx reads whether it is followed or not.
+UNASKED = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 PACKED = {"accept-encoding": "gzip"}  # what is read here; a header for who asks
 _KINDS = ("gzip", "deflate", "br", "zstd")
 _READ = _KINDS[:2]

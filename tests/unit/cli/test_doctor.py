@@ -49,6 +49,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
         (403, "", "403 forbidden"),
         (404, "", "404 refused"),
         (302, "https://blocked.example/why", "leads on to https://blocked.example/why"),
+        (302, "https://xn--a/", "not allowed"),  # a name that cannot be read
     ],
 )
 def test_an_answer_that_is_none_fails_and_says_what_helps(

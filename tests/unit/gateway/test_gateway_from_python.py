@@ -135,6 +135,7 @@ OF_SOMEBODY_ELSE = {
     "/v1/opportunities": ("text/html", b"<html>"),
     "/v1/spreads": ("text/plain", b"[1]"),
     "/v1/connections": ("application/json", b'["late"]'),
+    "/v1/basis": ("https://xn--a/", b""),  # leads on to a name that cannot be read
 }
 LATE_S = 0.05
 
@@ -146,8 +147,8 @@ class NoGateway(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         kind, body = OF_SOMEBODY_ELSE[path]
         clock.sleep(LATE_S if path == "/v1/connections" else 0)
-        self.send_response(200)
-        self.send_header("content-type", kind)
+        self.send_response(200 if body else 302)
+        self.send_header("content-type" if body else "location", kind)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -165,6 +166,7 @@ def test_somebody_else_at_the_port_is_said(client_of: Callable[..., Any]) -> Non
             (client.prices, "another shape"),
             (client.opportunities, "no JSON"),
             (client.spreads, "HTTP 200"),
+            (lambda: client.get("/v1/basis"), "InvalidCodepoint"),
         ):
             assert not asked()
             assert says in client.reason

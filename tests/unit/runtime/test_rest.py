@@ -168,6 +168,9 @@ def test_a_redirect_is_followed(status: int) -> None:
         ),
         ((answer(302, b"", "location: ftp://x/y"),), ("ftp",)),
         ((answer(302, b"", "location: http://[x"),), ()),
+        ((answer(302, b"", "location: http://256.256.256.256/"),), ("256.256.256.256",)),
+        ((answer(302, b"", "location: https://xn--a/"),), ("InvalidCodepoint",)),
+        ((answer(302, b"", "location: //xn--/x"),), ("IDNAError",)),
         ((answer(302, b""),), ("refused", "302")),
     ],
 )
