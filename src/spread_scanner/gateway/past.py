@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import msgspec
 
 from spread_scanner.gateway.problems import NotAnswered, stopping
 from spread_scanner.schema.figures import plain
+from spread_scanner.schema.moments import moment_ns
 from spread_scanner.schema.names import EXIT_DONE, EXIT_SETTINGS, SUPERVISOR
 
 CHILDREN_MAX = 2
@@ -113,15 +114,9 @@ def question(view: str, since: datetime | None, until: datetime | None, **wanted
     rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
-            rules.append(f"ts {sign} TIMESTAMP '{_utc(moment)}'")
+            rules.append(f"ts {sign} make_timestamp_ns({moment_ns(moment)})")
     return f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
 
 
 def _quoted(text: str) -> str:
     return text.replace("'", "''")
-
-
-def _utc(moment: datetime) -> str:
-    """A time without a zone is UTC already."""
-    named = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    return named.isoformat(sep=" ")

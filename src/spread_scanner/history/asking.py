@@ -15,6 +15,7 @@ from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.history import kept
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
+from spread_scanner.schema.moments import moment_ns
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
 
 MISSING = "questions about the past need spread-scanner[history]: pip install duckdb pyarrow"
@@ -97,20 +98,21 @@ def spread(
     settings: Settings | None = None,
 ) -> Any:
     """One pair's spread at each change of either leg, by time: an arrow table, or a polars or
-    pandas frame. Times are UTC. Raises Unusable, NoAnswer, ConfigError."""
+    pandas frame. Times without a zone are UTC. Raises Unusable, NoAnswer, ConfigError."""
     if direction not in DIRECTION_BY_LABEL:
         allowed = ", ".join(DIRECTION_BY_LABEL)
         raise Unusable("no such direction", direction=direction, allowed=allowed)
     if form not in AS:
         raise Unusable("no such form", form=form, allowed=", ".join(AS))
+    since_ns = 0 if since is None else _since_ns(since)
     with contextlib.closing(connect(settings)) as connection:
         import duckdb
 
         try:
             relation = connection.sql(
                 "SELECT * FROM spreads WHERE symbol = $symbol AND direction = $direction AND "
-                "($since IS NULL OR ts >= CAST($since AS TIMESTAMP_NS)) ORDER BY ts",
-                params={"symbol": symbol, "direction": direction, "since": since},
+                "ts >= make_timestamp_ns($since_ns) ORDER BY ts",
+                params={"symbol": symbol, "direction": direction, "since_ns": since_ns},
             )
             return getattr(relation, AS[form])()
         except duckdb.Error as error:
@@ -119,8 +121,18 @@ def spread(
             raise NoAnswer(f"{form} is not installed: {error}") from None
 
 
+def _since_ns(since: datetime | str) -> int:
+    try:
+        return moment_ns(datetime.fromisoformat(since) if isinstance(since, str) else since)
+    except ValueError:
+        allowed = "an ISO date or time"
+        raise Unusable("cannot read the time", since=since, allowed=allowed) from None
+
+
 def _shut_in(connection: Any, folder: str) -> None:
-    """No file but the history's, nothing loaded, nothing fetched."""
+    """No file but the history's, nothing loaded, nothing fetched; and no zone but that of `ts`,
+    whatever the machine's is."""
+    connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     connection.execute("SET enable_progress_bar = false")

@@ -24,6 +24,7 @@ from spread_scanner import clock, config
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError, SpreadError, Unusable
 from spread_scanner.runtime import output
+from spread_scanner.schema.moments import moment_ns
 from spread_scanner.schema.names import (
     DATABASE_FILE,
     EXIT_FAILED,
@@ -40,7 +41,6 @@ REPORTS_KEPT = 24 * 7
 REPORTS_BYTES_MAX = config.Tracker().reports_mb_max * 1e6
 PAIRS_KEPT = 300  # in a kept report: a page or its JSON stays below 1 MB
 HOURLY_SINCE = "24h"
-SINCE_S_MAX = 1 << 33  # what the columns hold; nothing is from after the year 2242
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -153,18 +153,13 @@ def parse_moment(text: str, now_ns: int, asked: str, also: str) -> int:
         back_s = float(span[1]) * _UNITS_S[span[2]]
         return now_ns - int(back_s * NS_PER_S) if back_s * NS_PER_S < now_ns else 0
     try:
-        moment = datetime.fromisoformat(text)
+        return moment_ns(datetime.fromisoformat(text))
     except ValueError:
         raise Unusable(
             "cannot read the time",
             **{asked: text},
             allowed=f"90s, 30m, 24h, 7d, an ISO date or time, {also}",
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    # Not timestamp(): a zone may lead out of the years that it knows.
-    since_s = (moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    return int(min(max(since_s, 0), SINCE_S_MAX)) * NS_PER_S
 
 
 def _write(path: Path, text: str) -> None:

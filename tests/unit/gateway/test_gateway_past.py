@@ -34,9 +34,20 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], No
 def test_a_question_is_made_of_names_and_times_and_nothing_else() -> None:
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
     assert past.question("candles", moment, None, symbol="A'B") == (
-        "SELECT * FROM candles WHERE symbol = 'A''B' AND ts >= TIMESTAMP '2026-01-31 12:00:00' "
-        "ORDER BY ts DESC"
+        "SELECT * FROM candles WHERE symbol = 'A''B' "
+        "AND ts >= make_timestamp_ns(1769860800000000000) ORDER BY ts DESC"
     )
+
+
+def test_times_that_no_calendar_of_utc_has_are_the_nearest_that_it_has(
+    gateway_of: Callable[..., Any], child: Callable[[str], None]
+) -> None:
+    child('print(\'{"columns": ["%s"], "rows": [], "more": false}\' % sys.argv[2])')
+    path = f"{CANDLES}&since=0001-01-01T00:00:00%2B14:00&until=9999-12-31T23:59:59-14:00"
+    answer = asyncio.run(gateway_of().get(path))
+    assert answer.status_code == 200, answer.text
+    (asked,) = answer.json()["columns"]
+    assert "ts >= make_timestamp_ns(0) AND ts < make_timestamp_ns(8589934592000000000)" in asked
 
 
 def test_the_child_gives_way_and_its_answer_is_passed_on(
@@ -146,7 +157,12 @@ def test_spread_ctl_itself_answers(
 ) -> None:
     monkeypatch.setattr(past, "ANSWER_S", 110.0)  # it gives way to whatever else runs here
     asking = gateway_of()
-    for path in (CANDLES, "/v1/history/AAA-USDT?direction=okx-bybit&since=2026-01-01T00:00:00Z"):
+    history = "/v1/history/AAA-USDT?direction=okx-bybit"
+    for path in (
+        CANDLES,
+        f"{history}&since=2026-01-01T00:00:00Z",
+        f"{history}&since=0001-01-01T00:00:00Z",
+    ):
         answer = asyncio.run(asking.get(path))
         assert answer.status_code == 200, answer.text
         shown = msgspec.json.decode(answer.content, type=PastShown)

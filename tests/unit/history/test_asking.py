@@ -4,7 +4,9 @@ gives them."""
 import contextlib
 import re
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,29 @@ def test_a_spread_is_that_of_the_one_definition(past: tuple[Settings, Any]) -> N
     later = history.spread("BTC-USDT", "binance-okx", since, settings=past[0])
     assert 0 < len(later) < len(table)
     assert later["net_bps"].to_pylist() == table["net_bps"].to_pylist()[-len(later) :]
+
+
+def test_times_are_utc_whatever_the_machine_s_zone_is(
+    past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def since(moment: datetime | str) -> int:
+        return len(history.spread("BTC-USDT", "binance-okx", moment, settings=past[0]))
+
+    wanted = since("2023-11-15 00:00:00")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert since(datetime(2023, 11, 15, tzinfo=UTC)) == wanted
+        assert since("2023-11-15") == wanted
+        assert since("2023-11-15T09:00:00+09:00") == wanted
+        assert since("0001-01-01T00:00:00+14:00") > wanted
+        assert since("9999-12-31T23:59:59-14:00") == 0
+        with history.connect(past[0]) as connection:
+            (found,) = connection.sql("SELECT CAST(now() AS TIMESTAMP)").fetchall()
+        assert abs(found[0].replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(hours=1)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_candles_are_those_of_the_ticks_and_holes_are_told(past: tuple[Settings, Any]) -> None:
