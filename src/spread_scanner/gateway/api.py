@@ -116,9 +116,10 @@ def prices_of_pair(
 
 
 def _prices(system: Living, source: str, pair: str) -> list[Price | PoolPrice]:
+    board = system.shown.prices.board
     if source:
-        return [*system.shown.prices.board.prices((source_of(source),), pair)]
-    return [*system.shown.prices.board.prices(SPOT_LIKE, pair), *system.pool_prices(pair)]
+        return [*board.prices((board.source_of(source),), pair)]
+    return [*board.prices(SPOT_LIKE, pair), *system.pool_prices(pair)]
 
 
 @post(["/scan-arbitrage", f"{VERSIONED}/scan-arbitrage"], sync_to_thread=True, status_code=200)

@@ -15,7 +15,6 @@ from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import SOURCES, Source
 from spread_scanner.schema.freshness import Mask
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Quoted
-from spread_scanner.view.sources import source_of
 
 
 class SomeQuoted(NamedTuple):
@@ -42,7 +41,7 @@ class Prices(States[dict[Any, SomeQuoted]]):
         board = self._board
         pairs = frozenset(listed.names(wish.pairs))
         rows: Rows = {}
-        for source in tuple(source_of(label) for label in wish.sources) or SPOT_LIKE:
+        for source in tuple(map(board.source_of, wish.sources)) or SPOT_LIKE:
             listings = [board.listings[row] for row in board.rows(source).tolist()]
             mine = [not wish.pairs or one.pair in pairs for one in listings]
             rows[source] = np.array(mine, np.bool_)

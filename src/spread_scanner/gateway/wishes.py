@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from spread_scanner.schema.enums import DIRECTIONS
+
 PushKind = Literal["prices", "spreads", "books", "opportunities", "signals", "status"]
 PushPace = Literal["live", "view"]
 PushEncoding = Literal["json", "msgpack"]
@@ -28,7 +30,7 @@ class PushWish(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", 
     pairs: Annotated[tuple[str, ...], Meta(max_length=NAMES_MAX)] = ()  # empty: all
     sources: Annotated[tuple[str, ...], Meta(max_length=64)] = ()  # of prices; empty: all spot
     directions: Annotated[
-        tuple[str, ...], Meta(max_length=12)
+        tuple[str, ...], Meta(max_length=len(DIRECTIONS))
     ] = ()  # of spreads and events; empty: all
     # Of spreads only these, as "BTC-USDT okx-bybit"; empty: all.
     only: Annotated[tuple[str, ...], Meta(max_length=NAMES_MAX)] = ()

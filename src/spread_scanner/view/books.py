@@ -123,8 +123,10 @@ class BooksView:
         wanted = SOURCES if wish.source is None else (wish.source,)
         self._sources = [source for source in wanted if source.source_id in listed]
         if not self._sources:
-            where = "no source" if wish.source is None else wish.source.label
-            raise NoBooks(f"{where} lists {self.symbol}", symbol=self.symbol)
+            where = (
+                "no source lists" if wish.source is None else f"{wish.source.label} does not list"
+            )
+            raise NoBooks(f"{where} {self.symbol}", symbol=self.symbol)
         if not settings.config.books.books_max:
             raise NoBooks("books are off", setting="books.books_max", allowed="1 to 1024")
         namespace = settings.config.system.namespace

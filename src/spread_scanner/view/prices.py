@@ -24,6 +24,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.reading import Reading
+from spread_scanner.view.sources import source_of
 
 DECIMALS = 8  # of an exchange's reserves
 EXACT = 2**53  # beyond it a JSON number of JavaScript is another number
@@ -183,6 +184,10 @@ class PriceBoard:
         self._rows_of_pair: dict[str, list[int]] = {pair: [] for pair in self.pairs}
         for number, one in enumerate(self.listings):
             self._rows_of_pair[one.pair].append(number)
+
+    def source_of(self, label: str) -> Source:
+        """A source that the store has; raises UnknownSource."""
+        return source_of(label, self._store.num_sources)
 
     def ids(self, source: Source) -> npt.NDArray[np.uint16]:
         """The symbol of each row of a source."""

@@ -21,10 +21,12 @@ class UnknownSource(Unusable):
     """A source that does not exist."""
 
 
-def source_of(label: str) -> Source:
-    """The source of that label; raises UnknownSource."""
-    if label not in SOURCE_BY_LABEL:
-        raise UnknownSource("no such source", source=label, allowed=", ".join(SOURCE_BY_LABEL))
+def source_of(label: str, num_sources: int = len(SOURCES)) -> Source:
+    """The source of that label among the first so many, as a store has rows for; raises
+    UnknownSource."""
+    known = [source.label for source in SOURCES[:num_sources]]
+    if label not in known:
+        raise UnknownSource("no such source", source=label, allowed=", ".join(known))
     return SOURCE_BY_LABEL[label]
 
 

@@ -37,6 +37,7 @@ from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
 from spread_scanner.view.tables import TablesView
 
+ROOT = Path(__file__).parents[3]
 BY_PATH: dict[str, Any] = {
     "/health": Served,
     "/prices": list[Price],
@@ -70,6 +71,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": -1}}, 400, "bad_request", "threshold"),
     ("GET", "/prices?source=kraken-spot", {}, 404, "unknown_source", "binance-spot"),
     ("GET", "/v1/prices/AAA-USDT?source=1", {}, 404, "unknown_source", "allowed"),
+    ("GET", "/prices?source=raydium", {}, 404, "unknown_source", "mexc-futures'"),  # no row for it
     ("GET", "/v1/why/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/why/AAA-USDT?direction=up", {}, 404, "unknown_direction", "binance-okx"),
     ("GET", "/v1/why/AAA-USDT?count=0", {}, 400, "bad_request", "count"),
@@ -82,6 +84,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/connections?source=x", {}, 404, "unknown_source", "x"),
     ("GET", "/v1/books/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/books/AAA-USDT?levels=0", {}, 400, "bad_request", "levels"),
+    ("GET", "/v1/books/AAA-USDT?source=orca", {}, 404, "no_books", "orca does not list AAA-USDT"),
     ("GET", "/v1/spreads?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
     ("GET", "/v1/funding?symbol=nope/usdt", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/opportunities?symbol=NOPE", {}, 404, "unknown_symbol", "NOPE"),
@@ -187,10 +190,29 @@ def test_the_page_of_what_can_be_asked_needs_nobody_else(gateway_of: Callable[..
 
 
 def test_the_guide_names_every_call() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    guide = (ROOT / "docs" / "gateway.md").read_text()
     for handler in [*READING, *CONTROLLING]:
         short = min(handler.paths, key=len).replace(":path", "").replace(":str", "")
         assert short.removeprefix(CONTROL_PATH) in guide, short
+
+
+def test_the_guide_names_every_code_of_a_refusal() -> None:
+    """Where the description sends whoever is refused."""
+    guide = (ROOT / "docs" / "gateway.md").read_text()
+    _, _, told = guide.partition("## What is refused")
+    gateway, world = (
+        "\n".join(
+            file.read_text()
+            for room in rooms
+            for file in (ROOT / "src" / "spread_scanner" / room).glob("*.py")
+        )
+        for rooms in (["gateway"], ["orders", "view"])
+    )
+    codes = set(re.findall(r'HTTPStatus\.\w+,\s*"(\w+)"', gateway))
+    for error in re.findall(r"class (\w+)\((?:Unusable|SpreadError)\)", world):
+        codes.add(re.sub(r"(?<!^)([A-Z])", r"_\1", error).lower())
+    assert codes > {"unknown_pair", "no_books", "too_many"}
+    assert {one for one in codes if f"`{one}`" not in told} == set()
 
 
 def test_what_is_wrong_to_ask_is_a_problem_that_says_why(gateway_of: Callable[..., Any]) -> None:

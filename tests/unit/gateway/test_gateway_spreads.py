@@ -238,6 +238,12 @@ def test_pairs_may_be_wished_one_by_one(stream: Broadcast) -> None:
     assert codes == ["bad_request", "unknown_pair", "unknown_direction"]
 
 
+def test_all_directions_may_be_wished_by_name(stream: Broadcast) -> None:
+    told = Told(stream)
+    told.wish("spreads", directions=[way.label for way in DIRECTIONS])
+    assert (told.of("error"), len(told.of("spreads"))) == ([], 1)
+
+
 def test_by_pair_and_direction(stream: Broadcast) -> None:
     told = Told(stream)
     told.wish("spreads", pairs=["ccc-usdt"])

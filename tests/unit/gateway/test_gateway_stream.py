@@ -96,6 +96,7 @@ def test_words_that_mean_nothing_are_answered_and_the_stream_goes_on(
         ('{"op": "subscribe", "kinds": ["prices"], "pair": "AAA"}', "bad_request"),
         ('{"op": "subscribe", "kinds": ["prices"], "pairs": ["NOPE-USDT"]}', "unknown_pair"),
         ('{"op": "subscribe", "kinds": ["prices"], "sources": ["kraken"]}', "unknown_source"),
+        ('{"op": "subscribe", "kinds": ["prices"], "sources": ["raydium"]}', "unknown_source"),
     ]
     with connect(url(life)) as web:
         for text, code in rows:
