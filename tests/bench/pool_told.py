@@ -98,7 +98,11 @@ class ToldPools:
     def rest(self) -> None:
         """What was put off."""
         while self._later:
-            self._later.pop(0)()
+            self.rest_once()
+
+    def rest_once(self) -> None:
+        """The first of it."""
+        self._later.pop(0)()
 
     def moving(self, pool: str) -> list[str]:
         """What a swap in a pool writes."""

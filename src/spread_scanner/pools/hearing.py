@@ -5,6 +5,7 @@ clock.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -15,7 +16,7 @@ from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing
 from spread_scanner.pools.line import LineShare, ProviderLine
 from spread_scanner.pools.sources import PoolSources
-from spread_scanner.runtime import trust
+from spread_scanner.runtime import trust, ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process
 from spread_scanner.schema.enums import ProcessState
@@ -38,6 +39,7 @@ class PoolHearing:
         self._rows, self._gates = rows, gates
         self._count = PoolCounting(process.row)
         self._woken = asyncio.Event()
+        self._failure: BaseException | None = None  # a fault of ours that the loop was told of
         self._said_ns = self._checked_ns = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._sources = PoolSources(process.settings, self._call_soon)
@@ -89,6 +91,7 @@ class PoolHearing:
         def wake() -> None:
             loop.call_soon_threadsafe(self._woken.set)
 
+        loop.set_exception_handler(self._loop_exception)
         self._process.watch(wake)
         self._start()
         self._process.state(ProcessState.RUNNING, self._in_words(clock.mono_ns()))
@@ -104,6 +107,16 @@ class PoolHearing:
             await self._end()
             self._sources.close()
 
+    def _loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError | ws.WSError):
+            # A socket's own trouble, told again by the loop; the connection's end says the rest.
+            self._process.log.warning("socket", error=str(error))
+        else:
+            told = isinstance(error, BaseException)
+            self._failure = error if told else RuntimeError(str(context.get("message")))
+            self._woken.set()
+
     def _start(self) -> None:
         self._tasks = [asyncio.create_task(line.run()) for line in self._lines]
 
@@ -113,7 +126,10 @@ class PoolHearing:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _check_lines(self) -> None:
-        """A line that met a fault of ours ends the process, which says which."""
+        """A line that met a fault of ours ends the process, which says which; so does whatever was
+        put off."""
+        if self._failure is not None:
+            raise self._failure
         for task in self._tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error

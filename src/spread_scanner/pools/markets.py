@@ -1,11 +1,12 @@
 """The pools of one source, by symbol: what the reference size costs now, and a ladder. Pure; time
 is told.
 
-What one pool asks is kept until it changes, so that another one's swap costs no quote of it. Fees
-that volatility adds fade with time: with each slot all are asked again.
+What one pool asks for a size is kept until the pool changes, so that another one's swap costs no
+quote of it, and until what of the time its fees go by does: of most pools never. With each slot
+`renew` looks at all of a symbol, a question at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from spread_scanner.config.pools import in_usdc
@@ -18,6 +19,7 @@ from spread_scanner.pools.effective import (
     best_sides,
     in_usdt,
 )
+from spread_scanner.solana.pool import moment_of
 
 
 class ChainTime(NamedTuple):
@@ -27,92 +29,101 @@ class ChainTime(NamedTuple):
     slot: int
 
 
+class _AskedPool:
+    """A pool as it was put, and what it asks, by size."""
+
+    def __init__(self, traded: TradedPool) -> None:
+        self.traded = traded
+        self._sides: dict[float, PoolSides] = {}
+        self._moment: Hashable = None  # of which all these are
+
+    def sides(self, size_quote: float, at: ChainTime) -> PoolSides:
+        found = self._sides.get(size_quote)
+        if found is None:
+            if not self._sides:
+                self._moment = self._moment_of(at)
+            found = best_sides([self.traded], size_quote, unix_ts=at.unix_ts, slot=at.slot)
+            self._sides[size_quote] = found
+        return found
+
+    def stands(self, at: ChainTime) -> bool:
+        """Whether what was asked would be asked now; what would not is forgotten."""
+        stands = not self._sides or self._moment == self._moment_of(at)
+        if not stands:
+            self._sides.clear()
+        return stands
+
+    def knows(self, size_quote: float) -> bool:
+        return size_quote in self._sides
+
+    def _moment_of(self, at: ChainTime) -> Hashable:
+        return moment_of(self.traded.pool, *at)
+
+
 class PoolMarkets:
     """Everything that one source quotes."""
 
     def __init__(self, reference_quote: float) -> None:
         self._reference_quote = reference_quote
-        self._pools: dict[str, dict[str, TradedPool]] = {}  # by symbol as they trade it, and key
-        # For the reference size, by symbol and key; pools that are to be asked are not there.
-        self._sides: dict[str, dict[str, PoolSides]] = {}
-        self._best: dict[str, PoolSides] = {}  # by symbol, of the pools that trade it so
-        self._rungs: dict[tuple[str, float], PoolSides] = {}  # of one look, by symbol and size
-        self._rungs_at = ChainTime(0, 0)
+        self._pools: dict[str, dict[str, _AskedPool]] = {}  # by symbol as they trade it, and key
+        # By symbol and size, of the pools that trade it so.
+        self._best: dict[str, dict[float, PoolSides]] = {}
 
     def get(self, symbol: str, key: str) -> TradedPool | None:
         """As it was put last."""
-        return self._pools.get(symbol, {}).get(key)
+        found = self._pools.get(symbol, {}).get(key)
+        return None if found is None else found.traded
 
     def put(self, pool: TradedPool) -> None:
         """It stands so now, and can be stood behind."""
-        self._pools.setdefault(pool.symbol, {})[pool.key] = pool
-        self._sides.setdefault(pool.symbol, {}).pop(pool.key, None)
+        self._pools.setdefault(pool.symbol, {})[pool.key] = _AskedPool(pool)
         self._best.pop(pool.symbol, None)
-        self._rungs.clear()
 
     def leave(self, key: str) -> None:
         """It can be stood behind no longer."""
         for symbol, pools in self._pools.items():
             if pools.pop(key, None) is not None:
-                self._sides.setdefault(symbol, {}).pop(key, None)
                 self._best.pop(symbol, None)
-                self._rungs.clear()
 
-    def renew(self) -> None:
-        """A slot has passed: all are asked again."""
-        self._sides.clear()
-        self._best.clear()
-        self._rungs.clear()
+    def ask(self, symbol: str, key: str, at: ChainTime) -> None:
+        """Ask a pool for the reference size, where it can be stood behind."""
+        one = self._pools.get(symbol, {}).get(key)
+        if one is not None:
+            one.sides(self._reference_quote, at)
 
-    def best(self, symbol: str, rate: StableQuote | None, at: ChainTime) -> PoolSides:
-        """The dearest bid and cheapest ask for the reference size; of a symbol in USDT, what its
-        pools in USDC ask by this rate, too."""
-        own = self._best.get(symbol)
-        if own is None:
-            own = self._best[symbol] = best_of(self._all_sides(symbol, at))
+    def renew(self, symbol: str, sizes_quote: Sequence[float], at: ChainTime) -> Iterator[None]:
+        """Ask all pools of a symbol for these sizes, as of now, where what they asked does not
+        stand: a question at a time, between which pools may be put, and leave."""
+        pools = self._pools.get(symbol, {})
+        for key in list(pools):
+            one = pools.get(key)
+            if one is not None and not one.stands(at):
+                self._best.pop(symbol, None)
+            for size in sizes_quote:
+                one = pools.get(key)
+                if one is not None and not one.knows(size):
+                    one.sides(size, at)
+                    yield
+
+    def best(
+        self, symbol: str, rate: StableQuote | None, at: ChainTime, size_quote: float | None = None
+    ) -> PoolSides:
+        """The dearest bid and cheapest ask for a size, the reference's where none is said; of a
+        symbol in USDT, what its pools in USDC ask by this rate, too."""
+        size = self._reference_quote if size_quote is None else size_quote
+        own = self._own_best(symbol, size, at)
         other = in_usdc(symbol)
         if other is None or rate is None:
             return own
-        return best_of([own, in_usdt(self.best(other, None, at), rate)])
+        return best_of([own, in_usdt(self._own_best(other, size, at), rate)])
 
-    def ladder(
-        self, symbol: str, rate: StableQuote | None, sizes_quote: Iterable[float], at: ChainTime
-    ) -> list[PoolSides]:
-        """The same for each size as a whole."""
-        other = in_usdc(symbol)
-        found = []
-        for size in sizes_quote:
-            sides = [self._rung(symbol, size, at)]
-            if other is not None and rate is not None:
-                sides.append(in_usdt(self._rung(other, size, at), rate))
-            found.append(best_of(sides))
-        return found
-
-    def _rung(self, symbol: str, size: float, at: ChainTime) -> PoolSides:
-        """Of one symbol's own pools, asked once for both that it stands in."""
-        if at != self._rungs_at:
-            self._rungs.clear()
-            self._rungs_at = at
-        found = self._rungs.get((symbol, size))
+    def _own_best(self, symbol: str, size: float, at: ChainTime) -> PoolSides:
+        known = self._best.setdefault(symbol, {})
+        found = known.get(size)
         if found is None:
-            traded = self._traded(symbol)
-            if size == self._reference_quote:  # which is asked of each pool by itself
-                found = best_of(self._all_sides(symbol, at))
-            else:
-                found = best_sides(traded, size, unix_ts=at.unix_ts, slot=at.slot)
-            self._rungs[symbol, size] = found
+            pools = self._pools.get(symbol, {}).values()
+            found = known[size] = best_of([one.sides(size, at) for one in pools])
         return found
-
-    def _traded(self, symbol: str) -> list[TradedPool]:
-        return list(self._pools.get(symbol, {}).values())
-
-    def _all_sides(self, symbol: str, at: ChainTime) -> list[PoolSides]:
-        pools, known = self._pools.get(symbol, {}), self._sides.setdefault(symbol, {})
-        for key, pool in pools.items():
-            if key not in known:
-                size, ts, slot = self._reference_quote, at.unix_ts, at.slot
-                known[key] = best_sides([pool], size, unix_ts=ts, slot=slot)
-        return [known[key] for key in pools]
 
 
 def levels(rungs: Sequence[PoolSide | None], *, bids: bool) -> list[tuple[float, float]]:

@@ -5,11 +5,14 @@ Writer of the rows of its sources in "<namespace>.store", of their tapes and of 
 quote is written when a pool of it has moved, and once a slot while slots are told; where nothing
 is left to stand behind it is marked stale. A process that is killed leaves quotes that its heart
 no longer beats for.
+
+All this is done in short stretches, between which what providers tell is heard: what a pool's cell
+waits for is one stretch at most, whatever there is to be quoted.
 """
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +39,7 @@ from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 
+STRETCH_NS = 50_000  # after which what is heard has its turn
 _NONE = PoolSide(math.nan, math.nan, "", 0)  # a side that no pool fills
 
 
@@ -53,6 +57,8 @@ class PoolSource:
         self.source, self.writer, self._shelf = source, writer, shelf
         self.markets = PoolMarkets(1.0)
         self.ids: dict[str, int] = {}  # of the symbols that it quotes
+        # By what pools trade, the symbols whose quotes that concerns.
+        self._concerned: dict[str, list[str]] = {}
         self._books: np.ndarray = np.zeros(1, BOOK_DTYPE)
 
     def take(self, ids: Mapping[str, int], reference_quote: float) -> None:
@@ -63,6 +69,14 @@ class PoolSource:
             for symbol_id in gone:
                 self._shelf.release(symbol_id)
         self.ids, self.markets = dict(ids), PoolMarkets(reference_quote)
+        self._concerned.clear()
+        for symbol in ids:
+            for traded in filter(None, (symbol, in_usdc(symbol))):
+                self._concerned.setdefault(traded, []).append(symbol)
+
+    def concerned(self, traded: Iterable[str]) -> dict[str, None]:
+        """The symbols that are quoted by what pools trade, which has changed."""
+        return {symbol: None for one in traded for symbol in self._concerned.get(one, ())}
 
     def quote(self, symbol: str, sides: PoolSides, slot: int, now_ns: int) -> None:
         """Write what the reference size costs. Two pools may be further apart than their fees: what
@@ -127,6 +141,7 @@ class PoolSources:
         self._moved: dict[str, WatchedPool] = {}  # since what was heard was dealt with last
         self._dirty: dict[int, set[str]] = {}  # symbols whose pools have moved, by source
         self._waits = self._slot_told = False
+        self._pieces = self._all_pieces()
         self._renewed_slot = self._renewed_ns = 0
         self._feed: PoolFeed | None = None
         self.take(settings, self.tables_of(settings))
@@ -141,6 +156,7 @@ class PoolSources:
     def take(self, settings: Settings, loaded: Tables | None) -> None:
         """Settings and tables that are in force from now on."""
         self._settings, self._limits = settings, FreshnessLimits.of(settings)
+        self._pieces = self._all_pieces()  # what was begun was of others
         wanted = {one.source_id: one for one in POOL_SOURCES if settings.runs(one)}
         for source_id in self.sources.keys() - wanted.keys():
             self.sources.pop(source_id).close()
@@ -170,7 +186,8 @@ class PoolSources:
         self._moved = {pool.key: pool for pool in feed.pools.values() if pool.cell.published}
         for source_id, of in self.sources.items():
             self._dirty.setdefault(source_id, set()).update(of.ids)
-        self.flush()
+        while next(self._pieces):  # nothing is heard yet
+            pass
 
     def moved(self, pool: WatchedPool) -> None:
         """A pool is other than it was; which way is looked at when what is heard is dealt with."""
@@ -181,10 +198,7 @@ class PoolSources:
     def _source_of(self, pool: WatchedPool) -> PoolSource | None:
         return self.sources.get(PROGRAM_SOURCES[pool.entry.program].source_id)
 
-    def _take_in(self, pool: WatchedPool) -> None:
-        of = self._source_of(pool)
-        if of is None:
-            return
+    def _take_in(self, of: PoolSource, pool: WatchedPool) -> None:
         decoded = pool.cell.pool if pool.good else None
         if decoded is not None:
             slot, made = pool.cell.slot, of.markets.get(pool.symbol, pool.key)
@@ -208,47 +222,88 @@ class PoolSources:
             self._soon(self.flush)
 
     def flush(self) -> None:
-        """Write what has changed; with a new slot, everything."""
+        """Write what has changed, and with a new slot everything: a stretch of it, and another one
+        when what was heard meanwhile is dealt with."""
         self._waits = False
-        if self._feed is None:
-            return
-        for pool in self._moved.values():
-            self._take_in(pool)
-        self._moved.clear()
-        now_ns, slot = clock.mono_ns(), self._feed.pace.best_slot
-        unix_s = self._feed.chain_unix_s(now_ns)
-        at = ChainTime(clock.wall_ns() // NS_PER_S if unix_s is None else unix_s, slot)
-        later = slot != self._renewed_slot or now_ns - self._renewed_ns >= SLOT_NS
-        if self._slot_told and later:
-            self._renewed_slot, self._renewed_ns = slot, now_ns
-            for of in self.sources.values():
-                of.markets.renew()
-                self._write(of, of.ids, at)
-            for of in self.sources.values():
-                self._ladders(of, at, now_ns)
-        else:
-            for source_id, moved in self._dirty.items():
-                if (source := self.sources.get(source_id)) is not None:
-                    touched = [symbol for symbol in source.ids if {symbol, in_usdc(symbol)} & moved]
-                    self._write(source, touched, at)
-        self._slot_told = False
-        self._dirty.clear()
+        until_ns = clock.mono_ns() + STRETCH_NS
+        while next(self._pieces):
+            if clock.mono_ns() >= until_ns:
+                self._wait()
+                return
 
-    def _write(self, of: PoolSource, symbols: Iterable[str], at: ChainTime) -> None:
-        rate = self._stable()
-        for symbol in symbols:
-            sides = of.markets.best(symbol, rate, at)
-            of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
-
-    def _ladders(self, of: PoolSource, at: ChainTime, now_ns: int) -> None:
-        wanted = self._wanted(of.source, now_ns)
-        rate, sizes = self._stable(), self._settings.pools.ladder_quote
-        for symbol, symbol_id in of.ids.items():
-            if symbol_id in wanted:
-                rungs = of.markets.ladder(symbol, rate, sizes, at)
-                of.book(symbol, rungs, at.slot, self._store.clock.now_ns())
+    def _all_pieces(self) -> Iterator[bool]:
+        """All that there is to do, for ever, piece by piece: what has moved before what a slot
+        renews. False: there is nothing just now."""
+        renewal: Iterator[None] = iter(())
+        while True:
+            if self._moved or self._dirty:
+                for _ in self._changes():
+                    yield True
+            elif next(renewal, False) is None:
+                yield True
+            elif self._slot_told:
+                self._slot_told = False
+                renewal = self._renewal()
             else:
+                yield False
+
+    def _changes(self) -> Iterator[None]:
+        """What has moved until now, pool by pool, and then the symbols that it concerns."""
+        moved, self._moved = self._moved, {}
+        for pool in moved.values():
+            if (of := self._source_of(pool)) is not None:
+                self._take_in(of, pool)
+                yield
+                of.markets.ask(pool.symbol, pool.key, self._now())
+                yield
+        dirty, self._dirty = self._dirty, {}
+        for source_id, symbols in dirty.items():
+            if (of := self.sources.get(source_id)) is not None:
+                for symbol in of.concerned(symbols):
+                    self._write(of, symbol, self._now())
+                    yield
+
+    def _renewal(self) -> Iterator[None]:
+        """Everything anew, as of now, where the best provider has come to another slot: the quotes
+        of all sources, and then their ladders."""
+        now_ns, at = clock.mono_ns(), self._now()
+        if at.slot == self._renewed_slot and now_ns - self._renewed_ns < SLOT_NS:
+            return
+        self._renewed_slot, self._renewed_ns = at.slot, now_ns
+        reference = (self._settings.pools.reference_quote,)
+        for of in self.sources.values():
+            for symbol in of.ids:
+                yield from of.markets.renew(symbol, reference, at)
+                self._write(of, symbol, at)
+                yield
+        for of in self.sources.values():
+            yield from self._ladders(of, at, now_ns)
+
+    def _now(self) -> ChainTime:
+        """When a swap would be done that was asked for now."""
+        if self._feed is None:
+            return ChainTime(0, 0)
+        unix_s = self._feed.chain_unix_s(clock.mono_ns())
+        own_s = clock.wall_ns() // NS_PER_S
+        return ChainTime(own_s if unix_s is None else unix_s, self._feed.pace.best_slot)
+
+    def _write(self, of: PoolSource, symbol: str, at: ChainTime) -> None:
+        sides = of.markets.best(symbol, self._stable(), at)
+        of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
+
+    def _ladders(self, of: PoolSource, at: ChainTime, now_ns: int) -> Iterator[None]:
+        """A book is made in one piece, so that all of its levels are of one time."""
+        wanted, sizes = self._wanted(of.source, now_ns), self._settings.pools.ladder_quote
+        for symbol, symbol_id in of.ids.items():
+            if symbol_id not in wanted:
                 of.no_book(symbol)
+                continue
+            for own in filter(None, (symbol, in_usdc(symbol))):
+                yield from of.markets.renew(own, sizes, at)
+            rate = self._stable()
+            rungs = [of.markets.best(symbol, rate, at, size) for size in sizes]
+            of.book(symbol, rungs, at.slot, self._store.clock.now_ns())
+            yield
 
     def _wanted(self, source: Source, now_ns: int) -> set[int]:
         """Whose books somebody asked for, are watched, or are near a threshold."""
@@ -287,4 +342,5 @@ class PoolSources:
         for of in self.sources.values():
             of.close()
         self.sources.clear()
+        self._pieces = self._all_pieces()
         self._attached.close()

@@ -477,9 +477,17 @@ class DlmmPool(Pool):
         pair = self.pair
         if pair.status:
             raise PoolRefusal(PoolReason.CLOSED, status=pair.status)
-        now = slot if pair.activation_type == _BY_SLOT else unix_ts
+        now = self._now(unix_ts, slot)
         if now < pair.activation_point:
             raise PoolRefusal(PoolReason.CLOSED, activation_point=pair.activation_point, now=now)
+
+    def _now(self, unix_ts: int, slot: int) -> int:
+        return slot if self.pair.activation_type == _BY_SLOT else unix_ts
+
+    def moment(self, unix_ts: int, slot: int) -> tuple[tuple[int, int], bool]:
+        return _BinFees(self.pair, unix_ts).before, self._now(unix_ts, slot) < (
+            self.pair.activation_point
+        )
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         fees = _BinFees(self.pair, unix_ts)

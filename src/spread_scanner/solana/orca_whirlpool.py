@@ -323,6 +323,10 @@ class WhirlpoolPool(ConcentratedPool):
             opens = self.oracle.trade_enable_ts
             raise PoolRefusal(PoolReason.CLOSED, trade_enable_ts=opens, unix_ts=unix_ts)
 
+    def moment(self, unix_ts: int, slot: int) -> int:
+        """Volatility fades with each second."""
+        return unix_ts if self.oracle is not None else 0
+
     def rules(self, down: bool, unix_ts: int) -> FeeRules:
         if self.oracle is None:
             return self._static

@@ -6,7 +6,7 @@ leaves it; here stands what is round about: both legs' transfer fees, and amount
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -113,6 +113,11 @@ class Pool(ABC):
     @abstractmethod
     def check_open(self, unix_ts: int, slot: int) -> None:
         """Refuse while the pool does not trade."""
+
+    def moment(self, unix_ts: int, slot: int) -> Hashable:
+        """What of this second and slot a swap depends on: while that is the same, and the pool, so
+        is every swap."""
+        return unix_ts, slot
 
     @abstractmethod
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
@@ -238,6 +243,11 @@ def quote_of(
         kept_out,
         filled.crossed,
     )
+
+
+def moment_of(pool: Pool, unix_ts: int, slot: int) -> Hashable:
+    """What of this second and slot a quote depends on: fees on transfers go by the epoch."""
+    return tokens.epoch_of(slot), pool.moment(unix_ts, slot)
 
 
 def _some(amount: int) -> int:

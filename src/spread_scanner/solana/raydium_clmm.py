@@ -368,6 +368,10 @@ class ClmmPool(ConcentratedPool):
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
+    def moment(self, unix_ts: int, slot: int) -> int:
+        """Volatility fades with each second."""
+        return unix_ts if self.state.volatility_fee else unix_ts > self.state.open_time_s
+
     def _rules(self, down: bool) -> FeeRules:
         side = _FEE_ON_TOKEN0 if down else _FEE_ON_TOKEN1
         on_input = self.state.fee_on in (_FEE_ON_INPUT, side)

@@ -149,6 +149,9 @@ class CpmmPool(ConstantProductPool):
                 PoolReason.CLOSED, open_time_s=self.state.open_time_s, unix_ts=unix_ts
             )
 
+    def moment(self, unix_ts: int, slot: int) -> bool:
+        return unix_ts < self.state.open_time_s
+
     def sight(self, key: str) -> PoolSight:
         fixed = (self.state.amm_config, *self.mints)
         return self._sight(key, KEPT, self.state.vaults, _owed, fixed)

@@ -108,6 +108,9 @@ class AmmPool(ConstantProductPool):
         if status == AmmStatus.WAITING_TRADE and unix_ts < opens_s:
             raise PoolRefusal(PoolReason.CLOSED, open_time_s=opens_s, unix_ts=unix_ts)
 
+    def moment(self, unix_ts: int, slot: int) -> bool:
+        return unix_ts < self.info.open_time_s
+
     def sight(self, key: str) -> PoolSight:
         return self._sight(key, KEPT, self.info.vaults, _owed)
 

@@ -5,9 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from traded_pools import sol
 
-from spread_scanner.pools.effective import PoolSide, PoolSides, StableQuote, best_sides
+from spread_scanner.pools.effective import (
+    PoolSide,
+    PoolSides,
+    StableQuote,
+    TradedPool,
+    best_sides,
+)
 from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
-from spread_scanner.solana.tokens import USDC, USDT, WSOL
+from spread_scanner.solana.tokens import SLOTS_PER_EPOCH, USDC, USDT, WSOL
 
 AT = ChainTime(1_790_000_000, 453_868_631)
 RATE = StableQuote(0.99, 1.01, fresh=True)
@@ -63,10 +69,10 @@ def test_a_pool_that_has_moved_is_asked_anew_and_one_that_left_is_not(markets: P
 
 def test_a_ladder_has_the_best_pool_of_each_size(markets: PoolMarkets) -> None:
     sizes = [100.0, 1_000.0, 10_000.0, 50_000.0]
-    rungs = markets.ladder("SOL-USDC", RATE, sizes, AT)
+    rungs = [markets.best("SOL-USDC", RATE, AT, size) for size in sizes]
     assert [rung.ask is not None for rung in rungs] == [True] * 4
     assert px(rungs[1]) == px(markets.best("SOL-USDC", RATE, AT))
-    through = markets.ladder("SOL-USDT", RATE, sizes, AT)
+    through = [markets.best("SOL-USDT", RATE, AT, size) for size in sizes]
     assert px(through[1]) == px(markets.best("SOL-USDT", RATE, AT))
 
 
@@ -110,3 +116,31 @@ def test_levels_are_in_order_and_hold_all_that_the_last_rung_does(
     assert prices == sorted(prices, reverse=bids)
     assert sum(more for _, more in found) == pytest.approx(size)
     assert sum(price * more for price, more in found) == pytest.approx(money)
+
+
+def test_a_slot_asks_only_what_does_not_stand(
+    markets: PoolMarkets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def counted(pools: list[TradedPool], size: float, **at: int) -> PoolSides:
+        asked.extend((one.key, size) for one in pools)
+        return best_sides(pools, size, **at)
+
+    monkeypatch.setattr("spread_scanner.pools.markets.best_sides", counted)
+    sizes = (100.0, REFERENCE)
+    questions = sum(1 for _ in markets.renew("SOL-USDC", sizes, AT))
+    assert questions == len(set(asked)) == 4
+    later = ChainTime(AT.unix_ts + 1, AT.slot + 1)
+    assert not [*markets.renew("SOL-USDC", sizes, later)], "no fee of theirs goes by the time"
+    deep = sol("deep", (100_000, 16_000_000))
+    between = markets.renew("SOL-USDC", sizes, later)
+    markets.put(deep)
+    assert len([*between]) == 2
+    assert asked[4:] == [(deep.key, size) for size in sizes]
+    next_epoch = ChainTime(AT.unix_ts, AT.slot + SLOTS_PER_EPOCH)
+    assert len([*markets.renew("SOL-USDC", sizes, next_epoch)]) == 4, "fees on transfers may"
+    markets.leave(deep.key)
+    assert px(markets.best("SOL-USDC", None, AT)) != px(
+        best_sides([deep], REFERENCE, unix_ts=AT.unix_ts, slot=AT.slot)
+    )

@@ -12,6 +12,7 @@ from pool_told import NAMESPACE, told_pools
 from solana_bed import FeedBed, SolanaThread, feeding, solana
 
 from spread_scanner import clock
+from spread_scanner.pools import sources
 from spread_scanner.schema.books import BookFlag
 from spread_scanner.schema.enums import (
     POOL_SOURCES,
@@ -28,7 +29,7 @@ from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.control import Answer
 from spread_scanner.shm.price_store import Writer
 from spread_scanner.shm.wants import Wants
-from spread_scanner.sim.chain_curves import SimDlmm
+from spread_scanner.sim.chain_curves import SimClmm, SimDlmm
 from spread_scanner.sim.chain_pools import BASES, USDC, SimPool
 from spread_scanner.symbology.publish import publish
 from spread_scanner.symbology.tables import DirectionRow, InstrumentRow, SymbolRow, Tables
@@ -275,3 +276,42 @@ def test_quotes_go_by_the_chains_second_and_not_by_this_machines() -> None:
             assert (quote.bid_px, quote.ask_px) == pytest.approx(sides(pool), rel=1e-9)
             asks.append(quote.ask_px)
     assert asks[0] > asks[1] * 1.0001, "what volatility adds has gone"
+
+
+def test_what_moves_while_a_slot_is_renewed_is_quoted_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "STRETCH_NS", 0)  # a piece each time
+    moving, other = (SimClmm(1, at, (BASES[0], USDC), 1_000_000) for at in (0, 1))
+    mints = moving.coins[0].mint, moving.coins[1].mint
+    accounts = moving.everything(2) | other.everything(2)
+    kinds = {pool.key: pool.kind for pool in (moving, other)}
+    source_id = PROGRAM_SOURCES[moving.kind].source_id
+    with (
+        told_pools(kinds, mints, accounts, sources=True) as told,
+        PriceStore.attach(NAMESPACE) as store,
+        BookStore.attach(NAMESPACE) as books,
+    ):
+
+        def shown() -> tuple[float, int]:
+            quote, book = store.read(source_id, 0), books.read(source_id, 0)
+            assert quote is not None
+            assert book is not None
+            return quote.ask_px, int(book.record["update_id"])
+
+        before = shown()
+        told.next_slot()
+        told.rest_once()
+        moving.swap(0, moving.amounts[0] // 400)  # sold: it is the cheaper one now
+        own = moving.everything(2)[moving.key]
+        told._feed.told("a", moving.key, told._slot, own, clock.mono_ns())
+        pieces = 0
+        while shown()[0] == before[0]:
+            told.rest_once()
+            pieces += 1
+        ask_px = min(sides(pool)[1] for pool in (moving, other))
+        assert shown()[0] == pytest.approx(ask_px, rel=1e-9)
+        assert shown()[1] == before[1], "no ladder is made yet"
+        assert pieces < 6, "decoded, asked and written, and its accounts beside it"
+        told.rest()
+        assert shown()[1] > before[1], "ladders come last"

@@ -126,7 +126,7 @@ def test_each_source_shows_the_book_that_the_product_makes_of_its_pools(told: To
     for listing in told.pools:
         markets, now = of_product(told, listing)
         rate, sizes = StableQuote(*RATE, fresh=True), PoolSettings().ladder_quote
-        rungs = markets.ladder(listing.symbol, rate, sizes, now)
+        rungs = [markets.best(listing.symbol, rate, now, size) for size in sizes]
         rows = [*told.leg(listing.label, listing.symbol).books[-1]()]
         assert {row["book"] for row in rows} == {told.side.chain.slot}
         bids = levels([rung.bid for rung in rungs], bids=True)
