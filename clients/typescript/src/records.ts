@@ -70,6 +70,7 @@ export interface ConnectionView {
   reconnects: number;
   last_end: string;
   ban_left_s: number | null;
+  ban_status: number | null;
   exchange_to_recv_p50_ms: number | null;
   exchange_to_recv_p99_ms: number | null;
   recv_to_cell_p50_us: number | null;

@@ -62,7 +62,7 @@ CONNECTIONS = {
     "heard": "ms since its last message",
     "exchange": "ms from the exchange's stamp until it was read",
     "cell, p99 us": "us from reading a message until its quote was stored",
-    "ban": "seconds in which nobody dials there",
+    "ban": "seconds in which nobody dials there, by the status that one of those who dial was told",
 }
 POOLS = {
     "pool": "how its key begins, or all of it",

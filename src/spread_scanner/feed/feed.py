@@ -252,7 +252,7 @@ class Feed:
         process = self._process
         lines = list(self._lines())
         ban = self._share.connects.ban()
-        self._share.rows.banned(ban.until_ns if ban is not None else 0)
+        self._share.rows.banned(*((ban.until_ns, ban.status) if ban is not None else (0, 0)))
         process.row.set(COUNTER["connections"], sum(len(line.connections) for line in lines))
         process.row.set(COUNTER["refused_symbols"], len(self._refused()))
         if now_ns - self._counted_ns >= COUNT_NS:

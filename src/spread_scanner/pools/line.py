@@ -296,7 +296,7 @@ class ProviderLine:
         has to go."""
         ban = self.ban()
         if self._row is not None:
-            self._row.banned(0 if ban is None else ban.until_ns)
+            self._row.banned(*((ban.until_ns, ban.status) if ban is not None else (0, 0)))
         life = self._life
         if life is None:
             return

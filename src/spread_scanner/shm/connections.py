@@ -73,6 +73,7 @@ class ConnectionHealth(NamedTuple):
     since_wall_ns: int
     last_end: str
     ban_left_ns: int  # nobody dials there for so long; 0: anybody may
+    ban_status: int  # what any of those who dial there was answered; 0: there is no ban
     provider: str  # of pools; empty: an exchange's
     url: str  # where that is dialled, its key masked
     counters: dict[str, int]
@@ -121,8 +122,9 @@ class ConnectionRow(_rows.Row):
         """Why the connection ended, or why the dial failed."""
         self._head["last_end"] = why.encode()[:LAST_END_BYTES]
 
-    def banned(self, until_mono_ns: int) -> None:
-        """Until when nobody dials there; 0: anybody may."""
+    def banned(self, until_mono_ns: int, status: int = 0) -> None:
+        """Until when nobody dials there, and because of which answer; 0: anybody may."""
+        self._head["ban_status"] = status
         self._head["ban_until_mono_ns"] = until_mono_ns
 
     def give_back(self) -> None:
@@ -139,7 +141,7 @@ class ConnectionRows(Holder):
         self._ats = [layout.row_at(source_id, number) for number in range(CONNECTIONS_MAX)]
         self._free = list(range(CONNECTIONS_MAX))
         self._taken: list[ConnectionRow] = []
-        self._ban_until_ns = 0
+        self._ban = (0, 0)
         for number in self._free:
             self._clear(number)
 
@@ -151,7 +153,7 @@ class ConnectionRows(Holder):
             return None
         number = self._free.pop(0)
         row = ConnectionRow(self._held, number, self._ats[number], carries, provider, url)
-        row.banned(self._ban_until_ns)
+        row.banned(*self._ban)
         self._taken.append(row)
         return row
 
@@ -162,12 +164,12 @@ class ConnectionRows(Holder):
         self._clear(row.number)
         self._free = sorted([*self._free, row.number])
 
-    def banned(self, until_mono_ns: int) -> None:
-        """A ban keeps all of them from dialling until then; 0: none does."""
-        if until_mono_ns != self._ban_until_ns:
-            self._ban_until_ns = until_mono_ns
+    def banned(self, until_mono_ns: int, status: int = 0) -> None:
+        """A ban, told to whomever, keeps all of them from dialling until then; 0: none does."""
+        if (until_mono_ns, status) != self._ban:
+            self._ban = (until_mono_ns, status)
             for row in self._taken:
-                row.banned(until_mono_ns)
+                row.banned(until_mono_ns, status)
 
     def shut(self) -> None:
         """Refuse all further writes, of the rows that were taken too."""
@@ -274,6 +276,7 @@ class Connections(Holder):
         counts = self._words(at + CONNECTION_COUNTERS_AT, COUNTERS_MAX)
         histograms = self._words(at + CONNECTION_HISTOGRAMS_AT, _HISTOGRAMS * BUCKETS)
         now_ns = clock.mono_ns()
+        ban_left_ns = max(int(head["ban_until_mono_ns"]) - now_ns, 0)
         is_open = state is ConnectionState.OPEN
         return ConnectionHealth(
             number=number,
@@ -284,7 +287,8 @@ class Connections(Holder):
             heard_age_ns=now_ns - int(head["heard_mono_ns"]) if is_open else None,
             since_wall_ns=int(head["since_wall_ns"]),
             last_end=head["last_end"].decode(errors="ignore"),
-            ban_left_ns=max(int(head["ban_until_mono_ns"]) - now_ns, 0),
+            ban_left_ns=ban_left_ns,
+            ban_status=int(head["ban_status"]) if ban_left_ns else 0,
             provider=head["provider"].decode(errors="ignore"),
             url=head["url"].decode(errors="ignore"),
             counters={row.label: int(counts[row.counter_id]) for row in told},

@@ -471,7 +471,8 @@ CONNECTION_HEAD_DTYPE = np.dtype(
         ("state", "<u8"),  # schema.enums.ConnectionState
         ("symbols", "<u4"),  # carried
         ("carries", "<u4"),  # schema.enums.Carries
-        ("number", "<u8"),  # of the connection in use, counted by its feed; 0: none yet
+        ("number", "<u4"),  # of the connection in use, counted by its feed; 0: none yet
+        ("ban_status", "<u4"),  # what the ban was answered with; 0: there is none
         ("opened_mono_ns", "<i8"),  # of that connection; 0: none is open
         ("heard_mono_ns", "<i8"),  # its last frame of any kind
         ("since_wall_ns", "<i8"),  # when the row began to count

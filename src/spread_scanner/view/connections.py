@@ -35,6 +35,7 @@ class ConnectionView(Reading, frozen=True):
     reconnects: int
     last_end: str
     ban_left_s: float | None  # nobody dials there for so long
+    ban_status: int | None  # what whoever dialled there was answered, of any process
     exchange_to_recv_p50_ms: float | None
     exchange_to_recv_p99_ms: float | None
     recv_to_cell_p50_us: float | None
@@ -87,6 +88,7 @@ def _view(
         reconnects=max(counters["connects"] - 1, 0),
         last_end=row.last_end,
         ban_left_s=row.ban_left_ns / 1e9 if row.ban_left_ns else None,
+        ban_status=row.ban_status or None,
         exchange_to_recv_p50_ms=_percentile(row, "exchange_to_recv", 0, 1e6),
         exchange_to_recv_p99_ms=_percentile(row, "exchange_to_recv", 2, 1e6),
         recv_to_cell_p50_us=_percentile(row, "recv_to_cell", 0, 1e3),

@@ -88,7 +88,7 @@ def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl
         assert row is not None
         row.opened(2, clock.mono_ns())
         row.ended("fell silent")
-        rows.banned(clock.mono_ns() + 600 * 10**9)
+        rows.banned(clock.mono_ns() + 600 * 10**9, 418)
         ids = {counter.label: counter.counter_id for counter in FEED_COUNTERS}
         for label, count in (("messages", 100), ("connects", 3), ("skip_duplicate", 4)):
             row.add(ids[label], count)
@@ -114,8 +114,9 @@ def test_connections_show_rates_reconnects_and_latencies(up_bed: Any, spread_ctl
     )
     assert (shown["reconnects"], shown["skips"], shown["last_end"]) == (2, 4, "fell silent")
     assert shown["carries"] == "quotes"
-    assert shown["ban_left_s"] > 0
+    assert (shown["ban_left_s"] > 0, shown["ban_status"]) == (True, 418)
     assert "ban s" in table, "on a narrow terminal too, while there is one"
+    assert " by 418" in table, "whoever it was told to"
     assert shown["exchange_to_recv_p50_ms"] == pytest.approx(20, rel=0.05)
     assert shown["recv_to_cell_p50_us"] is None
     assert shown["counters"]["skip_duplicate"] == 4
@@ -133,7 +134,7 @@ def test_connections_have_the_providers_of_pools(up_bed: Any, spread_ctl: Run) -
         assert row is not None
         row.opened(3, clock.mono_ns())
         row.heard(clock.mono_ns(), 54)
-        row.banned(clock.mono_ns() + 600 * 10**9)
+        row.banned(clock.mono_ns() + 600 * 10**9, 429)
         ids = {counter.label: counter.counter_id for counter in POOL_COUNTERS}
         for label, count in (("messages", 100), ("accounts", 90), ("connects", 3)):
             row.add(ids[label], count)
@@ -145,7 +146,7 @@ def test_connections_have_the_providers_of_pools(up_bed: Any, spread_ctl: Run) -
     assert (shown["source"], shown["provider"], shown["url"]) == ("solana", "mine", url)
     assert (shown["carries"], shown["symbols"], shown["quotes"]) == ("accounts", 54, 90)
     assert (shown["reconnects"], shown["state"]) == (2, "open")
-    assert shown["ban_left_s"] > 0
+    assert (shown["ban_left_s"] > 0, shown["ban_status"]) == (True, 429)
     assert shown["recv_to_cell_p50_us"] is None
     assert asked["provider"] == "mine", "pools are heard from all of them"
     assert orjson.loads(others) == []

@@ -33,6 +33,7 @@ from spread_scanner.runtime.life import End
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm.books import BookStore
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import publish
 
@@ -522,6 +523,10 @@ def test_a_reload_ends_no_ban(bed: Bed) -> None:
         ban = reload.share.connects.ban()
         assert ban is not None
         assert ban.left_s > 3_500
+        bed.feed._show_state(reload.now_ns)
+        with Connections.attach(bed.namespace) as shown:
+            told = {(one.ban_status, one.ban_left_ns > 0) for one in shown.read(SOURCE.source_id)}
+        assert told == {(418, True)}, "in every row, whoever was told of it"
         reload.take(proxy="http://127.0.0.1:1")
         assert reload.share.connects.ban() is None, "another address is not banned"
         reload.take(proxy="")

@@ -29,7 +29,7 @@ def test_a_row_shows_what_its_feed_wrote(namespace: str) -> None:
             row.heard(2_000, 30)
             row.ended("lost")
             until_ns = clock.mono_ns() + 60 * 10**9
-            rows.banned(until_ns)
+            rows.banned(until_ns, 451)
             row.add(MESSAGES, 5)
             row.observe(LATENCY.histogram_id, 700)
             (found,) = read.read(SOURCE)
@@ -38,12 +38,15 @@ def test_a_row_shows_what_its_feed_wrote(namespace: str) -> None:
             assert notices is not None
             (_, later) = read.read(SOURCE)
             rows.banned(0)
-            assert [one.ban_left_ns for one in read.read(SOURCE)] == [0, 0]
+            assert [(one.ban_left_ns, one.ban_status) for one in read.read(SOURCE)] == [(0, 0)] * 2
+            rows.banned(clock.mono_ns() - 1, 429)
+            assert [one.ban_status for one in read.read(SOURCE)] == [0, 0], "it is over"
 
     assert (dialling.state, dialling.open_ns) == (ConnectionState.DIALLING, None)
     assert found.state is ConnectionState.OPEN
     assert (found.carries, later.carries) == (Carries.QUOTES, Carries.NOTICES)
     assert dialling.ban_left_ns == 0
+    assert (dialling.ban_status, found.ban_status, later.ban_status) == (0, 451, 451)
     assert 0 < later.ban_left_ns <= found.ban_left_ns <= 60 * 10**9
     assert (found.number, found.symbols, found.last_end) == (0, 30, "lost")
     assert found.open_ns is not None

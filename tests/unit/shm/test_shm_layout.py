@@ -68,8 +68,8 @@ ROW_HEAD = (
     "longest_cycle_ns 8 message 128 version 40"
 )
 CONNECTION_HEAD = (
-    "state 8 symbols 4 carries 4 number 8 opened_mono_ns 8 heard_mono_ns 8 since_wall_ns 8 "
-    "last_end 72 ban_until_mono_ns 8 provider 32 url 96"
+    "state 8 symbols 4 carries 4 number 4 ban_status 4 opened_mono_ns 8 heard_mono_ns 8 "
+    "since_wall_ns 8 last_end 72 ban_until_mono_ns 8 provider 32 url 96"
 )
 DIAL_SLOT = (
     "key 8 dial_turn_ns 8 weight_turn_ns 8 ban_from_ns 8 ban_until_ns 8 ban_status 8 reserved 80 "
