@@ -394,6 +394,7 @@ def _stalled(seen: Seen, times_ns: list[int], lags: list[float]) -> dict[str, ob
     ]
     longest_ns = (stalls[:, 1] - stalls[:, 0]).max(initial=0)
     return {
+        "lag_us_p999_outside_stalls": round(float(np.percentile(own, 99.9)), 1),
         "lag_us_max_outside_stalls": round(max(own), 1),
         "samples_over_5_ms_outside_stalls": sum(lag > 5_000 for lag in own),
         "stall_us_max": round(float(longest_ns) / 1e3, 1),

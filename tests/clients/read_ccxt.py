@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import ccxt.pro
@@ -93,7 +94,7 @@ class Reader:
         return symbols
 
     async def funding(self, symbols: list[str]) -> dict[str, Any]:
-        if EXCHANGE == "mexc" or EXCHANGE == "okx":  # its fetchFundingRates is not there
+        if not self.client.has["fetchFundingRates"]:  # MEXC's
             rates = {s: await self.client.fetch_funding_rate(s) for s in symbols[:3]}
         else:
             rates = await self.client.fetch_funding_rates(symbols)
@@ -105,20 +106,38 @@ class Reader:
 
     def look(self) -> dict[str, list[Any]]:
         """The client's own cache: what it returns is one message of those that came together."""
-        told = self.client.bidsasks.items()
-        return {self.client.market(symbol)["id"]: self.quote(one) for symbol, one in told}
+        if LABEL == "mexc-futures":
+            told = {
+                symbol: [*book["bids"][0][:2], *book["asks"][0][:2]]
+                for symbol, book in self.client.orderbooks.items()
+                if book["bids"] and book["asks"]
+            }
+        else:
+            kept = self.client.tickers if EXCHANGE == "mexc" else self.client.bidsasks
+            told = {symbol: self.quote(one) for symbol, one in kept.items()}
+        return {self.client.market(symbol)["id"]: one for symbol, one in told.items()}
 
     async def stream(self, symbols: list[str]) -> None:
+        """Its watch_bids_asks of MEXC never resolves, as it hands protobuf to its ticker's handler
+        alone: what it calls a ticker of MEXC spot is the best bid and ask. The futures have no
+        such stream: the tops of its books are what is followed.
+        """
+        if EXCHANGE != "mexc":
+            while True:
+                await self.client.watch_bids_asks(symbols)
+        watch = self.client.watch_order_book if FUTURES else self.client.watch_ticker
+        await asyncio.gather(*(self.follow(watch, symbol) for symbol in symbols))
+
+    @staticmethod
+    async def follow(watch: Callable[[str], Awaitable[Any]], symbol: str) -> None:
         while True:
-            await self.client.watch_bids_asks(symbols)
+            await watch(symbol)
 
 
 async def main() -> None:
     reader = Reader()
     symbols = await reader.read()
     answer_looks(reader.look, lambda: os._exit(0))
-    if EXCHANGE == "mexc":  # its watch_bids_asks never resolves: protobuf goes to another handler
-        await asyncio.Event().wait()
     await reader.stream(symbols)
 
 

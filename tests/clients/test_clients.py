@@ -33,8 +33,6 @@ PYTHON = HERE.parents[1] / ".venv-clients" / "bin" / "python"
 SEED, SYMBOLS = 1, 8
 DEADLINE_S = 150.0
 CLOCK_S = 120.0  # a client's idea of the exchange's time, at most so far from ours
-# ccxt's watch_bids_asks of MEXC never resolves: it hands protobuf to its ticker's handler alone.
-NO_STREAM = {("ccxt", "mexc-spot"), ("ccxt", "mexc-futures")}
 NO_SIZES = {("ccxt", "mexc-futures")}  # the contract tickers have none
 CLIENTS = [
     *(("ccxt", source.label) for source in EXCHANGE_SOURCES),
@@ -150,7 +148,7 @@ def _await_streams(
 ) -> None:
     """Until every stream has said something of every symbol; Binance says nothing before news."""
     end_s = time.monotonic() + DEADLINE_S
-    waiting = {key: set(said[key]["listed"]) for key in clients if key not in NO_STREAM}
+    waiting = {key: set(said[key]["listed"]) for key in clients}
     while waiting:
         assert time.monotonic() < end_s, waiting
         system.do(do="refresh")
@@ -169,8 +167,6 @@ def _await_last_word(
     end_s = time.monotonic() + 20.0
     streamed: dict[tuple[str, str], Quotes] = {}
     for key, client in clients.items():
-        if key in NO_STREAM:
-            continue
         wanted = {name: sent[key[1]][name] for name in said[key]["listed"]}
         streamed[key] = client.last()
         while streamed[key] != wanted and time.monotonic() < end_s:
@@ -221,9 +217,7 @@ def test_funding_is_what_discovery_found(seen: Seen, name: str, label: str) -> N
         assert {said[symbol], found[symbol]} <= rates, symbol
 
 
-@pytest.mark.parametrize(
-    ("name", "label"), [client for client in CLIENTS if client not in NO_STREAM]
-)
+@pytest.mark.parametrize(("name", "label"), CLIENTS)
 def test_the_last_words_of_the_streams_are_the_price_stores(
     seen: Seen, name: str, label: str
 ) -> None:
