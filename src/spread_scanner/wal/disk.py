@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PAGE_BYTES = 4_096  # of the page cache; no sector of a disk is larger
+ZEROS_BEHIND_MAX = 64 << 10  # what `put` writes of them
 ZEROS_BYTES = 4 << 20
-_ZEROS = memoryview(bytes(PAGE_BYTES))
+_ZEROS = memoryview(bytes(ZEROS_BEHIND_MAX))
 
 
 class LogDisk:
@@ -51,14 +52,9 @@ class LogDisk:
     def close(self, file: int) -> None:
         os.close(file)
 
-    def put(
-        self, file: int, data: bytes | memoryview, offset: int, *, upto: int | None = None
-    ) -> None:
-        """All of it, however often that has to be asked for. `upto`: zeros behind it, to the next
-        border of a page, but not beyond there: of a page that is written in part the kernel first
-        reads the rest, and it is not in memory where the file is an old one."""
-        end = offset + len(data)
-        zeros = 0 if upto is None else max(0, min(-end % PAGE_BYTES, upto - end))
+    def put(self, file: int, data: bytes | memoryview, offset: int, *, zeros: int = 0) -> None:
+        """All of it, however often that has to be asked for, and so many zeros behind it:
+        ZEROS_BEHIND_MAX at most."""
         done = self.pwrite(file, (memoryview(data), _ZEROS[:zeros]), offset)
         while done < len(data) + zeros:
             parts = memoryview(data)[done:], _ZEROS[max(0, done - len(data)) : zeros]

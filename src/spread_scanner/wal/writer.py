@@ -28,7 +28,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader, segments
 from spread_scanner.wal._backs import Gathering
-from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.disk import PAGE_BYTES, ZEROS_BEHIND_MAX, LogDisk
 from spread_scanner.wal.frames import (
     ALIGN,
     BLOCK_BYTES_MAX,
@@ -39,10 +39,11 @@ from spread_scanner.wal.frames import (
 
 UNSYNCED_BYTES_MAX = 16 << 20
 SYNC_BYTES = 1 << 20  # what is written is synced when it is so much, too
+MUCH_BYTES = 128 << 10  # between two syncs; 50 ms of 20,000 ticks a second are 80 KB
 TRIES = 3  # segments in a row that fail at once: the disk is to blame, and asked again later
 SPARES_MAX = 2
 AGAIN_NS = 1_000_000_000
-ROOMS_MAX = 64  # what a MB in small drains and the one that is synced meanwhile take
+ROOMS_MAX = UNSYNCED_BYTES_MAX // BLOCK_BYTES_MAX  # new memory is dear: what a flood took is kept
 DOCUMENT_PART_BYTES = (PAYLOAD_BYTES_MAX - DOCUMENT_DTYPE.itemsize) // ALIGN * ALIGN
 
 
@@ -101,6 +102,7 @@ class _Current:
         self.begun_ns = int(head["created_mono_ns"])
         self.crc = int(head["crc"])
         self.end = frames.HEAD_BYTES
+        self.clean = self.end  # how far nothing of an older use is left
         self.next_seq = self.first_seq
 
 
@@ -355,12 +357,23 @@ class LogWriter:
             durable=max(0, self.durable_seq - current.first_seq),
             at_ms=max(0, self._written_mono_ns - current.begun_ns) // NS_PER_MS,
         )
-        self._disk.put(current.file, kept.block.data, current.end, upto=self._segment_bytes)
-        current.end += len(kept.block)
+        end = current.end + len(kept.block)
+        zeros = self._zeros_behind(current, end)
+        self._disk.put(current.file, kept.block.data, current.end, zeros=zeros)
+        current.end, current.clean = end, max(current.clean, end + zeros)
         self._unsynced += len(kept.block)
         current.crc, current.next_seq = crc, kept.seq + kept.records
         if self._making is None and 2 * current.end > self._segment_bytes:
             self._making = self._make()
+
+    def _zeros_behind(self, current: _Current, end: int) -> int:
+        """How many follow a block that ends there. Of a page that is written in part the kernel
+        first reads the rest, and it is not in memory where the file is an old one; and the page
+        cache is cheaper in larger pieces, where so much is written that these are soon full."""
+        if end <= current.clean:
+            return 0
+        border = ZEROS_BEHIND_MAX if self._unsynced >= MUCH_BYTES else PAGE_BYTES
+        return min(-end % border, self._segment_bytes - end)
 
     def _sync(self) -> None:
         current = self._current

@@ -1,5 +1,5 @@
 """What is asked of the disk beyond one call: all of it is written however little each takes, zeros
-follow to a page's border, and what goes past the page cache is there for everybody.
+follow to a border of the page cache, and what goes past that is there for everybody.
 """
 
 import errno
@@ -13,9 +13,9 @@ from log_bed import ticks
 
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.wal import reader, segments
-from spread_scanner.wal.disk import PAGE_BYTES, LogDisk
-from spread_scanner.wal.frames import HEAD_BYTES
-from spread_scanner.wal.writer import LogWriter
+from spread_scanner.wal.disk import PAGE_BYTES, ZEROS_BEHIND_MAX, LogDisk
+from spread_scanner.wal.frames import BLOCK_HEAD_BYTES, HEAD_BYTES
+from spread_scanner.wal.writer import MUCH_BYTES, LogWriter
 
 OLD = b"\xaa"
 LENGTH = 4 * PAGE_BYTES
@@ -43,24 +43,22 @@ def old(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("most", [1, 7, 100, PAGE_BYTES, LENGTH])
 @pytest.mark.parametrize(
-    ("offset", "length", "upto", "zeros"),
+    ("offset", "length", "zeros"),
     [
-        (0, 10, None, 0),
-        (0, 10, LENGTH, PAGE_BYTES - 10),
-        (PAGE_BYTES + 100, 300, LENGTH, PAGE_BYTES - 400),
-        (100, PAGE_BYTES - 100, LENGTH, 0),  # up to a border already
-        (100, PAGE_BYTES, LENGTH, PAGE_BYTES - 100),
-        (0, 10, 50, 40),
-        (0, 10, 10, 0),
-        (0, 10, 5, 0),
+        (0, 10, 0),
+        (0, 10, PAGE_BYTES - 10),
+        (PAGE_BYTES + 100, 300, PAGE_BYTES - 400),
+        (100, PAGE_BYTES, 2 * PAGE_BYTES - 100),
+        (0, 0, 40),
+        (0, LENGTH, 0),
     ],
 )
-def test_zeros_follow_to_the_page_s_border_and_not_beyond(
-    old: Path, most: int, offset: int, length: int, upto: int | None, zeros: int
+def test_so_many_zeros_follow_and_no_more(
+    old: Path, most: int, offset: int, length: int, zeros: int
 ) -> None:
     disk = ShortDisk(most)
     file = disk.open(old)
-    disk.put(file, b"\x55" * length, offset, upto=upto)
+    disk.put(file, b"\x55" * length, offset, zeros=zeros)
     disk.close(file)
     rest = LENGTH - offset - length - zeros
     assert old.read_bytes() == OLD * offset + b"\x55" * length + bytes(zeros) + OLD * rest
@@ -160,4 +158,43 @@ def test_a_block_over_an_old_segment_leaves_nothing_of_it_in_its_last_page(tmp_p
     assert end < border
     assert not data[end:border].any()
     assert data[border:].tobytes() == OLD * (len(data) - border)
+    writer.close()
+
+
+@pytest.mark.parametrize("segment_bytes", [256 << 10, (160 << 10) + 512])
+def test_where_much_is_written_between_two_syncs_zeros_go_to_the_border_of_a_larger_piece(
+    tmp_path: Path, segment_bytes: int
+) -> None:
+    """Once for each piece; and never beyond the segment's end, where that comes first."""
+
+    class Counting(LogDisk):
+        def __init__(self) -> None:
+            self.puts: list[tuple[int, int, int]] = []  # begin, bytes, zeros
+
+        def put(self, file: int, data: bytes | memoryview, offset: int, *, zeros: int = 0) -> None:
+            if len(data) == block_bytes:
+                self.puts.append((offset, len(data), zeros))
+            super().put(file, data, offset, zeros=zeros)
+
+    path = segments.path_of(tmp_path, 1)
+    path.write_bytes(OLD * segment_bytes)
+    disk, few = Counting(), ticks(0, 100)
+    block_bytes = BLOCK_HEAD_BYTES + few.nbytes
+    writer = LogWriter(tmp_path, segment_bytes=segment_bytes, disk=disk)
+    while HEAD_BYTES + (len(disk.puts) + 1) * block_bytes <= segment_bytes:
+        writer.append(RecordKind.TICK, few)
+        writer.write()
+    clean = HEAD_BYTES
+    for number, (offset, length, zeros) in enumerate(disk.puts):
+        end = offset + length
+        border = ZEROS_BEHIND_MAX if number * block_bytes >= MUCH_BYTES else PAGE_BYTES
+        clean = max(clean, min(-(-end // border) * border, segment_bytes))
+        assert zeros in (0, clean - end)
+    (link,) = reader.chain(tmp_path)
+    data = link.path.read_bytes()
+    assert max(zeros for *_, zeros in disk.puts) > PAGE_BYTES
+    assert data[clean:] == OLD * (segment_bytes - clean)
+    assert not any(data[disk.puts[-1][0] + block_bytes : clean])
+    walked = reader.walk(link, reader.mapped(link.path))
+    assert (walked.hole, walked.next_seq) == (None, len(disk.puts) * len(few))
     writer.close()

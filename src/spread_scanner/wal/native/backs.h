@@ -34,16 +34,20 @@ typedef struct ss_tick_blocks {
  * last one, 0 for none. */
 static inline void ss_backs_put(uint64_t *next, unsigned char *to, const unsigned char *from,
                                 ptrdiff_t count, uint64_t seq) {
-    ss_logged_tick tick;
-    for (ptrdiff_t n = 0; n < count; n++, seq++) {
-        memcpy(&tick, from + n * (ptrdiff_t)sizeof tick, sizeof tick);
-        tick.back = 0;
-        if (tick.source < SS_BACKS_SOURCES) {
-            uint64_t *cell = &next[(size_t)tick.source * SS_BACKS_SYMBOLS + tick.symbol];
-            if (*cell && seq + 1 - *cell <= UINT32_MAX) tick.back = (uint32_t)(seq + 1 - *cell);
+    const ptrdiff_t size = sizeof(ss_logged_tick);
+    for (ptrdiff_t n = 0; n < count; n++, seq++, to += size, from += size) {
+        __builtin_prefetch(from + 1024); /* across borders of pages, where the CPU's own ends */
+        uint32_t back = 0;
+        uint16_t symbol, source;
+        memcpy(&symbol, from + offsetof(ss_logged_tick, symbol), sizeof symbol);
+        memcpy(&source, from + offsetof(ss_logged_tick, source), sizeof source);
+        if (source < SS_BACKS_SOURCES) {
+            uint64_t *cell = &next[(size_t)source * SS_BACKS_SYMBOLS + symbol];
+            if (*cell && seq + 1 - *cell <= UINT32_MAX) back = (uint32_t)(seq + 1 - *cell);
             *cell = seq + 1;
         }
-        memcpy(to + n * (ptrdiff_t)sizeof tick, &tick, sizeof tick);
+        memcpy(to, from, (size_t)size); /* not by way of a tick: its word would be waited for */
+        memcpy(to + offsetof(ss_logged_tick, back), &back, sizeof back);
     }
 }
 
