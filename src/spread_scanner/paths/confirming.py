@@ -183,18 +183,16 @@ def _searched(pays: Callable[[int], int], guess: float) -> int:
 
 def _quotable(pays: Callable[[int], int], size: int) -> int:
     """A size that can be quoted, the nearest to this by doubling and halving."""
-    refused: PoolRefusal | None = None
-    for _ in range(GUESSES_MAX):
+    reason: PoolReason | None = None
+    guesses = 0
+    while True:
         try:
             pays(size)
-        except PoolRefusal as refusal:
-            too_small = refusal.reason is PoolReason.TOO_SMALL
-            before, size = size, size * 2 if too_small else size // 2
-            turned = refused is not None and refused.reason is not refusal.reason
-            refused = refusal
-            if turned or not 0 < size <= U64_MAX or size == before:
-                break
-        else:
             return size
-    assert refused is not None, "a size that was not quotable was refused"
-    raise refused
+        except PoolRefusal as refusal:
+            guesses += 1
+            turned = reason not in (None, refusal.reason)
+            reason = refusal.reason
+            before, size = size, size * 2 if reason is PoolReason.TOO_SMALL else size // 2
+            if turned or not 0 < size <= U64_MAX or size == before or guesses == GUESSES_MAX:
+                raise

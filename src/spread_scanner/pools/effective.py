@@ -92,18 +92,18 @@ def best_sides(
     """The dearest bid and the cheapest ask for this size among pools of one symbol."""
     bid: PoolSide | None = None
     ask: PoolSide | None = None
-    refused: dict[str, PoolRefusal] = {}
+    refused: dict[str, PoolRefusal] = {}  # what they came through would hold the pools for ever
     for one in pools:
         try:
             sold = _side(one, size_quote, False, unix_ts, slot)
             bid = sold if bid is None or sold.px > bid.px else bid
         except PoolRefusal as refusal:
-            refused[one.key] = refusal
+            refused[one.key] = refusal.with_traceback(None)
         try:
             bought = _side(one, size_quote, True, unix_ts, slot)
             ask = bought if ask is None or bought.px < ask.px else ask
         except PoolRefusal as refusal:
-            refused[one.key] = refusal
+            refused[one.key] = refusal.with_traceback(None)
     return PoolSides(bid, ask, refused)
 
 

@@ -235,6 +235,7 @@ class PoolFeed:
         pool.refusal = refusal
         self._refused(pool.key, "" if refusal is None else str(refusal))
         if refusal is not None:
+            refusal.with_traceback(None)  # which holds the accounts it came of
             pool.good = False
             pool.cell.refuse(str(refusal))
             self.moved(pool)

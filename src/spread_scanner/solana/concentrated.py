@@ -127,6 +127,22 @@ def price_after(price: int, liquidity: int, amount: int, down: bool, by_input: b
     return price - -(-(amount << Q64_BITS) // liquidity)
 
 
+def moved(
+    price: int, liquidity: int, amount: int, down: bool, by_input: bool
+) -> tuple[int, int, int]:
+    """Where an amount in or out, without fees, moves the price to; what goes in, and comes out."""
+    after = price_after(price, liquidity, amount, down, by_input)
+    if down:
+        amount_in = amount0(after, price, liquidity, True)
+        amount_out = amount1(after, price, liquidity, False)
+    else:
+        amount_in = amount1(price, after, liquidity, True)
+        amount_out = amount0(price, after, liquidity, False)
+    if amount_in > U64_MAX or amount_out > U64_MAX:
+        raise PoolRefusal(PoolReason.TOO_MUCH, amount_in=amount_in, amount_out=amount_out)
+    return after, amount_in, amount_out
+
+
 def step(
     price: int,
     target: int,
@@ -149,17 +165,16 @@ def step(
     else:
         usable = remaining if fee_on_input else -(-remaining * RATE_ALL // (RATE_ALL - rate))
         full = of_out(low, high, liquidity, False)
-    after = target
     if usable < full or full > U64_MAX:
-        after = price_after(price, liquidity, usable, down, by_input)
+        after, amount_in, amount_out = moved(price, liquidity, usable, down, by_input)
         if (after < target) if down else (after > target):
             raise PoolRefusal(PoolReason.TOO_MUCH, amount=remaining, liquidity=liquidity)
-        low, high = (after, price) if down else (price, after)
-    exact = after == target and full <= U64_MAX  # what was worked out for the way to the target
-    amount_in = full if exact and by_input else of_in(low, high, liquidity, True)
-    amount_out = full if exact and not by_input else of_out(low, high, liquidity, False)
-    if amount_in > U64_MAX or amount_out > U64_MAX:
-        raise PoolRefusal(PoolReason.TOO_MUCH, amount_in=amount_in, amount_out=amount_out)
+    else:
+        after = target
+        amount_in = full if by_input else of_in(low, high, liquidity, True)
+        amount_out = of_out(low, high, liquidity, False) if by_input else full
+        if amount_in > U64_MAX or amount_out > U64_MAX:
+            raise PoolRefusal(PoolReason.TOO_MUCH, amount_in=amount_in, amount_out=amount_out)
     if not fee_on_input:
         fee = -(-amount_out * rate // RATE_ALL)
         net = amount_out - fee
@@ -311,6 +326,30 @@ def _taken(
     return after, amount_in + fee if fee_on_input else amount_in, given, fee
 
 
+def _short(
+    price: int,
+    target: int,
+    liquidity: int,
+    amount: int,
+    rate: int,
+    by_input: bool,
+    down: bool,
+) -> tuple[int, int, int, int] | None:
+    """The same of an amount that is less than what the way to the target takes, the fee being on
+    the input: how much that is need not be worked out anew."""
+    usable = amount * (RATE_ALL - rate) // RATE_ALL if by_input else amount
+    try:
+        after, amount_in, amount_out = moved(price, liquidity, usable, down, by_input)
+    except PoolRefusal:
+        return None
+    if (after < target) if down else (after > target):
+        return None
+    if by_input:
+        return after, amount, amount_out, amount - amount_in
+    fee = -(-amount_in * rate // (RATE_ALL - rate))
+    return after, amount_in + fee, min(amount_out, amount), fee
+
+
 @lru_cache(maxsize=WHOLE_MAX)
 def _whole(
     price: int, target: int, liquidity: int, rate: int, by_input: bool, down: bool
@@ -328,7 +367,8 @@ class _Way:
     def __init__(
         self, start: Start, ticks: TickRange, rules: FeeRules, down: bool, by_input: bool
     ) -> None:
-        self._rules, self._down, self._by_input = rules, down, by_input
+        self._rate, self._fee_on_input = rules.rate, rules.on_input
+        self._down, self._by_input = down, by_input
         self._onward = _onward(ticks, start.tick, down)
         place = bisect_right(ticks.indexes, start.tick)
         self._ticks_left = place if down else len(ticks.ticks) - place
@@ -352,30 +392,33 @@ class _Way:
     def _within(self, amount: int, place: int) -> Filled | None:
         """What the way to a place leaves, by one step from there."""
         remaining, target = amount - self._used[place], self._ahead[place].sqrt_price
-        (price, liquidity), rules = self._steps[place], self._rules
-        taken = _taken(
-            *(price, target, liquidity, remaining, rules.rate),
-            *(self._by_input, self._down, rules.on_input),
-        )
+        price, liquidity = self._steps[place]
+        by_input, down, rate = self._by_input, self._down, self._rate
+        if place + 1 < len(self._used):
+            taken = _short(price, target, liquidity, remaining, rate, by_input, down)
+        else:
+            on_input = self._fee_on_input
+            taken = _taken(price, target, liquidity, remaining, rate, by_input, down, on_input)
         if taken is None or taken[0] == target:
             return None
         _, paid, given, fee = taken
-        left, more = (remaining - paid, given) if self._by_input else (remaining - given, paid)
+        left, more = (remaining - paid, given) if by_input else (remaining - given, paid)
         other = self._other[place] + more
         if left or other > U64_MAX:
             return None
         return self._filled(amount, other, self._fees[place] + fee, place)
 
     def _filled(self, amount: int, other: int, fee: int, crossed: int) -> Filled:
-        paid, given = (amount, other) if self._by_input else (other, amount)
-        return Filled(paid, given, fee, self._rules.on_input, crossed)
+        if self._by_input:
+            return Filled(amount, other, fee, self._fee_on_input, crossed)
+        return Filled(other, amount, fee, self._fee_on_input, crossed)
 
     def _stretch(self, target: int) -> tuple[int, int, int] | None:
         """What going on to a price uses and gives, and the fee; None where it cannot be."""
-        (price, liquidity), rules = self._steps[-1], self._rules
+        price, liquidity = self._steps[-1]
         if price == target:
             return 0, 0, 0
-        taken = _whole(price, target, liquidity, rules.rate, self._by_input, self._down)
+        taken = _whole(price, target, liquidity, self._rate, self._by_input, self._down)
         if taken is None or taken[0] != target:
             return None
         _, paid, given, fee = taken
@@ -386,7 +429,7 @@ class _Way:
         if len(self._ahead) < len(self._steps):
             self._ahead.append(next(self._onward))
         at = self._ahead[-1]
-        if not self._rules.on_input or at.orders or self.all_used is not None:
+        if not self._fee_on_input or at.orders or self.all_used is not None:
             return False
         taken = self._stretch(at.sqrt_price)
         if taken is None:

@@ -423,28 +423,20 @@ class DlmmPool(Pool):
         super().__init__(pair.mints, mints)
         self.pair, self._active, self._known = pair, active, known
         self._held = held  # by the vaults, where they are given
-        self._has_orders = pair.has_orders
-        self._own = pair.active_id // BINS_IN_ARRAY
-        self._read: dict[int, DlmmBin | None] = {}  # of that one
         self._ways: dict[tuple[bool, bool, tuple[int, int]], _Way] = {}
 
     @cached_property
     def bins(self) -> dict[int, DlmmBin]:
         """As far as they are known. Raises PoolRefusal where an array is not what it should be."""
-        return {
-            number * BINS_IN_ARRAY + place: found
-            for number in self._arrays.arrays
-            for place in range(BINS_IN_ARRAY)
-            if (found := self._bin_at(number, place)) is not None
-        }
+        return self._known_bins.all()
 
     @property
     def ends(self) -> tuple["BinsEnd", "BinsEnd"]:
-        return self._arrays.ends
+        return self._known_bins.known.ends
 
     @cached_property
-    def _arrays(self) -> "KnownArrays":
-        return self._known()
+    def _known_bins(self) -> "_KnownBins":
+        return _KnownBins(self.pair, self._known())
 
     def reserves(self) -> tuple[int, int]:
         """Of the active bin alone: what there is at this very price."""
@@ -504,7 +496,9 @@ class DlmmPool(Pool):
         at = down, by_input, fees.before
         way = self._ways.get(at)
         if way is None:
-            way = self._ways[at] = _Way(self._onward(down), fees, down, by_input, fee_on_input)
+            way = self._ways[at] = _Way(
+                self._known_bins.onward(down), fees, down, by_input, fee_on_input
+            )
         return way
 
     def _beyond(self, down: bool, left: int) -> PoolRefusal:
@@ -523,7 +517,7 @@ class DlmmPool(Pool):
         """From bin to bin, with what orders fill."""
         take = _exact_in if by_input else _exact_out
         left, amount_in, amount_out, fee, crossed = amount, 0, 0, 0, -1
-        for layers in self._onward(down):
+        for layers in self._known_bins.onward(down):
             taken = take(layers, left, fees.at(layers.bin_id), down, fee_on_input)
             if taken.amount_out > layers.amounts[0]:
                 self._check_orders(layers, down, by_input)
@@ -551,40 +545,6 @@ class DlmmPool(Pool):
         if not by_input and sum(layers.amounts) > held:
             raise PoolRefusal(PoolReason.TOO_MUCH, bin_id=layers.bin_id, vault=held)
 
-    def _onward(self, down: bool) -> Iterator[_Layers]:
-        """The bins that have what is wanted, from the active one on."""
-        has_orders = self._has_orders
-        for bin_id, found in self._bins_onward(down):
-            made = found.amount_y if down else found.amount_x
-            amounts: tuple[int, ...] = (made,)
-            if has_orders and found.asks is not down:
-                amounts = (made, found.processed_orders, found.open_orders)
-            if any(amounts):
-                price = found.price or price_at(bin_id, self.pair.bin_step)
-                yield _Layers(bin_id, price, amounts)
-
-    def _bins_onward(self, down: bool) -> Iterator[tuple[int, DlmmBin]]:
-        """Those that hold anything; each is read when it is come to, as few are."""
-        arrays = self._arrays.arrays
-        own, at = divmod(self.pair.active_id, BINS_IN_ARRAY)
-        for number in sorted(arrays, reverse=down):
-            if number > own if down else number < own:
-                continue
-            first = at if number == own else BINS_IN_ARRAY - 1 if down else 0
-            for place in range(first, -1, -1) if down else range(first, BINS_IN_ARRAY):
-                if (found := self._bin_at(number, place)) is not None:
-                    yield number * BINS_IN_ARRAY + place, found
-
-    def _bin_at(self, number: int, place: int) -> DlmmBin | None:
-        """One bin of an array that is known; of the price's own, which each swap writes, one by
-        one, as few are come to."""
-        data = self._arrays.arrays[number]
-        if number != self._own:
-            return _bins_of(data)[place]
-        if place not in self._read:
-            self._read[place] = _bin(data, place)
-        return self._read[place]
-
 
 class KnownArrays(NamedTuple):
     """The arrays of bins that are given around the price, by their numbers, and what is at either
@@ -600,6 +560,60 @@ class BinsEnd(NamedTuple):
     """
 
     missing: str | None
+
+
+class _KnownBins:
+    """A pair's bins as far as they are known. What goes through them holds these and not the pool,
+    so that a pool that was swapped in is gone at once, and not when the collector comes by."""
+
+    def __init__(self, pair: LbPair, known: KnownArrays) -> None:
+        self.known = known
+        self._active_id, self._bin_step = pair.active_id, pair.bin_step
+        self._has_orders = pair.has_orders
+        self._own = pair.active_id // BINS_IN_ARRAY
+        self._read: dict[int, DlmmBin | None] = {}  # of that one
+
+    def all(self) -> dict[int, DlmmBin]:
+        return {
+            number * BINS_IN_ARRAY + place: found
+            for number in self.known.arrays
+            for place in range(BINS_IN_ARRAY)
+            if (found := self._at(number, place)) is not None
+        }
+
+    def onward(self, down: bool) -> Iterator[_Layers]:
+        """Those that have what is wanted, from the active one on."""
+        has_orders = self._has_orders
+        for bin_id, found in self._that_hold(down):
+            made = found.amount_y if down else found.amount_x
+            amounts: tuple[int, ...] = (made,)
+            if has_orders and found.asks is not down:
+                amounts = (made, found.processed_orders, found.open_orders)
+            if any(amounts):
+                price = found.price or price_at(bin_id, self._bin_step)
+                yield _Layers(bin_id, price, amounts)
+
+    def _that_hold(self, down: bool) -> Iterator[tuple[int, DlmmBin]]:
+        """Those that hold anything; each is read when it is come to, as few are."""
+        arrays = self.known.arrays
+        own, at = divmod(self._active_id, BINS_IN_ARRAY)
+        for number in sorted(arrays, reverse=down):
+            if number > own if down else number < own:
+                continue
+            first = at if number == own else BINS_IN_ARRAY - 1 if down else 0
+            for place in range(first, -1, -1) if down else range(first, BINS_IN_ARRAY):
+                if (found := self._at(number, place)) is not None:
+                    yield number * BINS_IN_ARRAY + place, found
+
+    def _at(self, number: int, place: int) -> DlmmBin | None:
+        """One bin of an array that is known; of the price's own, which each swap writes, one by
+        one, as few are come to."""
+        data = self.known.arrays[number]
+        if number != self._own:
+            return _bins_of(data)[place]
+        if place not in self._read:
+            self._read[place] = _bin(data, place)
+        return self._read[place]
 
 
 decoded = remembered(decode)

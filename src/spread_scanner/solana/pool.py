@@ -39,7 +39,7 @@ class PoolQuote(Struct, frozen=True):
     crossed: int  # ticks or bins or orders that the price went through
 
 
-class Filled(NamedTuple):
+class Filled(Struct, frozen=True):
     """What arrives at the pool and leaves it, its fee included, before any transfer fee."""
 
     amount_in: int

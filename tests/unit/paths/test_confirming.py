@@ -1,6 +1,7 @@
 """The best size of a cycle: by closed form, by search, and what is refused."""
 
 import pytest
+from msgspec.structs import replace
 from path_pools import Product
 from pool_accounts import key, whirlpool, whirlpool_ticks
 
@@ -123,7 +124,7 @@ class Clocked(Pool):
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:
         fee = amount * (1_000 + self._per_s * (unix_ts - UNIX_TS)) // 1_000_000
         filled = self._inner.swap(down, amount - fee, by_input, unix_ts, slot)
-        return filled._replace(amount_in=amount, fee=filled.fee + fee)
+        return replace(filled, amount_in=amount, fee=filled.fee + fee)
 
 
 @pytest.mark.parametrize(("per_s", "worse_s"), [(100, CLOCK_OFF_S), (-100, -CLOCK_OFF_S)])

@@ -2,17 +2,22 @@
 their own on any.
 """
 
+import gc
+import weakref
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from bench_pools import HERE, MAKERS, POOL, SLOT, UNIX_TS
 from pool_accounts import key, whirlpool, whirlpool_ticks
 from traded_pools import BONK, MINTS, sol, v4
 
+from spread_scanner.config.pools import MintSettings
 from spread_scanner.pools.effective import (
     PoolSides,
     StableQuote,
+    as_traded,
     best_of,
     best_sides,
     in_usdt,
@@ -20,9 +25,10 @@ from spread_scanner.pools.effective import (
     traded,
 )
 from spread_scanner.pools.units import WholeBecause, WholePool
-from spread_scanner.solana import PoolReason, orca_whirlpool
+from spread_scanner.solana import PoolReason, assemble, orca_whirlpool
 from spread_scanner.solana.tokens import USDC, USDT, WSOL
 
+COINS = {WSOL: MintSettings("SOL"), USDC: MintSettings("USDC")}
 NOW = {"unix_ts": 1_790_000_000, "slot": 453_868_631}
 
 
@@ -80,6 +86,24 @@ def test_what_cannot_be_filled_is_left_out_with_its_reason() -> None:
     both = best_sides([small, sol("one", (10_000, 1_500_000))], 1_000, **NOW)
     assert both.bid is not None
     assert both.bid.pool == key("one")
+
+
+@pytest.mark.parametrize("program", MAKERS)
+@pytest.mark.parametrize(("size_quote", "filled"), [(1e-3, True), (1e13, False)])
+def test_a_pool_is_gone_with_who_held_it(program: str, size_quote: float, filled: bool) -> None:
+    """Each slot makes a hundred anew: what waited for the collector was 15 MB of a process."""
+    accounts = MAKERS[program](HERE)
+    one = as_traded(POOL, SLOT, assemble(POOL, accounts), COINS)
+    assert one is not None
+    gone = weakref.ref(one.pool)
+    gc.disable()
+    try:
+        found = best_sides([one], size_quote, unix_ts=UNIX_TS, slot=SLOT)
+        assert bool(found.refused) is not filled
+        del one
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_coin_of_several_to_the_token_has_its_own_price_and_size() -> None:

@@ -17,10 +17,11 @@ POOL = key("pool")
 NETS = {-7: 10**12, -3: 5 * 10**11, 4: -(5 * 10**11), 9: -(10**12)}
 
 
-def pool_at(tick: int, beyond: int) -> ConcentratedPool:
-    below = {at: net for at, net in NETS.items() if at < 0}
-    above = {at: net for at, net in NETS.items() if at >= 0}
-    liquidity = sum(net for at, net in NETS.items() if at <= tick)
+def pool_at(tick: int, beyond: int, deep: int) -> ConcentratedPool:
+    nets = {at: net * deep for at, net in NETS.items()}
+    below = {at: net for at, net in nets.items() if at < 0}
+    above = {at: net for at, net in nets.items() if at >= 0}
+    liquidity = sum(net for at, net in nets.items() if at <= tick)
     accounts = {
         POOL: whirlpool(
             spacing=1,
@@ -40,15 +41,31 @@ def pool_at(tick: int, beyond: int) -> ConcentratedPool:
 
 @pytest.mark.parametrize("down", [False, True])
 @pytest.mark.parametrize("by_input", [False, True])
-@pytest.mark.parametrize(("tick", "beyond"), [(0, 0), (1, 12_345_678), (4, 0), (-3, 0), (-4, 99)])
-def test_the_way_and_a_walk_agree(tick: int, beyond: int, by_input: bool, down: bool) -> None:
-    pool, rng = pool_at(tick, beyond), random.Random(f"{tick} {beyond} {by_input} {down}")
+@pytest.mark.parametrize(
+    ("tick", "beyond", "deep"),
+    [
+        (0, 0, 1),
+        (1, 12_345_678, 1),
+        (4, 0, 1),
+        (-3, 0, 1),
+        (-4, 99, 1),
+        # So deep that the least step of the price is worth more than was asked for.
+        (0, 0, 10**8 + 1),
+        (-4, 99, 10**8 + 1),
+    ],
+)
+def test_the_way_and_a_walk_agree(
+    tick: int, beyond: int, deep: int, by_input: bool, down: bool
+) -> None:
+    pool, rng = pool_at(tick, beyond, deep), random.Random(f"{tick} {beyond} {by_input} {down}")
     crossed, rules = set(), pool.rules(down, 0)
     with contextlib.suppress(solana.PoolRefusal):
-        pool.swap(down, 10**11, by_input, 0)
+        pool.swap(down, 10**11 * deep, by_input, 0)
     ticks = [used + by for used in pool._way(down, by_input, rules)._used[1:] for by in (-1, 0, 1)]
     assert ticks
-    for amount in (*filter(None, ticks), *(int(10 ** rng.uniform(0, 10)) for _ in range(300))):
+    large = [int(10 ** rng.uniform(0, 10) * deep) for _ in range(150)]
+    small = [int(10 ** rng.uniform(0, 5)) for _ in range(150)]
+    for amount in (*filter(None, ticks), *large, *small):
         try:
             path = walk(pool._start, pool.ticks, amount, down=down, by_input=by_input, rules=rules)
         except solana.PoolRefusal as refusal:

@@ -157,8 +157,9 @@ def test_what_is_bought_costs_a_quote_lot_for_a_part_of_one() -> None:
     units = MarketUnits(1, 1, 1, 1_000, 0)
     mints = (TokenMint(0, 0), TokenMint(0, 0))
     book = OrderBookPool((WSOL, USDC), mints, units, [], [MarketOrder(100_001, 50)])
-    assert book.swap(False, 3, False, NOW_TS)[:2] == (301, 3)
-    assert book.swap(False, 301, True, NOW_TS)[:2] == (301, 3)
+    for amount, by_input in ((3, False), (301, True)):
+        found = book.swap(False, amount, by_input, NOW_TS)
+        assert (found.amount_in, found.amount_out) == (301, 3)
     with pytest.raises(PoolRefusal):
         book.swap(False, 100, True, NOW_TS)
 
