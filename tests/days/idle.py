@@ -238,7 +238,7 @@ class Idle:
             return
         self._looked = False
         feed, tempo = self._feed, self._feed._tempo
-        tempo._slowdowns = {number: pace.slowdown() for number, pace in tempo._paces.items()}
+        tempo._weigh()
         for line in feed._lines():
             slowdown = tempo.slowdown(but=line.connections)
             feed._slow.update((one.number, slowdown) for one in line.connections)

@@ -24,8 +24,25 @@ from spread_scanner.runtime.gate import Ban
 from spread_scanner.runtime.patience import pauses_of
 from spread_scanner.schema.silence import believed_ns
 
-Span = tuple[int, int]
-ALWAYS: Span = (-1, NEVER_NS)
+
+class Span(NamedTuple):
+    """Before the first of these times a symbol's silence is not out of line, after the last it is.
+    In between that goes by how much slower than usual the source is.
+    """
+
+    first_ns: int
+    last_ns: int
+    since_ns: int = 0
+    own_ns: float = 0.0  # how long it may last at the usual pace; 0: no time makes it so
+
+    def due_ns(self, slowdown: float) -> int:
+        """When it gets out of line by that slowdown, to a nanosecond."""
+        return (
+            max(self.first_ns, self.since_ns + int(self.own_ns * slowdown)) if self.own_ns else -1
+        )
+
+
+ALWAYS = Span(-1, NEVER_NS)
 
 
 class Until(NamedTuple):
@@ -114,12 +131,15 @@ class Prospects:
             return min(until_ns, looked_ns + shipped.LOOK_NS)
         until_ns = min(until_ns, self._waits_ns)
         for _, spans in self._symbols.values():
-            for first_ns, last_ns in spans:
-                if first_ns >= looked_ns:
-                    if first_ns < until_ns:
-                        until_ns = first_ns
-                elif last_ns >= looked_ns:
-                    return min(until_ns, looked_ns + shipped.LOOK_NS)
+            for span in spans:
+                if span.first_ns >= looked_ns:
+                    if span.first_ns < until_ns:
+                        until_ns = span.first_ns
+                elif span.last_ns >= looked_ns:
+                    due_ns = span.due_ns(self._feed._tempo.shared)
+                    if due_ns >= looked_ns:  # else the last look has found it
+                        until_ns = min(until_ns, due_ns)
+                    until_ns = min(until_ns, looked_ns + shipped.LOOK_NS)
         return until_ns
 
     def _take_stock(self, now_ns: int) -> None:
@@ -358,9 +378,7 @@ class Prospects:
             self._symbols[symbol_id] = means, self._spans(means)
 
     def _spans(self, of: Means) -> tuple[Span, ...]:
-        """When a symbol's silence may be out of line, by the least and by the greatest slowdown.
-        Before the first it is not, after the last it is.
-        """
+        """When a symbol's silence may be out of line, by the least and by the greatest slowdown."""
         settings = self._settings
         heard_ns, mean_ns, news_ns, news_mean_ns, settled, repeated = of
         if settled:
@@ -369,7 +387,7 @@ class Prospects:
             return (ALWAYS,)
         if not mean_ns:
             seldom_s = min(settings.first_quote_quiet_s_max, settings.ask_again_s_max)
-            return ((heard_ns + int(seldom_s * NS_PER_S), NEVER_NS),)
+            return (Span(heard_ns + int(seldom_s * NS_PER_S), NEVER_NS),)
         silent_ns, times = settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max
         found = [_span(heard_ns, silent_ns, mean_ns * times)]
         if news_ns and news_mean_ns and not repeated:
@@ -388,7 +406,9 @@ def _told_otherwise_ns(ban: Ban | None) -> int:
 
 
 def _span(since_ns: int, least_ns: int, own_ns: float) -> Span:
-    return (
+    return Span(
         since_ns + max(least_ns, int(own_ns)),
         since_ns + max(least_ns, int(own_ns * SLOWDOWN_MAX)) + 1,
+        since_ns,
+        own_ns,
     )

@@ -74,6 +74,13 @@ CASES = {
     "refused for good": Case(
         ask.refused_for_good, "mexc-futures", 0.45, [Fault(150, "unwelcome", 60, 0.1, 0.1)], {2}
     ),
+    "each end is a refusal": Case(
+        ask.each_end_is_a_refusal, "mexc-spot", 0.37,
+        [
+            Fault(60, "closed", 200, 0.1, 0.1), Fault(262, "lost request", 0, 0.1, 0.9),
+            *(Fault(at_s, "reset", 0, 0.1, 0.9) for at_s in range(370, 400, 2)),
+        ], {4},
+    ),
     "silent for good": Case(
         ask.silent_for_good, "binance-spot", 0.45, [Fault(300, "silent", 0, 0.1, 0.1)], {2}
     ),

@@ -52,7 +52,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 
 CHECK_S = 0.1
-LOOK_NS = 250 * NS_PER_MS  # between two looks at every symbol, and at what is to be asked again
+LOOK_NS = 250 * NS_PER_MS  # between two looks at every line, and at what is to be asked again
 COUNT_NS = NS_PER_S  # between two counts of the good symbols
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
@@ -214,6 +214,8 @@ class Feed:
             if now_ns - self._looked_ns >= LOOK_NS:
                 self._look(connections, now_ns)
                 changed = False
+            else:
+                changed |= self._marks.due(now_ns, self._looked_ns, self._tempo.shared)
         board.looked_ns = now_ns
         if changed:
             self._marks.look(now_ns, self._tempo.shared)

@@ -6,6 +6,7 @@ nothing moved, so nothing is called silent by a fixed age alone.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,10 @@ class SilenceRule(NamedTuple):
     intervals_max: float
 
 
+# By id: when symbols were heard last, and their mean intervals; and how long they may be silent.
+Span = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], SilenceRule]
+
+
 def silence_rule(settings: Feed) -> SilenceRule:
     return SilenceRule(settings.silent_ms_min * NS_PER_MS, settings.silent_intervals_max)
 
@@ -52,10 +57,49 @@ def out_of_line(
     """By id: whether the silence is out of line with the symbol's own mean interval, given that
     everything on the source has become slower by `slowdown`. Without a mean: left alone.
     """
-    limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
-    found: npt.NDArray[np.bool_] = (since_ns != 0) & (mean_ns > 0.0)
-    found &= now_ns - since_ns > limit_ns
+    found: npt.NDArray[np.bool_] = now_ns > due_ns(since_ns, mean_ns, rule, slowdown)
     return found
+
+
+def due_ns(
+    since_ns: npt.NDArray[np.int64],
+    mean_ns: npt.NDArray[np.float64],
+    rule: SilenceRule,
+    slowdown: float,
+) -> npt.NDArray[np.float64]:
+    """By id: when a silence that goes on gets out of line, as `out_of_line`; never: infinity."""
+    limit_ns = np.maximum(rule.ns_min, mean_ns * (rule.intervals_max * slowdown))
+    known = (since_ns != 0) & (mean_ns > 0.0)
+    return np.where(known, since_ns + limit_ns, math.inf)
+
+
+class NextDue:
+    """Tells between two looks whether a silence has got out of line since the first, in the time
+    that it takes to compare two numbers: whoever is heard of is left alone for as long as the
+    shortest rule says, so that who is next is looked for that often only, or when somebody is due.
+    """
+
+    def __init__(self) -> None:
+        self._until_ns = 0.0  # nobody gets out of line before
+        self._slowdown = 1.0  # by which that was found
+
+    def forget(self) -> None:
+        """By other rules somebody may be due sooner."""
+        self._until_ns = 0.0
+
+    def passed(self, now_ns: int, looked_ns: int, spans: Iterable[Span], slowdown: float) -> bool:
+        """Whether anybody's silence of these `spans` got out of line after `looked_ns`."""
+        if now_ns <= self._until_ns and slowdown >= self._slowdown:
+            return False
+        self._until_ns, self._slowdown = math.inf, slowdown
+        passed = False
+        for since_ns, mean_ns, rule in spans:
+            due = due_ns(since_ns, mean_ns, rule, slowdown)
+            ahead = due >= now_ns
+            passed |= bool(((due >= looked_ns) & ~ahead).any())
+            least_ns = due.min(initial=math.inf, where=ahead)
+            self._until_ns = min(self._until_ns, least_ns, now_ns + rule.ns_min)
+        return passed
 
 
 class Lasting:

@@ -47,7 +47,8 @@ class Line:
         self._opening: asyncio.Task[None] | None = None
         self._opening_to: tuple[Target, float] = NOWHERE, 0.0
         self._stopped = False
-        self._refusals = 0  # connections in a row that were given nothing
+        self._refusals = 0  # connections in a row that were refused all that they asked for
+        self._ask_ns = 0  # what they were refused is asked for again from then on
         self.refusal = ""  # the exchange's words, while it gives nothing that is asked for
         self._timer: asyncio.TimerHandle | None = None
 
@@ -98,7 +99,7 @@ class Line:
         """Somebody has named all symbols anew: no pause of ours is waited out. Turns and bans are
         the address's, and what failed until now counts on.
         """
-        self._refusals = 0
+        self._refusals = self._ask_ns = 0
         self._successor_ns = 0
         for connection in self.connections:
             connection.ask_at_once()
@@ -234,7 +235,7 @@ class Line:
             self.refusal = said
         elif connection.listener.data_ns:
             self.refusal = ""
-            self._refusals = 0
+            self._refusals = self._ask_ns = 0
         if connection.listener.data_ns or not connection.watch.young(now_ns):
             self.barren = False
         if self._counts.own is not None:
@@ -305,7 +306,7 @@ class Line:
         if self.current is None:
             # What was refused on a connection says nothing of an exchange that is away: it is
             # dialled as soon as any other, and status tells that.
-            self.refusal, self._refusals = "", 0
+            self.refusal, self._refusals, self._ask_ns = "", 0, 0
         self._again(error.reason)
 
     def _ended(self, connection: Connection, why: End) -> None:
@@ -326,8 +327,18 @@ class Line:
             self.successor = None
         self._show(ended=why)
         self._hear(connection, clock.mono_ns())
+        if connection.watch.refusal(clock.mono_ns(), connection.life.rules):
+            self._wait_after(connection.subscription.refused_ns)
         self._lost(connection, why)
         self._again(why.value)
+
+    def _wait_after(self, refused_ns: int) -> None:
+        """What is refused is asked for slowly, by whichever connection. One that ends before it was
+        answered is no refusal: the pause counts from the last one.
+        """
+        pause_ns = pauses_of(self._share.settings).again_ns(self._refusals)
+        self._ask_ns = refused_ns + spread(pause_ns, self._share.random.random())
+        self._refusals += 1
 
     def _show(self, ended: End | None = None) -> None:
         """Tell the row which connection carries the shard, and why the last one ended."""
@@ -355,12 +366,7 @@ class Line:
                 self._successor_ns = clock.mono_ns() + int(pause_s * NS_PER_S)
             return
         pause_s = self._backoff.next_s()
-        if self.refusal:
-            # What is refused is asked for slowly, by whichever connection.
-            pause_ns = pauses_of(self._share.settings).again_ns(self._refusals)
-            pause_ns = spread(pause_ns, self._share.random.random())
-            pause_s = max(pause_s, pause_ns / NS_PER_S)
-            self._refusals += 1
+        pause_s = max(pause_s, (self._ask_ns - clock.mono_ns()) / NS_PER_S)
         self._share.outages.take(
             "dialling again", why, clock.mono_ns(), level=INFO, in_s=round(pause_s, 2)
         )

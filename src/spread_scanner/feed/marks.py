@@ -35,6 +35,15 @@ class Marks:
         self._silent = self._none  # marked so by the last look, or by listeners
         self._unheard = freshness.Lasting(self._size)
         self._without_news = freshness.Lasting(self._size)
+        self._next_due = freshness.NextDue()
+
+    def due(self, now_ns: int, looked_ns: int, slowdown: float) -> bool:
+        """Whether a look would find a silence that was none yet at the one of `looked_ns`."""
+        board, settings = self._share.board, self._share.settings
+        silent, overdue = freshness.silence_rule(settings), freshness.overdue_rule(settings)
+        news = board.news_ns, board.news_mean_ns
+        spans = ((board.heard_ns, board.mean_ns, silent), (*news, silent), (*news, overdue))
+        return self._next_due.passed(now_ns, looked_ns, spans, slowdown)
 
     def look(self, now_ns: int, slowdown: float) -> set[int]:
         """Mark what is silent now, take the mark from what no longer is; mark what is overdue.
@@ -79,6 +88,7 @@ class Marks:
         path or a repeat tells is not seen here.
         """
         board = self._share.board
+        self._next_due.forget()
         overdue = self._mark_overdue(now_ns, slowdown)
         board.unmark(freshness.ids_of(~overdue), FLAGS["OVERDUE"])
         limits = (board.lag_ns_max, board.clock_off_ns_max)

@@ -69,6 +69,7 @@ class Subscription:
         self._fulls = 0
         self.useless = False  # the exchange refuses for reasons that no symbol explains
         self.words = ""  # of the last refusal, until something is accepted
+        self.refused_ns = 0  # when that came
         self.join(exchange_symbols)
 
     # --- what is wanted
@@ -253,7 +254,7 @@ class Subscription:
         if isinstance(event, Ack):
             self._accepted(event, now_ns)
             return ()
-        self.words = event.message or event.code
+        self.words, self.refused_ns = event.message or event.code, now_ns
         request = self._underway.of(event)
         named = [symbol for symbol in event.exchange_symbols if symbol in self.wanted]
         if request is None:

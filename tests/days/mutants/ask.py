@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from mutants.undo import put
 
+from spread_scanner import clock
+from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.placing import Placing
 from spread_scanner.runtime.patience import Pauses
@@ -16,6 +18,20 @@ NEVER_NS = 10**18
 def refused_for_good() -> Iterator[None]:
     """Who was refused once is not asked for again."""
     with put(Pauses, "again_ns", lambda self, times: NEVER_NS):
+        yield
+
+
+@contextlib.contextmanager
+def each_end_is_a_refusal() -> Iterator[None]:
+    """A line of which the last answer was a refusal pauses for it anew however it ends."""
+    again = Line._again
+
+    def paused(self: Line, why: str) -> None:
+        if self.refusal and self.current is None:
+            self._wait_after(clock.mono_ns())
+        again(self, why)
+
+    with put(Line, "_again", paused):
         yield
 
 

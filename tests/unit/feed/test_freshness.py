@@ -1,5 +1,7 @@
 """Silence out of line, and the pace that it is judged by."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,10 @@ from spread_scanner.config import Feed
 from spread_scanner.feed.freshness import (
     SLOWDOWN_MAX,
     Lasting,
+    NextDue,
     QuotePace,
     SilenceRule,
+    Span,
     ids_of,
     out_of_line,
     silence_rule,
@@ -123,3 +127,46 @@ def test_who_is_out_of_line_stays_so_until_heard_of_however_slow_the_source_beco
     assert silent(1_097, 5.0) == []
     heard[0] = 0  # marked stale for another reason: it is waited for anew
     assert silent(1_300, 1.0) == [1]
+
+
+def test_whoever_gets_out_of_line_after_a_look_is_told_of_once() -> None:
+    heard, mean, next_due = np.array([1_000 * S, 1_010 * S]), np.array([1.0 * S] * 2), NextDue()
+
+    def passed(
+        now_s: float, looked_s: float, slowdown: float = 1.0, rule: SilenceRule = RULE
+    ) -> bool:
+        return next_due.passed(int(now_s * S), int(looked_s * S), [(heard, mean, rule)], slowdown)
+
+    assert not passed(1_049.9, 1_049.8)
+    assert not passed(1_050.0, 1_049.8), "not before its time is over"
+    assert passed(1_050.1, 1_049.8)
+    assert not passed(1_050.2, 1_049.8), "the look that was made by it has seen it"
+    heard[0] = 1_050.2 * S
+    assert not passed(1_059.9, 1_059.7)
+    assert passed(1_060.1, 1_059.9)
+    assert not passed(1_099.9, 1_099.8, 5.0), "all is slower"
+    assert passed(1_100.3, 1_100.2, 1.0), "and no longer is"
+    heard[0] = 1_100.3 * S
+    mean[1] = 0.0  # no rate is known
+    assert not passed(1_110.0, 1_109.9)
+    next_due.forget()
+    assert passed(1_110.1, 1_109.9, rule=SilenceRule(5 * S, 9.7)), "by other settings"
+
+
+def test_who_is_next_is_not_looked_for_again_before_anybody_can_be() -> None:
+    heard, mean, next_due = np.array([1_000 * S]), np.array([1.0 * S]), NextDue()
+
+    class Looks:
+        made = 0
+
+        def __iter__(self) -> Iterator[Span]:
+            self.made += 1
+            return iter([(heard, mean, RULE)])
+
+    looks = Looks()
+    for tenths in range(10_001, 10_505):
+        heard[0] = min(tenths - 1, 10_004) * S // 10
+        assert next_due.passed(tenths * S // 10, (tenths - 1) * S // 10, looks, 1.0) is (
+            tenths == 10_505
+        )
+    assert looks.made == 2

@@ -214,6 +214,21 @@ def test_what_both_carry_is_silent_when_both_are_and_within_1200_ms(bed: Bed) ->
     played(bed, act)
 
 
+@pytest.mark.parametrize("after_ms", [0, 100, 200])
+def test_a_symbol_is_silent_with_the_first_check_after_its_time(bed: Bed, after_ms: int) -> None:
+    """Whenever the last look at everything was, of which every third check is one."""
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000 + after_ms, one, other, every_ms=CHECK_MS, answering=(one, other))
+        bed.quote(one, other)
+        for passed_ms in range(0, 30_400, CHECK_MS):
+            expected = SILENT[0] if passed_ms > 30_000 else GOOD[0]
+            assert bed.flags() == (expected, GOOD[1]), passed_ms
+            bed.run(CHECK_MS, one, other, symbols=(1,), every_ms=CHECK_MS, answering=(one, other))
+
+    played(bed, act)
+
+
 def test_what_only_the_silent_one_has_quoted_is_silent(bed: Bed) -> None:
     """It was acknowledged on the other one too: but who says that it would have changed there?"""
 
