@@ -43,7 +43,7 @@ books_margin_bps = {margin_bps}
 watch = [{watched}]
 """
 # A feed that is paused, or cut otherwise, or refused everything, has its own days.
-EVERY_KIND = tuple(EVERY.keys() - {*of_orders.KINDS, "closed", "killed", "region"})
+EVERY_KIND = tuple(EVERY.keys() - {*of_orders.KINDS, "closed", "killed", "new units", "region"})
 
 
 class BooksNetwork(Network):

@@ -73,6 +73,7 @@ class Row:
     waiting: deque[Said] = field(default_factory=deque)  # said and not heard, oldest first
     reset_ns: int = 0  # when the first of update ids that began anew arrived
     times: float = 1.0  # its price is so many times what it was: redenominated, or another coin's
+    units: int = 1  # it is quoted in so many of what it was at first
     level: float = 0.0  # the last mid that nobody doubts; 0: any will do
     judged_ns: int = 0  # when tables were published that judge it
     unknown: bool = False  # its feed died while it had jumped: any level is doubted until then
@@ -178,12 +179,14 @@ class Row:
             self.level = mid
         return False
 
-    def redenominate(self, times: int) -> None:
+    def redenominate(self, units: int) -> None:
         """It is quoted in so many units from now on; what they are worth stays."""
-        self.listing.px_mul *= times
-        self.listing.sz_mul *= times
-        self.middle *= times
-        self.step *= times
+        listing, before = self.listing, self.units
+        listing.px_mul = listing.px_mul * units // before
+        listing.sz_mul = listing.sz_mul * units / before
+        self.middle = self.middle * units // before
+        self.step = self.step * units // before
+        self.units = units
 
     def restart_ids(self) -> None:
         """The exchange begins its update ids anew, with the next news.

@@ -18,6 +18,7 @@ from fault import (
     row_of,
 )
 from market import Row, beyond
+from of_wires import maintenance
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.sim.notices import Work
@@ -208,14 +209,22 @@ def relist(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]
 
 
 def redenominated(stage: Stage, exchange: Exchange, fault: Fault) -> None:
-    """A listing is quoted in thousands from now on, and tables say so, while nobody is connected:
-    what had been sent before would be read by these tables.
+    """A listing is quoted in thousands from now on, or in ones again, and tables say so, while
+    nobody is connected: what had been sent before would be read by these tables.
     """
     row = row_of(exchange, fault.pick)
-    if row is not None and not exchange.live():
-        row.redenominate(1_000)
+    if row is not None and not exchange.live() and not exchange.switch.held_ns:
+        row.redenominate(1_000 if row.units == 1 else 1)
+        exchange.log("redenominated", exchange.label, row.name, row.units)
         exchange.say(row)  # which is what stands for whoever subscribes
         stage.reload(exchange)
+
+
+def new_units(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
+    """A listing is redenominated while its exchange is away for it."""
+    half_ns = int(fault.for_s / 2 * NS_PER_S)
+    exchange.loop.call_ns(half_ns, redenominated, stage, exchange, fault)
+    return maintenance(stage, exchange, fault)
 
 
 def unreadable(stage: Stage, exchange: Exchange, fault: Fault) -> None:
@@ -337,7 +346,7 @@ def work(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
 
 # Come where they are asked for: of the first only a feed that is started again learns, in a quarter
-# of an hour, the second wants an exchange that is away.
+# of an hour, the second wants an exchange that is away, as in "new units".
 GIVEN = {
     "set unseen": Kind(set_unseen, NOW, CUT_S),
     "redenominated": Kind(redenominated, NOW, CUT_S),
@@ -363,5 +372,6 @@ KINDS: dict[str, Kind] = {
     "engine late": Kind(engine_late, (20.0, 120.0), CUT_S),
     "jump": Kind(jump, (20.0, 200.0), CUT_S),
     "quiet": Kind(quiet, (400.0, 900.0), 0.0, 0.5),
+    "new units": Kind(new_units, (60.0, 300.0), CUT_S, 0.5),
     "work": Kind(work, (60.0, 600.0), CUT_S),
 }
