@@ -43,7 +43,8 @@ class Summary(NamedTuple):
 
 
 class Observer:
-    """Made once the segments stand; `look` several times a second; `close` at the end."""
+    """Made once the segments stand; `look` several times a second while somebody watches, else
+    `keep`; `close` at the end."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -77,10 +78,15 @@ class Observer:
 
     def look(self) -> None:
         """Read everything once."""
+        self.keep()
+        self.status.look()
+
+    def keep(self) -> None:
+        """The part that cannot be made up for later: signals, and tables while they are in force.
+        Rows of processes, of which most is histograms, wait for whoever looks."""
         if self.health.retired:
             with contextlib.suppress(SegmentError):
                 self._attach()
-        self.status.look()
         new = self.tail.take()
         if len(new) and self._kept_count < SIGNALS_KEPT_MAX:
             self._kept.append(new)

@@ -53,12 +53,13 @@ from spread_scanner.supervise.children import (
     end_all,
     in_short,
     kill_all,
+    some_have_ended,
 )
 from spread_scanner.supervise.errands import Errand
 from spread_scanner.supervise.outages import Outages
 
 TICK_S = 0.05
-LOOK_EVERY_S = 0.5  # at who hangs; who died is seen each tick, and who returns as well
+LOOK_EVERY_S = 0.5  # at who hangs and what is due; who died is seen each tick, who returns as well
 RENEW_LOGS_EVERY_S = 60.0
 START_TIMEOUT_S = 30.0
 STARTS_MAX = 3
@@ -206,9 +207,10 @@ class Supervisor:
         looks = clock.mono_s() - self._looked_s >= LOOK_EVERY_S
         if looks:
             self._looked_s = clock.mono_s()
+        ended = some_have_ended()
         for child in list(self.children.values()):
             if child.pid is not None:
-                self._look_after(child, looks)
+                self._look_after(child, looks, ended)
             elif child.name in self._dismissed:
                 continue
             elif child.due and not self.stopping:
@@ -217,8 +219,9 @@ class Supervisor:
                 self._note(
                     child.name, "started again" if again else "enabled, started", pid=child.pid
                 )
-        self._send_errands()
-        self._renew_logs()
+        if looks:
+            self._send_errands()
+            self._renew_logs()
         clock.sleep(TICK_S)
 
     def _renew_logs(self) -> None:
@@ -452,8 +455,8 @@ class Supervisor:
         row = self._row(child)
         return row is not None and row.alive and row.state in RUNS
 
-    def _look_after(self, child: Child, looks: bool) -> None:
-        code = child.ended()
+    def _look_after(self, child: Child, looks: bool, ended: bool) -> None:
+        code = child.ended() if ended else None
         if code is not None and child.name in self._dismissed:
             self._note(child.name, "no longer wanted, has ended")
             return

@@ -147,6 +147,7 @@ class Run:
         return self._observer
 
     def _close(self) -> None:
+        self._waits.close()
         if self._observer is not None:
             self._observer.close()
 
@@ -160,14 +161,13 @@ class Run:
     def _until(self, condition: Callable[[], bool] | None, seconds: float | None) -> None:
         """Turn the supervisor until a condition holds, a time is over or a stop is asked for."""
         watched = condition is not None or self._screen is not None
-        every_s = LOOK_EVERY_S if watched else COUNT_EVERY_S
         observer = self._watched()
         deadline_s = None if seconds is None else clock.awake_s() + seconds
         while not self._supervisor.stopping and not (condition is not None and condition()):
             if deadline_s is not None and clock.awake_s() >= deadline_s:
                 return
             self._supervisor.tick()
-            self._look(observer, every_s)
+            self._look(observer, watched=watched)
             self._look_at_waits()
             if self._screen is not None:
                 left_s = None if deadline_s is None else deadline_s - clock.awake_s()
@@ -175,11 +175,15 @@ class Run:
             if self._simulation is not None and self._simulation.died:
                 raise SimulatorDied("the simulator ended by itself", log=self._simulation.log_path)
 
-    def _look(self, observer: Observer, every_s: float = LOOK_EVERY_S) -> None:
-        if clock.mono_s() - self._looked_s >= every_s:
-            self._looked_s = clock.mono_s()
-            observer.use(self._supervisor.settings)
+    def _look(self, observer: Observer, *, watched: bool = True) -> None:
+        if clock.mono_s() - self._looked_s < (LOOK_EVERY_S if watched else COUNT_EVERY_S):
+            return
+        self._looked_s = clock.mono_s()
+        observer.use(self._supervisor.settings)
+        if watched:
             observer.look()
+        else:
+            observer.keep()
 
     def _look_at_waits(self) -> None:
         scored = self._simulation is not None
