@@ -203,8 +203,7 @@ def _said_by_discovery(settings: Settings) -> Iterator[Check]:
                 yield Check("discovery", WARN, warning, "see validation_report.txt")
     published = TablesInForce(settings.generated_dir)
     if published.look() and published.view is not None:
-        age_h_max = settings.config.spread_alerts.tables_age_h_max
-        told = of_tables(published.view, published.judged_age_s, age_h_max)
+        told = of_tables(published.view, published.judged_age_s, settings)
         yield from (_of_condition(one.key, one.text) for one in told)
 
 

@@ -1200,6 +1200,14 @@ class Settings(Struct, frozen=True):
             return fits and self.pools.enabled and any(self.pools.of_source(source))
         return self.exchanges[source.label].enabled
 
+    def signals(self, direction: str, symbol: str) -> bool:
+        """Whether a pair may be signalled: both its sources run, and it is not switched off in
+        directions.toml. No pair of a direction that there is not."""
+        way = DIRECTION_BY_LABEL.get(direction)
+        if way is None or not (self.runs(way.spot) and self.runs(way.futures)):
+            return False
+        return self.directions.thresholds(direction, symbol).enabled
+
     def fee_bps(self, source: Source, symbol: str) -> float:
         """Taker fee of one fill; pools have theirs in their prices. symbology.fees has the rest."""
         if source.exchange.by_pools:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from spread_scanner.config import Settings
 from spread_scanner.errors import SegmentError
-from spread_scanner.schema.enums import DIRECTIONS, POOL_SOURCES
+from spread_scanner.schema.enums import POOL_SOURCES
 from spread_scanner.schema.names import ENGINE
 from spread_scanner.shm import Control
 from spread_scanner.tracker.pairs import Pair
@@ -34,14 +34,8 @@ class Disabled:
     def has(self, pair: Pair) -> bool:
         key = pair.direction, pair.symbol
         if key not in self._found:
-            self._found[key] = self._look(pair)
+            self._found[key] = not self._settings.signals(*key)
         return self._found[key]
-
-    def _look(self, pair: Pair) -> bool:
-        settings, way = self._settings, DIRECTIONS[pair.direction_id]
-        if not (settings.runs(way.spot) and settings.runs(way.futures)):
-            return True
-        return not settings.directions.thresholds(pair.direction, pair.symbol).enabled
 
 
 class Blocked(NamedTuple):

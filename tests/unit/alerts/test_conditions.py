@@ -42,7 +42,8 @@ from spread_scanner.schema.names import (
     TRACKER,
 )
 from spread_scanner.shm import Control, PriceStore
-from spread_scanner.symbology import publish, tables, usual
+from spread_scanner.symbology import blocked, publish, tables, usual
+from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
 from spread_scanner.view import disk, status
 from spread_scanner.view.conditions.condition import Condition
@@ -275,6 +276,53 @@ def test_an_exchange_that_discovery_did_not_reach_is_told_and_one_that_is_disabl
     told = [one.text for one in watch.now() if one.key.startswith("away:")]
     assert len(told) == 1
     assert f"okx-spot is {away}; enabled = false" in told[0]
+
+
+def switched_off(settings: Settings, *sources: str) -> Settings:
+    """As exchanges.toml says `enabled = false` of them, read from it."""
+    path = settings.folder / "exchanges.toml"
+    written = path.read_text()
+    for source in sources:
+        head = f"[{source}]\n"
+        assert written.count(head) == 1
+        written = written.replace(f"{head}enabled = true\n", head)
+        written = written.replace(head, f"{head}enabled = false\n")
+    path.write_text(written)
+    return config.load(settings.folder, {})
+
+
+def test_what_is_switched_off_since_is_told_no_more(watch: Conditions, up_bed: Any) -> None:
+    """By a reload, while the tables, the file of what is blocked and a dead row are of before."""
+    made = tables.load(up_bed.settings.generated_dir)
+    again = msgspec.structs.replace(made, generation=2)
+    states = dict.fromkeys(("binance-spot", "bybit-futures", "okx-spot"), "away: HTTP 451")
+    publish.publish(up_bed.settings.generated_dir, again, {}, states)
+    block = KeptBlock("binance-bybit", "AAA-USDT", 5_000.0, clock.wall_ns(), 1)
+    blocked.write(blocked.path_of(up_bed.settings), {"a": block})
+    feed = SOURCE_BY_LABEL["binance-spot"].process
+    with up_bed.health() as health, health.claim(feed) as row:
+        row.beat(ProcessState.RUNNING)
+
+    def told() -> set[str]:
+        mine = ("away", "blocked", "quarantine", f"down:{feed}")
+        return {one.key for one in watch.now() if one.key.startswith(mine)}
+
+    of_pairs = {"blocked:AAA-USDT", "quarantine:CCC-USDT"}
+    of_source = {"away:binance-spot", f"down:{feed}", *of_pairs}
+    others = {"away:bybit-futures", "away:okx-spot"}
+    assert told() == of_source | others
+    watch.take(switched_off(up_bed.settings, "binance-spot"))
+    assert told() == others
+    watch.take(switched_off(up_bed.settings, "bybit-futures", "okx-spot"))
+    assert told() == set()
+    watch.take(up_bed.settings)
+    assert told() == of_source | others, "they are switched on again"
+    ways = up_bed.settings.directions
+    ways = msgspec.structs.replace(
+        ways, defaults=msgspec.structs.replace(ways.defaults, enabled=False)
+    )
+    watch.take(msgspec.structs.replace(up_bed.settings, directions=ways))
+    assert told() == of_source - of_pairs | others
 
 
 def test_a_pair_in_quarantine_is_told_while_it_is(watch: Conditions, up_bed: Any) -> None:

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from spread_scanner import config
 from spread_scanner.alerts.news import PairNews
 from spread_scanner.symbology import publish
 from spread_scanner.symbology.tables import Tables
@@ -11,6 +13,7 @@ from spread_scanner.view.conditions.found import of_tables
 from spread_scanner.view.tables import TablesInForce
 
 NEVER_H = 1e9  # old tables are another test's
+SHIPPED = config.load(Path(__file__).parents[3] / "config", {})
 NO_ROOM = "no room for 3 symbols (the first: X-USDT): set [system] max_symbols = 256"
 
 
@@ -25,12 +28,15 @@ class Found:
     def __init__(self, folder: Path) -> None:
         self.in_force = TablesInForce(folder)
         self.news = PairNews(self.in_force)
+        alerts = msgspec.structs.replace(SHIPPED.config.spread_alerts, tables_age_h_max=NEVER_H)
+        made = msgspec.structs.replace(SHIPPED.config, spread_alerts=alerts)
+        self.settings = msgspec.structs.replace(SHIPPED, config=made)
 
 
 def told(found: Found) -> list[tuple[str, str, bool]]:
     found.in_force.look()
     view = found.in_force.view
-    lasting = [] if view is None else of_tables(view, found.in_force.judged_age_s, NEVER_H)
+    lasting = [] if view is None else of_tables(view, found.in_force.judged_age_s, found.settings)
     return [(row.key, row.text, row.passing) for row in (*found.news.since(), *lasting)]
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.config import Settings
 from spread_scanner.config.settings import Engine
 from spread_scanner.schema import costs
 from spread_scanner.schema.names import ENGINE
@@ -76,11 +77,13 @@ def of_learning(
     yield Condition("learning", text, stands_s=learned_s + KEPT_S, process=ENGINE)
 
 
-def of_blocked(found: Sequence[BlockedPair]) -> Iterator[Condition]:
+def of_blocked(found: Sequence[BlockedPair], settings: Settings) -> Iterator[Condition]:
     """Pairs that the engine has blocked as implausible; also while it does not run, as its next
-    start blocks them, too."""
+    start blocks them, too. Those that are switched off would signal nothing as it is."""
     by_symbol: dict[str, list[str]] = {}
     for one in found:
+        if not settings.signals(one.direction, one.symbol):
+            continue
         by_symbol.setdefault(one.symbol, []).append(f"{one.direction} {one.gross_bps:z,.0f} bps")
     for symbol, apart in by_symbol.items():
         text = f"{symbol}: stayed apart, {', '.join(apart)}: blocked until discovery judges anew"

@@ -3,11 +3,12 @@
 What each record says is weighed by topic: processes, market, disk, found (by discovery), funding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from spread_scanner.config import Settings
-from spread_scanner.schema.names import TRACKER
+from spread_scanner.config.processes import expected
+from spread_scanner.schema.names import PROCESSES, TRACKER
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.switched import Switched
 from spread_scanner.view.blocked import BlockedPair
@@ -75,7 +76,9 @@ class Weighing:
         settings, alerts = self._settings, self._settings.config.spread_alerts
         beat_ms_max = settings.config.system.heartbeat_ms_max
         hung = {view.process for view in now.processes if hangs(view, beat_ms_max)}
-        yield from of_processes(now.processes, now.counters, beat_ms_max)
+        wanted = expected(settings)
+        concern = [one for one in now.processes if one.alive or _concerns(one.process, wanted)]
+        yield from of_processes(concern, now.counters, beat_ms_max)
         yield from self._endings.now(now.processes)
         yield from of_notices(now.processes, now.counters)
         yield from of_in_force(now.in_force, now.processes)
@@ -83,18 +86,23 @@ class Weighing:
         yield from of_switches(now.switched, alerts.switched_h_max)
         yield from of_sources(now.sources, hung)
         yield from self._implausible.now(now.session_ns)
-        yield from of_blocked(now.blocked)
+        yield from of_blocked(now.blocked, settings)
         yield from self._of_usual(now.processes)
         yield from of_disk(now.disk, settings, _eaten_b_h(now))
         yield from of_funding(now.funding, settings, tables.loaded)
         if tables.view is not None:
-            yield from of_tables(tables.view, tables.judged_age_s, alerts.tables_age_h_max)
+            yield from of_tables(tables.view, tables.judged_age_s, settings)
 
     def _of_usual(self, views: list[ProcessView]) -> Iterator[Condition]:
         engine = self._settings.config.spread_engine
         yield from of_usual(views, self._usual.age_s, engine.basis_half_life_s)
         if not engine.signal_basis_unknown:
             yield from of_learning(views, *self._usual.learned, engine)
+
+
+def _concerns(process: str, wanted: Sequence[str]) -> bool:
+    """Whether anybody is to know of its end: not of one that settings have switched off since."""
+    return process in wanted or process not in PROCESSES
 
 
 def _eaten_b_h(now: SystemLook) -> int:
