@@ -7,9 +7,9 @@ import weakref
 from fractions import Fraction
 
 import pytest
+from bench_pools import HERE, MAKERS, POOL, SLOT, UNIX_TS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from bench_pools import HERE, MAKERS, POOL, SLOT, UNIX_TS
 from pool_accounts import key, whirlpool, whirlpool_ticks
 from traded_pools import BONK, MINTS, sol, v4
 
