@@ -77,7 +77,7 @@ async def dial(
                 max_redirects=0,
                 proxy=proxy or None,
                 read_buffer_init_size=READ_BUFFER_BYTES,
-                socket_factory=None if proxy else lambda at: way.connected(at.host, at.port),
+                socket_factory=lambda at: way.connected(at.host, at.port),  # the proxy, if any
             )
     except WSHandshakeError as error:
         way.failed()

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from answering import closing
+from answering import Serve, closing
 from picows import WSListener
+from socks_proxy import socks5
 from test_ws_dial import good
 
 from spread_scanner.runtime import addresses
@@ -38,10 +39,10 @@ def test_families_take_turns_and_nothing_is_lost() -> None:
 
 
 @contextlib.asynccontextmanager
-async def named(answers: Sequence[str]) -> AsyncIterator[int]:
+async def named(answers: Sequence[str], serve: Serve = good) -> AsyncIterator[int]:
     """A name with these addresses; a server listens on 127.0.0.1, 127.0.0.2 swallows what comes."""
     loop = asyncio.get_running_loop()
-    server = await asyncio.start_server(good, "127.0.0.1", 0)
+    server = await asyncio.start_server(closing(serve), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     real = loop.getaddrinfo
 
@@ -81,6 +82,32 @@ def test_a_first_address_that_swallows_everything_is_passed_by_and_not_tried_fir
     peers, second_s = asyncio.run(run())
     assert peers == ["127.0.0.1", "127.0.0.1"]
     assert second_s < addresses.STAGGER_S  # it went first
+
+
+async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await good(reader, writer)
+
+
+@pytest.mark.parametrize(("scheme", "serve"), [("http", tunnel), ("socks5", socks5([], good))])
+def test_the_name_of_a_proxy_is_raced_like_that_of_an_exchange(scheme: str, serve: Serve) -> None:
+    async def run() -> list[float]:
+        took_s, loop = [], asyncio.get_running_loop()
+        async with named(["127.0.0.2", "127.0.0.1"], serve) as port:
+            for _ in range(2):
+                began_s = loop.time()
+                transport = await dial(
+                    "ws://exchange.test:9443/ws", WSListener, timeout_s=10.0,
+                    proxy=f"{scheme}://several.test:{port}",
+                )  # fmt: skip
+                took_s.append(loop.time() - began_s)
+                transport.disconnect()
+                await transport.wait_disconnected()
+        return took_s
+
+    _, second_s = asyncio.run(run())
+    assert second_s < addresses.STAGGER_S, "the one that answered went first"
 
 
 def test_an_edge_that_connects_and_never_shakes_hands_is_tried_last() -> None:
