@@ -30,12 +30,14 @@ from spread_scanner.sim.notices import (
     BINANCE_STREAM,
     BYBIT_TOPIC,
     HALTED,
+    MEXC_TOPIC,
     OKX_STATUS,
     TRADED,
     WITH_MAINTENANCE,
     Work,
     bybit_status,
     contract_info,
+    mexc_contract,
     okx_kind,
     okx_status,
 )
@@ -265,6 +267,9 @@ class Exchange:
         if self.label == "binance-futures":
             event = contract_info(listing, words[exchange], self.now_ms())
             topic, text = BINANCE_STREAM, orjson.dumps({"stream": BINANCE_STREAM, "data": event})
+        elif self.label == "mexc-futures":
+            text = mexc_contract(listing, int(words[exchange]), self.now_ms()).encode()
+            topic = MEXC_TOPIC
         elif exchange is Name.OKX:
             kind = okx_kind(self.label)
             row = {"instType": kind, "instId": listing.exchange_symbol, "state": words[exchange]}

@@ -54,7 +54,13 @@ from whole_system import (
 
 from bed import until
 from spread_scanner import clock
-from spread_scanner.schema.enums import SOURCE_BY_LABEL, UNUSABLE, SignalKind, Verdict
+from spread_scanner.schema.enums import (
+    EXCHANGE_SOURCES,
+    SOURCE_BY_LABEL,
+    UNUSABLE,
+    SignalKind,
+    Verdict,
+)
 from spread_scanner.schema.records import signals_apart
 from spread_scanner.shm import segment
 from spread_scanner.supervise import score
@@ -471,7 +477,7 @@ def check_counts(system: WholeSystem, chaos: Chaos, signals: np.ndarray) -> None
         assert chaos.lives[name] > 1 or starts == 1, (name, starts)
 
 
-ANNOUNCING = {"binance-futures", "bybit-spot", "bybit-futures", "okx-spot", "okx-futures"}
+ANNOUNCING = {source.label for source in EXCHANGE_SOURCES} - {"binance-spot", "mexc-spot"}
 
 
 def all_are_open(namespace: str) -> bool:

@@ -82,7 +82,10 @@ def test_a_halt_that_is_announced_holds_whatever_is_quoted_until_it_is_lifted(
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("label", ["okx-futures", "binance-futures"])
+@pytest.mark.parametrize(
+    "label",
+    ["okx-futures", "binance-futures", pytest.param("mexc-futures", marks=pytest.mark.slow)],
+)
 def test_what_is_traded_again_is_good_again_and_what_is_delisted_is_not(
     rig: Rig, label: str
 ) -> None:
@@ -98,7 +101,8 @@ def test_what_is_traded_again_is_good_again_and_what_is_delisted_is_not(
     until(lambda: hearing.stale(gone), "the delisting")
     assert hearing.count("halted") == 1
     assert not hearing.stale(halted)
-    word = {"okx-futures": "expired", "binance-futures": "CLOSE"}[label]
+    words = {"okx-futures": "expired", "binance-futures": "CLOSE", "mexc-futures": "offline"}
+    word = words[label]
     until(lambda: word in rig.log(label), "the exchange's word in the log")
     assert hearing.child.poll() is None
 

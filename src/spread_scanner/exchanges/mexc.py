@@ -61,6 +61,7 @@ NAMED_CONTRACT = re.compile(r"\[([^\]\s]+)\]")
 SPOT_ONLINE = ("1", "ENABLED")
 SPOT_STATUS = {"1": "online", "2": "paused", "3": "offline"}
 FUTURES_STATE = {0: "enabled", 1: "delivery", 2: "delivered", 3: "offline", 4: "paused"}
+CONTRACT_TRADED = FUTURES_STATE[0]
 FUTURES_PERPETUAL = 1
 SIDE_BOTH, SIDE_BUY_ONLY = 1, 2
 
@@ -495,16 +496,22 @@ def _spot_instrument(row: SpotRow) -> RawInstrument:
     )
 
 
+def contract_status(state: int, *, hidden: bool) -> str:
+    """In words; CONTRACT_TRADED alone is traded."""
+    word = FUTURES_STATE.get(state, f"state {state}")
+    return f"{word}, hidden" if hidden else word
+
+
 def _contract(row: ContractRow, contract_size: float) -> RawInstrument:
-    state = FUTURES_STATE.get(row.state, f"state {row.state}")
+    status = contract_status(row.state, hidden=row.isHidden)
     kind = "linear" if row.settleCoin == row.quoteCoin else "inverse"
     perpetual = row.futureType == FUTURES_PERPETUAL
     return RawInstrument(
         exchange_symbol=row.symbol,
         base=row.baseCoin,
         quote=row.quoteCoin,
-        status=f"{state}, hidden" if row.isHidden else state,
-        trading=row.state == 0 and not row.isHidden,
+        status=status,
+        trading=status == CONTRACT_TRADED,
         min_qty=wire.positive(row.minVol),
         tick_size=wire.positive(row.priceUnit),
         lot_step=wire.positive(row.volUnit),

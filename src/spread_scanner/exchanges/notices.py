@@ -11,7 +11,9 @@ bytes that are not what the documentation promises; a row of many that is not co
              #status-ws-status-channel
     Binance  futures: !contractInfo on the /market path; spot has no such stream
              developers.binance.com, usds-margined-futures, Contract-Info-Stream
-    MEXC     has none: what is paused there falls silent, and the next discovery leaves it out
+    MEXC     futures: push.contract (changes are sent), on the quotes' address
+             mexc.com/api-docs/futures, websocket, Contract Data; spot has no such stream: what is
+             paused there falls silent, and the next discovery leaves it out
 
 Status pages that would have to be polled by REST are not read: a feed asks by REST for snapshots of
 books and for who is halted no more, and polls nothing; what a page says of the whole exchange its
@@ -35,6 +37,7 @@ from msgspec import Struct
 
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges import wire
+from spread_scanner.exchanges.mexc import CONTRACT_TRADED, contract_status
 from spread_scanner.schema.enums import Exchange, Market, Source
 
 
@@ -189,9 +192,30 @@ class BinancePush(Struct):
     data: BinanceContract = BinanceContract()
 
 
+class MexcContract(Struct):
+    """Of the contract's row, as REST has it (mexc.py): {"symbol":"BTC_USDT","state":4,
+    "contractSize":0.0001,"isHidden":false,"apiAllowed":true,...}
+    """
+
+    symbol: str = ""
+    state: int | None = None
+    isHidden: bool = False  # noqa: N815
+
+
+class MexcPush(Struct):
+    """{"channel":"push.contract","data":{...},"symbol":"BTC_USDT","ts":1775000000000}; answers:
+    {"channel":"rs.sub.contract","data":"success","ts":1775000000000}, {"channel":"rs.error",
+    "data":"..."}, {"channel":"pong","data":1775000000000}
+    """
+
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw()
+
+
 _bybit, _bybit_row = wire.decoder(BybitPush), wire.decoder(BybitStatus)
 _okx, _okx_row = wire.decoder(OkxPush), wire.decoder(OkxRow)
 _binance = wire.decoder(BinancePush)
+_mexc, _mexc_row = wire.decoder(MexcPush), wire.decoder(MexcContract)
 _answer = wire.decoder(NoticeAnswer)
 
 OVER = {"completed", "canceled"}
@@ -230,6 +254,10 @@ def stream_of(source: Source, ws_url: str) -> Stream | None:
         request = _text({"method": "SUBSCRIBE", "params": ["!contractInfo"], "id": 1})
         url = _beside(ws_url, r"(/public|/market|/private)?/(stream|ws)/?", "/market/stream")
         return Stream(url, (request,), None, PING_S, parse_binance, answer_of)
+    if source.exchange is Exchange.MEXC and source.market is Market.FUTURES:
+        request = _text({"method": "sub.contract", "param": {}})
+        ping = _text({"method": "ping"})
+        return Stream(ws_url, (request,), ping, PING_S, parse_mexc, answer_of_mexc)
     return None
 
 
@@ -247,6 +275,17 @@ def answer_of(frame: bytes) -> str | None:
         return bytes(said.error).decode(errors="replace")
     given = "subscribe" in (said.op, said.event) or said.id is not None
     return "" if given else None
+
+
+def answer_of_mexc(frame: bytes) -> str | None:
+    """See `Stream.answer`."""
+    try:
+        said = wire.decoded(_mexc, frame)
+    except BadMessage:
+        return None
+    if said.channel == "rs.error":
+        return bytes(said.data).decode(errors="replace").strip('"') or "refused"
+    return "" if said.channel == "rs.sub.contract" else None
 
 
 def parse_bybit(frame: bytes, product: int) -> list[NoticeRow]:
@@ -292,6 +331,16 @@ def parse_binance(frame: bytes) -> list[NoticeRow]:
     if contract.e != "contractInfo" or not contract.s:
         return []
     return [_listing(contract.s, contract.cs, BINANCE_TRADED, frame)]
+
+
+def parse_mexc(frame: bytes) -> list[NoticeRow]:
+    """Changes of contracts."""
+    push = wire.decoded(_mexc, frame)
+    if push.channel != "push.contract":
+        return []
+    row = wire.decoded(_mexc_row, bytes(push.data), MexcContract)
+    state = "" if row.state is None else contract_status(row.state, hidden=row.isHidden)
+    return [_listing(row.symbol, state, CONTRACT_TRADED, frame)]
 
 
 def _each(

@@ -13,7 +13,7 @@ import orjson
 
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, Exchange, Market
 from spread_scanner.sim.depth import form, mexc_depth_topic
-from spread_scanner.sim.notices import BYBIT_PATH, BYBIT_TOPIC, OKX_STATUS
+from spread_scanner.sim.notices import BYBIT_PATH, BYBIT_TOPIC, MEXC_TOPIC, OKX_STATUS
 from spread_scanner.sim.rules import RULES as RULES
 from spread_scanner.sim.rules import Rules as Rules
 from spread_scanner.sim.universe import Listing, Universe
@@ -373,6 +373,12 @@ class MexcFutures:
             return [_text({"channel": "rs.error", "data": "Invalid request", "ts": now_ms})]
         if method == "ping":
             return [_text({"channel": "pong", "data": now_ms, "ts": now_ms})]
+        if method.removeprefix("un") == "sub.contract":
+            if method.startswith("un"):
+                talk.topics.pop(MEXC_TOPIC, None)
+            else:
+                talk.topics[MEXC_TOPIC] = None
+            return [_text({"channel": f"rs.{method}", "data": "success", "ts": now_ms})]
         if method.removeprefix("un") not in ("sub.depth.full", "sub.depth"):
             return []
         parameter = request.get("param")

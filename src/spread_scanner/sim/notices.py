@@ -5,6 +5,7 @@ on the path that the exchange's documents give; exchanges that have no such stre
 
     binance-futures  !contractInfo on the base /market: halts and delistings
     bybit-*          system.status on /v5/public/misc/status: maintenance
+    mexc-futures     push.contract on the quotes' path: halts and delistings
     okx-*            instruments and status on the quotes' path: all of it
 
 A connection that is frozen or half-open hears nothing, and nothing is said again later, but for
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 BINANCE_STREAM, BINANCE_BASE = "!contractInfo", "market"
 BYBIT_TOPIC, BYBIT_PATH = "system.status", "v5/public/misc/status"
 OKX_STATUS = "status"
+MEXC_TOPIC = "contract"
 # Binance's documents have no word for a halt alone; a contract that is not traded is SETTLING.
-HALTED = {Exchange.BINANCE: "SETTLING", Exchange.OKX: "suspend"}
-DELISTED = {Exchange.BINANCE: "CLOSE", Exchange.OKX: "expired"}
-TRADED = {Exchange.BINANCE: "TRADING", Exchange.OKX: "live"}
+HALTED = {Exchange.BINANCE: "SETTLING", Exchange.OKX: "suspend", Exchange.MEXC: "4"}
+DELISTED = {Exchange.BINANCE: "CLOSE", Exchange.OKX: "expired", Exchange.MEXC: "3"}
+TRADED = {Exchange.BINANCE: "TRADING", Exchange.OKX: "live", Exchange.MEXC: "0"}
 WITH_MAINTENANCE = (Exchange.BYBIT, Exchange.OKX)
 
 
@@ -75,6 +77,10 @@ class Notices:
                 wrapped = {"stream": BINANCE_STREAM, "data": event}
                 combined = connection.talk is not None and connection.talk.combined
                 connection.say(orjson.dumps(wrapped if combined else event).decode())
+        elif label == "mexc-futures":
+            text = mexc_contract(listing, int(words[exchange]), now_ms)
+            for connection in self._hearers(label, MEXC_TOPIC):
+                connection.say(text)
         elif exchange == Exchange.OKX:
             kind = okx_kind(label)
             row = {"instType": kind, "instId": listing.exchange_symbol, "state": words[exchange],
@@ -119,6 +125,18 @@ def contract_info(listing: Listing, status: str, now_ms: int) -> dict[str, Any]:
         "e": "contractInfo", "E": now_ms, "s": listing.exchange_symbol, "ct": "PERPETUAL",
         "dt": 4_133_404_800_000, "ot": 1_567_965_300_000, "cs": status, "st": 1,
     }  # fmt: skip
+
+
+def mexc_contract(listing: Listing, state: int, now_ms: int) -> str:
+    """MEXC's push of a contract, of whose row only a part is told here."""
+    row = {"symbol": listing.exchange_symbol, "state": state, "apiAllowed": True, "isHidden": False}
+    push = {
+        "channel": "push.contract",
+        "data": row,
+        "symbol": listing.exchange_symbol,
+        "ts": now_ms,
+    }
+    return orjson.dumps(push).decode()
 
 
 def bybit_status(work: Work, state: str, now_ms: int) -> str:

@@ -13,8 +13,10 @@ from spread_scanner.exchanges.notices import (
     Resumed,
     Unread,
     answer_of,
+    answer_of_mexc,
     parse_binance,
     parse_bybit,
+    parse_mexc,
     parse_okx,
     stream_of,
 )
@@ -26,6 +28,7 @@ SHIPPED = {
     "binance-futures": "wss://fstream.binance.com/public/stream",
     "bybit-spot": "wss://stream.bybit.com/v5/public/spot",
     "okx-futures": "wss://ws.okx.com:8443/ws/v5/public",
+    "mexc-futures": "wss://contract.mexc.com/edge",
 }
 BYBIT = (
     b'{"topic":"system.status","ts":1775000000000,"data":[{"id":"4d95b2a0","title":"System '
@@ -40,6 +43,7 @@ BYBIT = (
         ("binance-futures", "wss://fstream.binance.com/market/stream", ["!contractInfo"]),
         ("bybit-spot", "wss://stream.bybit.com/v5/public/misc/status", ["system.status"]),
         ("okx-futures", "wss://ws.okx.com:8443/ws/v5/public", ["instruments", "SWAP", "status"]),
+        ("mexc-futures", "wss://contract.mexc.com/edge", ["sub.contract"]),
     ],
 )
 def test_a_stream_is_where_the_exchange_announces(label: str, url: str, words: list[str]) -> None:
@@ -69,7 +73,7 @@ def test_what_stands_before_the_exchanges_own_path_stays(
     assert stream.url == notices
 
 
-@pytest.mark.parametrize("label", ["binance-spot", "mexc-spot", "mexc-futures"])
+@pytest.mark.parametrize("label", ["binance-spot", "mexc-spot"])
 def test_who_announces_nothing_has_no_stream(label: str) -> None:
     assert stream_of(SOURCE_BY_LABEL[label], "wss://ws.test/x") is None
 
@@ -126,6 +130,52 @@ def test_binance_futures_tells_the_state_of_a_contract() -> None:
     assert parse_binance(b'{"result":null,"id":1}') == []
 
 
+MEXC = (
+    b'{"channel":"push.contract","data":{"symbol":"BTC_USDT","displayNameEn":"BTC_USDT PERPETUAL",'
+    b'"contractSize":0.0001,"state":%s,"apiAllowed":true},"symbol":"BTC_USDT","ts":1775000000000}'
+)
+MEXC_GIVEN = b'{"channel":"rs.sub.contract","data":"success","ts":1775000000000}'
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [(1, "delivery"), (2, "delivered"), (3, "offline"), (4, "paused"), (9, "state 9")],
+)
+def test_mexc_futures_tells_the_state_of_a_contract(state: int, word: str) -> None:
+    assert parse_mexc(MEXC % str(state).encode()) == [Halted("BTC_USDT", word)]
+    assert parse_mexc(MEXC % b"0") == [Resumed("BTC_USDT")]
+    hidden = (MEXC % b"0").replace(b'"apiAllowed"', b'"isHidden":true,"apiAllowed"')
+    assert parse_mexc(hidden) == [Halted("BTC_USDT", "enabled, hidden")], "as REST's is not traded"
+    assert parse_mexc(MEXC_GIVEN) == []
+    assert parse_mexc(b'{"channel":"pong","data":1775000000000}') == []
+
+
+@pytest.mark.parametrize("odd", [b"null", b'"paused"', b"[]", b"0.5"])
+def test_a_contract_of_mexc_whose_state_cannot_be_read_is_not_halted(odd: bytes) -> None:
+    for frame in (
+        MEXC % odd,
+        MEXC.replace(b'"state":%s,', b""),
+        MEXC.replace(b'"BTC_USDT",', b'"",'),
+    ):
+        with pytest.raises(BadMessage):
+            parse_mexc(frame)
+
+
+@pytest.mark.parametrize(
+    ("frame", "answer"),
+    [
+        (MEXC_GIVEN, ""),
+        (b'{"channel":"rs.error","data":"Requests are too frequent"}', "Requests are too frequent"),
+        (b'{"channel":"rs.error"}', "refused"),
+        (b'{"channel":"pong","data":1775000000000}', None),
+        (MEXC % b"0", None),
+        (b"pong", None),
+    ],
+)
+def test_what_mexc_is_asked_for_is_given_or_refused(frame: bytes, answer: str | None) -> None:
+    assert answer_of_mexc(frame) == answer
+
+
 ODD_ROWS = [b"null", b"5", b"[]", b'{"instId":"X-USDT"}', b'{"instId":"X-USDT","state":null}']
 
 
@@ -158,7 +208,7 @@ def test_a_contract_without_a_state_is_not_halted() -> None:
 
 @pytest.mark.parametrize("frame", [b"", b"[]", b'{"data":5}', b"\xff", b'{"arg":{"channel":1}}'])
 def test_bytes_that_are_none_of_it_are_a_bad_message(frame: bytes) -> None:
-    for parse in (parse_okx, parse_binance, lambda frame: parse_bybit(frame, 1)):
+    for parse in (parse_okx, parse_binance, parse_mexc, lambda frame: parse_bybit(frame, 1)):
         with contextlib.suppress(BadMessage):
             assert parse(frame) == []
 

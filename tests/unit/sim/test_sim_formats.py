@@ -248,6 +248,11 @@ def test_announcements_have_paths_and_names_of_their_own(universe: Universe) -> 
     answers = dialects(universe, set())["okx-spot"].hear(talk, text, 0)
     assert [json.loads(one)["event"] for one in answers] == ["subscribe", "subscribe"]
     assert set(talk.topics) == {"instruments:SPOT", "status"}
+    talk, answer = ask("mexc-futures", "edge", '{"method":"sub.contract","param":{}}')
+    assert json.loads(answer)["channel"] == "rs.sub.contract"
+    assert set(talk.topics) == {"contract"}
+    dialects(universe, set())["mexc-futures"].hear(talk, '{"method":"unsub.contract"}', 0)
+    assert not talk.topics
     wrong = json.dumps({"op": "subscribe", "args": [{"channel": "instruments"}]})
     _, answer = ask("okx-spot", "ws/v5/public", wrong)
     assert json.loads(answer)["code"] == "60018"
