@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from picows import WSError, WSHandshakeError, WSListener, WSTransport, ws_connect
 from python_socks import ProxyError
+from python_socks._errors import IncompleteReadError  # picows lets it through, and no other has it
 
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
@@ -84,7 +85,7 @@ async def dial(
         failed = _answered(error, url)
         failed.begun_ns = begun_ns
         raise failed from None
-    except (OSError, TimeoutError, WSError, ProxyError, ValueError) as error:
+    except (OSError, TimeoutError, WSError, ProxyError, IncompleteReadError, ValueError) as error:
         way.failed()
         raise DialFailed(_in_words(error, timeout_s), url=url) from None
     if listener is None:
@@ -140,7 +141,7 @@ def _in_words(error: Exception, timeout_s: float) -> str:
             return "connection refused"
         case ConnectionError():
             return f"connection lost: {text}"
-        case ProxyError():
+        case ProxyError() | IncompleteReadError():
             return f"proxy: {text}"
         case ValueError():  # UnicodeError is one: a label of a name that cannot be encoded
             return f"bad address: {text}"

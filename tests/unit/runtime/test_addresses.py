@@ -110,6 +110,29 @@ def test_the_name_of_a_proxy_is_raced_like_that_of_an_exchange(scheme: str, serv
     assert second_s < addresses.STAGGER_S, "the one that answered went first"
 
 
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x05", b"\x04\x00", b"\x05\xff", b"\x05\x00\x05\x01", b"HTTP"]
+)
+@pytest.mark.parametrize("answers", [["127.0.0.1"], ["127.0.0.2", "127.0.0.1"]])
+def test_a_proxy_that_hangs_up_in_the_midst_is_a_dial_that_failed(
+    answers: list[str], answer: bytes
+) -> None:
+    """Whichever of two ways through it is gone, by how many addresses its name has."""
+
+    async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+
+    async def run() -> None:
+        async with named(answers, hangs_up) as port:
+            proxy = f"socks5://several.test:{port}"
+            await dial("ws://exchange.test/", WSListener, timeout_s=10.0, proxy=proxy)
+
+    with pytest.raises(DialFailed):
+        asyncio.run(run())
+
+
 def test_an_edge_that_connects_and_never_shakes_hands_is_tried_last() -> None:
     """Though it won once: it answered then, and is dead behind its socket now."""
 
