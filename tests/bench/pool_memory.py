@@ -1,7 +1,8 @@
-"""What feed-solana's heart takes of memory: run as a process of its own by bench_pools.py.
+"""What feed-solana takes of memory: run as a process of its own by bench_pools.py.
 
 A hundred pools of five programs with their sources are told of as many swaps as said, and private
-memory is printed in MB: without the interpreter's peers, providers' connections and TLS.
+memory is printed in MB: with all that the process loads to dial providers, three clients and their
+TLS, which dial nobody.
 """
 
 import sys
@@ -10,7 +11,11 @@ from pathlib import Path
 from bench_pools import MINTS, loaded_pools
 from pool_told import told_pools
 
+from spread_scanner.pools import asking, hearing
+from spread_scanner.runtime import trust
+
 KB_IN_MB = 1_024
+PROVIDERS = 3
 
 
 def private_mb() -> float:
@@ -21,6 +26,8 @@ def private_mb() -> float:
 
 
 def main(rounds: int) -> None:
+    tls = trust.context()
+    dials = hearing.PoolHearing, [asking.client(tls, "") for _ in range(PROVIDERS)]
     programs, accounts = loaded_pools()
     with told_pools(programs, MINTS, accounts, sources=True) as pools:
         for _ in range(rounds):
@@ -30,6 +37,7 @@ def main(rounds: int) -> None:
                 pools.take(pools.frame(key))
                 pools.rest()
         print(private_mb())
+    del dials
 
 
 main(int(sys.argv[1]))

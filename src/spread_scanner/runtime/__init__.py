@@ -9,3 +9,6 @@ if "rich" not in sys.modules:
     import structlog  # noqa: F401
 
     del sys.modules["rich"]
+# httpx loads them, too, for a command line of its own: 4.5 MB of each process that asks by REST. It
+# does without where that is not there.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
