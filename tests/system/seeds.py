@@ -15,7 +15,7 @@ import orjson
 
 SPREAD_CTL = [sys.executable, "-c", "from spread_scanner.cli.main import main; main()"]
 WRONG = (*("missed", "invented", "overlong", "opportunities_wrong", "sizes_wrong", "usual_wrong"),)
-BY_BOOKS = ("carried_judged", "carried_unjudged")
+BY_BOOKS = ("carried_judged", "carried_unjudged_why")
 NAMED = (
     *("missed_intervals", "invented_signals", "overlong_intervals"),
     *("wrong_opportunities", "wrong_sizes", "wrong_usual"),

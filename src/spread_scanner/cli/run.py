@@ -224,10 +224,10 @@ def _tell(document: RunSummary) -> None:
             f"{document['overlong']:,} without an exit in time; "
             f"{document['opportunities_wrong']:,} opportunities and "
             f"{document['sizes_wrong']:,} of {document['sizes_judged']:,} sizes wrong, "
-            f"{document['carried_judged']:,} of them by order books, "
-            f"{document['carried_unjudged']:,} more by books that nobody was told "
-            f"({_unjudged(document['not_judged_why'])}), {document['usual_wrong']:,} of "
-            f"{document['usual_judged']:,} usual bases."
+            f"{document['carried_judged']:,} of them by order books "
+            f"({_unjudged(document['carried_unjudged_why'])}); of opportunities "
+            f"{_unjudged(document['not_judged_why'])}; {document['usual_wrong']:,} of "
+            f"{document['usual_judged']:,} usual bases wrong."
         )
         for kind in (
             "missed_intervals",

@@ -8,6 +8,7 @@ the one above it. Pure.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 from spread_scanner.sim.chain_pools import SimPool
@@ -50,13 +51,13 @@ def by_rate(one: Asked, rate: tuple[float, float]) -> Asked:
 
 
 def variants(now: Sequence[Ladder], before: Sequence[Ladder]) -> Iterator[Sequence[Ladder]]:
-    """What a reader may go by of several pools: all as they are, all or one of them as they were a
-    slot ago, all but one."""
-    yield now
-    yield before
-    for at, was in enumerate(before):
-        yield [*now[:at], was, *now[at + 1 :]]
-        yield [*now[:at], *now[at + 1 :]]
+    """What a reader may go by of several pools: each as it is or as it was a slot ago; or all but
+    one."""
+    either = ([one] if one == was else [one, was] for one, was in zip(now, before, strict=True))
+    for told in product(*either):
+        yield told
+        for at in range(len(told)):
+            yield [*told[:at], *told[at + 1 :]]
 
 
 def book(ladders: Sequence[Ladder]) -> tuple[Levels, Levels]:

@@ -3,17 +3,19 @@
 Reckoned here from the truth file by docs/economics.md, by nothing of the engine's: net at each size
 and at the tops, and the largest size that is still over the threshold, in whole lots. What leaving
 is assumed to earn, and the threshold, are the record's own: learned.py and the signals' scores
-judge those. No settlement is crossed. Not judged, but counted: a record whose books are not in the
-file, for nobody was told them while the pair paid, and one of a pair that never paid. Of a pool's
-ladder what agrees with none of those that are in the file is counted likewise: which state of each
-of its pools, and which second of the chain, a reader made it of is not in its number, and one that
-is late on a busy machine has others than were told.
+judge those. No settlement is crossed. Not judged, but counted by why: a record whose books are not
+in the file, for nobody was told them while the pair paid, one of a pair that never paid, and one of
+a pool's ladder while its providers were shaken. Any other ladder has to agree with one that may
+have been made of its pools as they stood at its slot, or a few before or after: a reader on a busy
+machine makes it of what has come meanwhile.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, chain, product
+from types import MappingProxyType
 from typing import NamedTuple
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
@@ -43,11 +45,17 @@ class CarriedJudged(NamedTuple):
         return not self.why
 
 
+# Why what was said of books is not judged.
+UNTOLD = "nobody was told these books"
+NEVER_PAID = "of pairs that never paid"
+SHAKEN_THEN = "providers of pools were shaken"
+
+
 class RightCarried(NamedTuple):
     """All that was said of books, judged or not."""
 
     judged: Sequence[CarriedJudged] = ()
-    unjudged: int = 0  # by ids that nobody was told, or of pairs that never paid
+    unjudged: Mapping[str, int] = MappingProxyType({})  # how many for which reason
 
 
 class _Books(NamedTuple):
@@ -109,27 +117,42 @@ def right_carried(
     said: Iterable[SeenFollowUp], sent: TruthFile, fee_bps: FeeOfFill
 ) -> RightCarried:
     """Of each record whose two books are known; `fee_bps`: of one fill of a symbol there."""
-    judged, unjudged = [], 0
+    judged: list[CarriedJudged] = []
+    unjudged: Counter[str] = Counter()
     for one in said:
-        legs = DIRECTION_BY_LABEL[one.direction]
-        spots = sent.books.get((legs.spot.label, one.symbol, one.spot_update_id), ())
-        futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id), ())
-        rule = sent.rules.get((one.symbol, one.direction))
-        if not spots or not futures or rule is None:
-            unjudged += 1
-            continue
-        fees_bps = 2 * sum(fee_bps(leg, one.symbol) for leg in (legs.spot, legs.futures))
-        found = [
-            _judged(one, books, rule)
-            for told in product(spots, futures)
-            for books in _as_known(one, _Books(*told, one.close_bps, fees_bps), rule)
-        ]
-        right = next((each for each in found if not each.why), None)
-        if right is None and legs.spot.exchange.by_pools:
-            unjudged += 1
+        found = _one_judged(one, sent, fee_bps)
+        if isinstance(found, str):
+            unjudged[found] += 1
         else:
-            judged.append(right or found[0])
-    return RightCarried(judged, unjudged)
+            judged.append(found)
+    return RightCarried(judged, dict(unjudged))
+
+
+def _one_judged(one: SeenFollowUp, sent: TruthFile, fee_bps: FeeOfFill) -> CarriedJudged | str:
+    """By the first books that it agrees with, or any; or why it is not judged."""
+    legs = DIRECTION_BY_LABEL[one.direction]
+    rule = sent.rules.get((one.symbol, one.direction))
+    if rule is None:
+        return NEVER_PAID
+    by_pools = legs.spot.exchange.by_pools
+    spots: Iterable[SentBook] = sent.books.get(
+        (legs.spot.label, one.symbol, one.spot_update_id), ()
+    )
+    futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id), ())
+    is_told = bool(spots)
+    if by_pools:
+        spots = sent.ladders(legs.spot.label, one.symbol, one.spot_update_id)
+    fees_bps = 2 * sum(fee_bps(leg, one.symbol) for leg in (legs.spot, legs.futures))
+    found: CarriedJudged | None = None
+    for told in product(spots, futures):
+        for books in _as_known(one, _Books(*told, one.close_bps, fees_bps), rule):
+            judged = _judged(one, books, rule)
+            if judged.ok:
+                return judged
+            found = found or judged
+    if by_pools and sent.are_shaken(one.mono_ns):
+        return SHAKEN_THEN
+    return found if found and is_told else UNTOLD
 
 
 def _as_known(said: SeenFollowUp, books: _Books, rule: OrderRule) -> Iterator[_Books]:

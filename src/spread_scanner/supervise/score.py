@@ -100,7 +100,7 @@ class Score(NamedTuple):
     sizes_wrong: list[SizeJudged | CarriedJudged]
     sizes_judged: int
     carried_judged: int  # of the sizes: those that followed on a signal
-    carried_unjudged: int  # which are none of the sizes
+    carried_unjudged_why: dict[str, int]  # which are none of the sizes; how many for which reason
     usual_wrong: list[UsualJudged]
     usual_judged: int
     late_ns_max: int  # the most that was allowed for
@@ -117,6 +117,11 @@ class Score(NamedTuple):
     def excused(self) -> int:
         """Intervals of the run that were not judged."""
         return sum(self.unjudged.values())
+
+    @property
+    def carried_unjudged(self) -> int:
+        """Of what was said of books, what is not judged."""
+        return sum(self.carried_unjudged_why.values())
 
 
 def score(
@@ -180,7 +185,7 @@ def score(
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
         carried_judged=len(carried.judged),
-        carried_unjudged=carried.unjudged,
+        carried_unjudged_why=dict(carried.unjudged),
         usual_wrong=[one for one in usual if not one.ok],
         usual_judged=len(usual),
         late_ns_max=late.longest_ns,

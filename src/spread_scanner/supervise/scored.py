@@ -36,6 +36,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "sizes_judged": result.sizes_judged,
         "carried_judged": result.carried_judged,
         "carried_unjudged": result.carried_unjudged,
+        "carried_unjudged_why": result.carried_unjudged_why,
         "usual_wrong": len(result.usual_wrong),
         "usual_judged": result.usual_judged,
         "late_ms_max": result.late_ns_max / 1e6,

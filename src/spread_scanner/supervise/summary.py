@@ -99,6 +99,7 @@ class RunSummary(TypedDict):
     sizes_judged: NotRequired[int]
     carried_judged: NotRequired[int]
     carried_unjudged: NotRequired[int]
+    carried_unjudged_why: NotRequired[dict[str, int]]
     usual_wrong: NotRequired[int]
     usual_judged: NotRequired[int]
     late_ms_max: NotRequired[float]  # the most that a signal might come late: the machine was busy

@@ -5,7 +5,7 @@ ValueError: the file is complete once the simulator has ended.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -97,14 +97,33 @@ class TruthFile(NamedTuple):
     asked: Mapping[tuple[str, str, int], Sequence[SentQuote]] = MappingProxyType({})
     shaken: Sequence[DownTime] = ()  # when what Solana's providers told was not to be relied on
 
+    def ladders(self, source: str, symbol: str, number: int) -> Iterator[SentBook]:
+        """What a book of pools that has this number may have been: its number is the slot that its
+        reader knew of when it began to make it, and what that is made of may be of others."""
+        for slot in _slots_about(number):
+            yield from self.books.get((source, symbol, slot), ())
+
+    def are_shaken(self, mono_ns: int) -> bool:
+        """Whether what Solana's providers told was not to be relied on."""
+        return any(
+            one.start_ns <= mono_ns and (one.end_ns is None or mono_ns <= one.end_ns)
+            for one in self.shaken
+        )
+
     def tops(self, source: str, symbol: str, number: int) -> Sequence[SentQuote]:
         """What a quote of this number may have been; of pools, whose numbers are slots of whoever
         was heard then, several."""
         key = source, symbol, number
         if key in self.quotes:
             return [self.quotes[key]]
-        slots = range(number - SLOTS_APART, number + SLOTS_APART + 1)
+        slots = _slots_about(number)
         return [one for slot in slots for one in self.asked.get((source, symbol, slot), ())]
+
+
+def _slots_about(number: int) -> list[int]:
+    """The nearest first."""
+    apart = range(-SLOTS_APART, SLOTS_APART + 1)
+    return [number + by for by in sorted(apart, key=abs)]
 
 
 def read_truth(path: Path) -> TruthFile:

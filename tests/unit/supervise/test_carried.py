@@ -5,9 +5,15 @@ from typing import Any
 import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, POOL_DIRECTIONS, Source
-from spread_scanner.supervise.carried import right_carried
-from spread_scanner.supervise.seen import NAN, SeenFollowUp, SeenRung
-from spread_scanner.supervise.truth import OrderRule, SentBook, TruthFile
+from spread_scanner.supervise.carried import (
+    NEVER_PAID,
+    SHAKEN_THEN,
+    UNTOLD,
+    RightCarried,
+    right_carried,
+)
+from spread_scanner.supervise.seen import NAN, DownTime, SeenFollowUp, SeenRung
+from spread_scanner.supervise.truth import SLOTS_APART, OrderRule, SentBook, TruthFile
 
 WAY = DIRECTIONS[0]
 PAIR = "AAA-USDT"
@@ -51,7 +57,7 @@ SAID = SeenFollowUp(
 
 def why(sent: TruthFile = SENT, **other: Any) -> str:
     ((judged,), unjudged) = right_carried([SAID._replace(**other)], sent, fee_bps)
-    assert unjudged == 0
+    assert unjudged == {}
     assert judged.ok == (judged.why == "")
     return judged.why
 
@@ -132,14 +138,64 @@ def test_of_two_books_that_were_told_under_one_id_either_is_right() -> None:
 
 def test_books_that_nobody_was_told_are_not_judged_and_counted() -> None:
     unknown = [SAID._replace(spot_update_id=6), SAID._replace(fut_update_id=9)]
-    assert right_carried(unknown, SENT, fee_bps) == ([], 2)
-    assert right_carried([SAID], SENT._replace(rules={}), fee_bps) == ([], 1)
+    assert right_carried(unknown, SENT, fee_bps) == ([], {UNTOLD: 2})
+    assert right_carried([SAID], SENT._replace(rules={}), fee_bps) == ([], {NEVER_PAID: 1})
 
 
-def test_a_ladder_of_pools_agrees_with_one_that_was_told_or_is_not_judged() -> None:
-    way = POOL_DIRECTIONS[0]
-    books = {(way.spot.label, PAIR, 7): [SPOT], (way.futures.label, PAIR, 8): [FUTURES]}
-    rules = {(PAIR, way.label): OrderRule(0.5, 5.0, 5.0)}
-    sent, said = SENT._replace(books=books, rules=rules), SAID._replace(direction=way.label)
-    assert [one.why for one in right_carried([said], sent, fee_bps).judged] == [""]
-    assert right_carried([said._replace(size_base=2.5)], sent, fee_bps) == ([], 1)
+BY_POOLS = POOL_DIRECTIONS[0]
+
+
+def of_pools(
+    slot: int, slots: tuple[int, ...], shaken: list[DownTime], **other: Any
+) -> RightCarried:
+    """What is said of a ladder that has the number of a slot, where it was told in others."""
+    books = {(BY_POOLS.futures.label, PAIR, 8): [FUTURES]}
+    for told in slots:
+        books[BY_POOLS.spot.label, PAIR, told] = [SPOT]
+    rules = {(PAIR, BY_POOLS.label): OrderRule(0.5, 5.0, 5.0)}
+    said = SAID._replace(direction=BY_POOLS.label, spot_update_id=slot, **other)
+    sent = SENT._replace(books=books, rules=rules, shaken=shaken)
+    return right_carried([said], sent, fee_bps)
+
+
+@pytest.mark.parametrize("apart", [0, -1, 1, -SLOTS_APART, SLOTS_APART])
+def test_a_ladder_of_pools_is_one_that_was_told_about_that_slot(apart: int) -> None:
+    judged, unjudged = of_pools(100, (100 + apart,), [])
+    assert ([one.why for one in judged], unjudged) == ([""], {})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"size_base": 2.5, "size_quote": 250.0},
+        {"net_bps": 299.0},
+        {"rungs": [RUNGS[2]._replace(buy_px=100.3)]},
+    ],
+)
+def test_a_ladder_of_pools_that_is_none_of_these_is_wrong(broken: dict[str, Any]) -> None:
+    judged, unjudged = of_pools(100, (99, 100, 101), [], **broken)
+    assert [one.ok for one in judged] == [False]
+    assert unjudged == {}
+
+
+@pytest.mark.parametrize(
+    ("slots", "shaken", "why_not"),
+    [
+        ((100 + SLOTS_APART + 1,), [], UNTOLD),
+        ((101,), [], UNTOLD),  # and what was told next is another one
+        ((), [DownTime("feed-solana", 0, None)], SHAKEN_THEN),
+        ((100,), [DownTime("feed-solana", 0, 1)], SHAKEN_THEN),
+        ((100,), [DownTime("feed-solana", 1, 9)], SHAKEN_THEN),
+    ],
+)
+def test_why_a_ladder_of_pools_is_not_judged(
+    slots: tuple[int, ...], shaken: list[DownTime], why_not: str
+) -> None:
+    assert of_pools(100, slots, shaken, size_base=2.5) == ([], {why_not: 1})
+
+
+@pytest.mark.parametrize(("start_ns", "end_ns"), [(2, 9), (-5, 0)])
+def test_while_providers_are_not_shaken_a_ladder_is_judged(start_ns: int, end_ns: int) -> None:
+    shaken = [DownTime("feed-solana", start_ns, end_ns)]
+    (judged,), _ = of_pools(100, (100,), shaken, size_base=2.5)
+    assert not judged.ok
