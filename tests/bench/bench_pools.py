@@ -12,7 +12,7 @@ pools.quoted    from that frame to the store's quotes of the pool's source, cell
                 USDC, and in USDT by a rate; and to the accounts that the pool is quoted by
 pools.slot      a new slot: everything is renewed, every quote asked again, and both ladders
 pools.load      2,000 accounts a second of a hundred pools and 2.5 slots: per cent of a core
-pools.private   memory of a process that hears them (pool_memory.py), its connections dialling nobody
+pools.private   memory of a process that hears them (pool_memory.py), and dials nobody
 pools.pda       an address derived from seeds, remembered and fresh; peer of fresh: solders alone
 
 CPU of one call, the least of many batches beside the median (`least`), as other work on the machine
