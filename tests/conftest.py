@@ -33,21 +33,30 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any machine")
 
+# Of stretches of books and pools, where no whole days are lived: they came out well with it.
 KNOWN_SEED = "fcb57de"
 SLOW_FOLDERS = {"days", "clients"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The days' seed, the same in all workers of a run: fresh where many whole days are lived
-    (SPREAD_DAYS). What gates a change lives days that came out well, so that red means the change.
+    """The days' seeds, drawn before there are workers, so that all of them have the same: fresh
+    each run, unless one is given. Stretches of books and pools have a known one unless many whole
+    days are lived (SPREAD_DAYS), so that red means the change there.
     """
-    if not os.environ.get("SPREAD_DAYS_SEED"):
-        fresh = "SPREAD_DAYS" in os.environ
-        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3) if fresh else KNOWN_SEED
+    given = os.environ.get("SPREAD_DAYS_SEED")
+    if not given:
+        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3)
+    known = not given and "SPREAD_DAYS" not in os.environ
+    seed = KNOWN_SEED if known else os.environ["SPREAD_DAYS_SEED"]
+    os.environ.setdefault("SPREAD_STRETCHES_SEED", seed)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"days: seed {os.environ['SPREAD_DAYS_SEED']}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """By which seed what came out can be had again, however it came out."""
+    reports = [one for told in terminalreporter.stats.values() for one in told]
+    if any("days/test_" in getattr(one, "nodeid", "") for one in reports):
+        seed = os.environ["SPREAD_DAYS_SEED"]
+        terminalreporter.write_line(f"days: seed {seed}, again with SPREAD_DAYS_SEED={seed}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
