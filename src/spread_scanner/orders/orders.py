@@ -299,7 +299,7 @@ def stop(settings: Settings) -> Outcome:
     """End everything. Where a supervisor runs, it is told, and it ends the others in order."""
     with Control.attach(settings.config.system.namespace) as control:
         supervised = control.alive(SUPERVISOR)
-        names = [SUPERVISOR] if supervised else list(reversed(staying(settings)))
+        names = [SUPERVISOR] if supervised else list(reversed(everybody(control, settings)))
         with control.operator() as operator:
             generation = [operator.stop(name) for name in names][-1]
         did = "told the supervisor to end" if supervised else "told all processes to end"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from spread_scanner.config.processes import staying
 from spread_scanner.orders import orders
 from spread_scanner.orders.orders import UnknownTarget
 from spread_scanner.shm import Control
@@ -113,6 +114,14 @@ def test_reload_and_stop_reach_the_process(up_bed: Any) -> None:
         orders.reload(up_bed.settings)
         orders.stop(up_bed.settings)
     assert any(one.reload for one in seen)
+    assert any(one.stop for one in seen)
+
+
+def test_a_process_that_settings_want_no_more_is_told_to_stop_as_all_are(up_bed: Any) -> None:
+    assert "spread-gateway" not in staying(up_bed.settings)
+    with living(up_bed.namespace, "spread-gateway") as seen:
+        outcome = orders.stop(up_bed.settings)
+    assert list(outcome.answered_us) == ["spread-gateway"]
     assert any(one.stop for one in seen)
 
 
