@@ -1,6 +1,7 @@
 // Asks a gateway. A server that is away, slow or refuses is no error: the answer is null, and
 // `reason` says why, so that a bot takes its slower source.
 
+import { canBeDialled, canBeSent, SENDABLE, shown } from "./address.js";
 import type { Arbitrage, Arbitrages, OpportunityRow, PoolPrice, Price, Served, Spread } from "./records.js";
 import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from "./stream.js";
 
@@ -31,13 +32,14 @@ export class SpreadClient {
   readonly #timeoutMs: number;
   readonly #token: string;
 
-  /** Throws for an address that is none. */
+  /** Throws for an address or a token that is none. */
   constructor({ url, enabled, timeoutMs = TIMEOUT_MS, token = "" }: ClientOptions = {}) {
     const environ = globalThis.process?.env ?? {};
     this.url = (url || environ["RUST_CACHE_URL"] || URL_OF_HERE).replace(/\/+$/, "");
-    if (!/^https?:\/\/[^/]/.test(this.url)) {
-      throw new TypeError(`no address of a gateway (url, RUST_CACHE_URL): ${this.url}`);
+    if (!canBeDialled(this.url)) {
+      throw new TypeError(`no address of a gateway (url, RUST_CACHE_URL): ${shown(this.url)}`);
     }
+    if (!canBeSent(token)) throw new TypeError(`no token of a gateway: ${SENDABLE}`);
     const off = ["false", "0"].includes((environ["USE_RUST_CACHE"] ?? "").toLowerCase());
     this.enabled = enabled ?? !off;
     this.#timeoutMs = timeoutMs;

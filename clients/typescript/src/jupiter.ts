@@ -1,6 +1,7 @@
 // Jupiter's quotes, for when the gateway is away or has no route; and the mixed strategy: what the
 // gateway's cache has at once, Jupiter's as they come. The rules are those of the client for Python.
 
+import { canBeDialled, canBeSent, SENDABLE, shown } from "./address.js";
 import type { SpreadClient } from "./client.js";
 import type { Arbitrage } from "./records.js";
 
@@ -97,7 +98,7 @@ export class JupiterClient {
     const environ = globalThis.process?.env ?? {};
     this.url = (url || environ["JUPITER_URL"] || URL_OF_JUPITER).replace(/\/+$/, "");
     if (!canBeDialled(this.url)) {
-      throw new TypeError(`no address of Jupiter (url, JUPITER_URL): ${this.url}`);
+      throw new TypeError(`no address of Jupiter (url, JUPITER_URL): ${shown(this.url)}`);
     }
     if (!(version in PATHS)) throw new TypeError(`no version of Jupiter: ${version}`);
     if (!(requestsPerS > 0 && requestsPerS <= 10_000)) {
@@ -108,9 +109,7 @@ export class JupiterClient {
     }
     this.#path = PATHS[version];
     this.#key = key || environ["JUPITER_API_KEY"] || "";
-    if (!/^[ -~]*$/.test(this.#key)) {
-      throw new TypeError("no key of Jupiter (key, JUPITER_API_KEY): letters, digits and signs of ASCII in one line");
-    }
+    if (!canBeSent(this.#key)) throw new TypeError(`no key of Jupiter (key, JUPITER_API_KEY): ${SENDABLE}`);
     this.#timeoutMs = timeoutMs;
     this.#burst = Math.max(1, Math.floor(requestsPerS));
     this.#windowMs = (1_000 * this.#burst) / requestsPerS;
@@ -275,14 +274,6 @@ export function readQuote(text: string): JupiterQuote {
     hops,
     route: hops.map((hop) => hop.pool),
   };
-}
-
-function canBeDialled(url: string): boolean {
-  try {
-    return /^https?:\/\/[^/]/.test(url) && new URL(url).port !== "0";
-  } catch {
-    return false;
-  }
 }
 
 /** Whether it is what was asked for; an amount that comes out is, by swapMode=ExactOut. */

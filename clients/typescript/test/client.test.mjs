@@ -204,5 +204,13 @@ test("it is switched and found by the names that bots know", async () => {
     Object.assign(process.env, before);
     delete process.env.USE_RUST_CACHE;
   }
-  assert.throws(() => new SpreadClient({ url: "127.0.0.1:3001" }), /RUST_CACHE_URL/);
+  for (const wrong of ["127.0.0.1:3001", "http://h:99999", "http://h:0", "http://h?x=1", "http://h#x", "http://me:hidden@h"]) {
+    assert.throws(() => new SpreadClient({ url: wrong }), ({ message }) => {
+      assert.match(message, /RUST_CACHE_URL/);
+      return !message.includes("hidden");
+    });
+  }
+  for (const token of ["hidden\n", "hidden\u20ac"]) {
+    assert.throws(() => new SpreadClient({ token }), ({ message }) => !message.includes("hidden"));
+  }
 });

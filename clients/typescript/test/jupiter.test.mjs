@@ -51,7 +51,7 @@ test("null and a reason", async () => {
   const away = asking({ url: "http://127.0.0.1:1" });
   assert.equal(await away.quote(SOL, USDC, 5n), null);
   assert.notEqual(away.reason, "");
-  for (const wrong of [{ url: "ftp://x" }, { url: "http://[" }, { url: "http://a:b" }, { version: "v3" }, { requestsPerS: 0 },
+  for (const wrong of [{ url: "ftp://x" }, { url: "http://[" }, { url: "http://a:b" }, { url: "http://a?b" }, { version: "v3" }, { requestsPerS: 0 },
     { timeoutMs: 0 }, { timeoutMs: NaN }, { key: "a\n" }, { key: "\u20ac" }]) {
     assert.throws(() => new JupiterClient(wrong), TypeError);
   }

@@ -8,13 +8,14 @@ docs/gateway.md names the calls, docs/schema.json the fields.
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
 import orjson
 
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema.urls import fault_of_base
 
 # As bots name them that ask a cache of pool prices.
 URL_VARIABLE = "RUST_CACHE_URL"
@@ -49,6 +50,14 @@ class GatewayCall(NamedTuple):
     @property
     def method(self) -> str:
         return "GET" if self.body is None else "POST"
+
+    @property
+    def posted(self) -> JsonObject:
+        """How httpx is to post it. A number that JSON has not is null, of which the gateway says
+        what is allowed."""
+        if self.body is None:
+            return {}
+        return {"content": orjson.dumps(self.body), "headers": {"content-type": JSON}}
 
     @property
     def said(self) -> JsonObject:
@@ -145,13 +154,15 @@ class GatewayAnswers:
         token: str = "",
     ) -> None:
         """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
-        USE_RUST_CACHE=false. Raises ConfigError for an address that is none."""
+        USE_RUST_CACHE=false. Raises ConfigError for an address or a token that is none."""
         self._timeout_s = timeout_s
-        self.url = _address(url or os.environ.get(URL_VARIABLE) or URL)
+        said = url or os.environ.get(URL_VARIABLE) or URL
+        self.url = address_of("a gateway", said, URL_VARIABLE, URL)
         switch = os.environ.get(SWITCH_VARIABLE, "").lower()
         self.enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        own_token = secret_of("a gateway", token, "token")
+        self._headers = {"authorization": f"Bearer {own_token}"} if token else {}
         self._begin()
 
     def _begin(self) -> None:
@@ -224,19 +235,24 @@ class GatewayAnswers:
             self.reason = "another shape than a gateway's: does something else listen there?"
 
 
-def _address(said: str) -> str:
-    """A URL as it is asked. Raises ConfigError, which tells no user and no password."""
-    try:
-        url = httpx.URL(said)
-        known = url.scheme in ("http", "https") and bool(url.host)
-    except httpx.InvalidURL:
-        known = False
-    if not known:
-        shown = said.rpartition("@")[2]
-        raise ConfigError(
-            "this is no address of a gateway", url=shown, variable=URL_VARIABLE, allowed=URL
-        )
-    return str(url).rstrip("/")
+def address_of(whom: str, said: str, variable: str, usual: str) -> str:
+    """A URL as it is asked, its slash behind left out. Raises ConfigError, which tells no user and
+    no password."""
+    wrong = fault_of_base(said)
+    if not wrong and urlsplit(said).scheme not in ("http", "https"):
+        wrong = "a URL of http or https"
+    if wrong:
+        shown, allowed = said.rpartition("@")[2], f"{wrong}: {usual}"
+        raise ConfigError(f"no address of {whom}", url=shown, variable=variable, allowed=allowed)
+    return str(httpx.URL(said)).rstrip("/")
+
+
+def secret_of(whom: str, said: str, variable: str) -> str:
+    """A token or key that a header can hold. Raises ConfigError, which does not tell it."""
+    if not (said.isascii() and said.isprintable()):
+        allowed = "letters, digits and signs of ASCII in one line"
+        raise ConfigError(f"no key of {whom}", variable=variable, allowed=allowed)
+    return said
 
 
 def _told(error: Exception) -> str:

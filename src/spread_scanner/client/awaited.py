@@ -108,8 +108,8 @@ class AsyncSpreadClient(GatewayAnswers):
                     question.method,
                     question.path,
                     params=question.said,
-                    json=question.body,
                     timeout=patience_s,
+                    **question.posted,
                 )
         except (*UNASKED, TimeoutError) as error:
             self._lost(error)

@@ -104,8 +104,8 @@ class SpreadClient(GatewayAnswers):
                 question.method,
                 question.path,
                 params=question.said,
-                json=question.body,
                 timeout=asking.patience_s(question.path, self._timeout_s, timeout_s),
+                **question.posted,
             )
         except UNASKED as error:
             self._lost(error)

@@ -12,13 +12,13 @@ import asyncio
 import os
 from collections import deque
 from typing import Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 from msgspec import Struct
 
 from spread_scanner import clock
+from spread_scanner.client.asking import address_of, secret_of
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
 from spread_scanner.web.bodies import PACKED, UNASKED, read_body
@@ -174,19 +174,15 @@ class JupiterClient:
     ) -> None:
         """`url` and `key` are the environment's where they are not said. Raises ConfigError for
         what cannot be asked."""
-        self.url = (url or os.environ.get(URL_VARIABLE) or URL).rstrip("/")
-        if not _can_be_dialled(self.url):
-            raise ConfigError("no address of Jupiter", variable=URL_VARIABLE, allowed=URL)
+        said = url or os.environ.get(URL_VARIABLE) or URL
+        self.url = address_of("Jupiter", said, URL_VARIABLE, URL)
         if version not in _PATHS:
             raise ConfigError("no version of Jupiter", version=version, allowed=[*_PATHS])
         if not 0 < requests_per_s <= 10_000:
             raise ConfigError("no pace", requests_per_s=requests_per_s, allowed="0 to 10,000")
         if not 0 < timeout_s <= TIMEOUT_S_MAX:
             raise ConfigError("no time-out", timeout_s=timeout_s, allowed="0 to 3,600")
-        own_key = key or os.environ.get(KEY_VARIABLE, "")
-        if not (own_key.isascii() and own_key.isprintable()):
-            allowed = "letters, digits and signs of ASCII in one line"
-            raise ConfigError("no key of Jupiter", variable=KEY_VARIABLE, allowed=allowed)
+        own_key = secret_of("Jupiter", key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
         self.reason = ""  # why the last answer was None; empty: it was none
         self._path, self._timeout_s = _PATHS[version], timeout_s
         self._burst = max(1, int(requests_per_s))
@@ -318,14 +314,6 @@ def _answers(found: JupiterQuote, mint_in: str, mint_out: str, amount: int) -> b
     """Whether it is what was asked for; an amount that comes out is, by swapMode=ExactOut."""
     asked = (found.mint_in, found.mint_out) == (mint_in, mint_out)
     return asked and amount in (found.amount_in, found.amount_out)
-
-
-def _can_be_dialled(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _plain(params: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from spread_scanner.config import urls
 from spread_scanner.config.settings import (
     Alerts,
     Books,
@@ -25,6 +24,7 @@ from spread_scanner.config.settings import (
 )
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema import urls
 from spread_scanner.schema.channels import CHANNELS, DEPTH_CHANNELS
 from spread_scanner.schema.costs import full_weight
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES

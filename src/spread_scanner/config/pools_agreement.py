@@ -7,10 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
-from spread_scanner.config import urls
 from spread_scanner.config.pools import KEY_PLACE, POOL_QUOTES, PoolSettings, ProviderSettings
 from spread_scanner.config.wrong import dotted
 from spread_scanner.errors import ConfigError
+from spread_scanner.schema import urls
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, Market
 from spread_scanner.schema.figures import plain
 from spread_scanner.schema.pools import POOLS_MAX

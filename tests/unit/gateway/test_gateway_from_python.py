@@ -106,6 +106,8 @@ def test_the_calls_of_bots_and_some_more(
     assert {one["symbol"] for one in client.spreads("AAA", usable=False)} == {"AAA-USDT"}
     assert len(client.get("/v1/directions")) == 12
     assert client.reason == ""
+    assert client.scan_arbitrage(float("nan")) is None
+    assert client.reason.startswith("bad_request: threshold_pct: ")
     assert client.pair_prices("NOPE/USDT") is None
     assert client.reason.startswith("unknown_pair: ")
     assert "NOPE" in client.reason
@@ -249,9 +251,16 @@ def test_it_is_switched_and_found_by_the_names_that_bots_know(
     assert list(client.stream("prices")) == []
     assert client_of("http://127.0.0.1:1", enabled=True).url == "http://127.0.0.1:1"
     assert client_of("HTTP://h:1/")._stream_url == "ws://h:1/v1/stream"
-    for wrong in ("127.0.0.1:3001", "ftp://x", "http://", "http://[::1", "http://h:abc"):
+    for wrong in (
+        "127.0.0.1:3001", "ftp://x", "http://", "http://[::1", "http://h:abc", "http://h:99999",
+        "http://h:-1", "http://h:0", "http://a..b", "http://h?x=1", "http://h#x", " http://h",
+    ):  # fmt: skip
         with pytest.raises(ConfigError, match="RUST_CACHE_URL"):
             client_of(wrong)
+    for token in ("hunter2é", "hunter2\n"):
+        with pytest.raises(ConfigError, match="ASCII") as refused:
+            client_of(token=token)
+        assert "hunter2" not in str(refused.value)
 
 
 def test_an_address_that_is_refused_keeps_its_password() -> None:

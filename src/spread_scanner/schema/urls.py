@@ -1,8 +1,9 @@
-"""Whether a URL of the settings can be dialled at all: by whoever dials, in the strictest reading.
+"""Whether a URL that somebody sets can be dialled at all: by whoever dials, in the strictest
+reading.
 
 A URL goes to several libraries (picows, httpx, python-socks), each with a reading of its own: what
 one of them would stumble over while it runs is refused here for all. Nothing that is said repeats
-a URL or a part of it: it may hold a password. Used by the rules of agreement. Pure.
+a URL or a part of it: it may hold a password. Used by the rules of agreement and by clients. Pure.
 """
 
 import ipaddress
