@@ -30,6 +30,8 @@ changed=0 upgraded=0 cpus=""
 usage() { sed -n '2,/^set -euo/p' "$0" | sed '$d; s/^# \{0,1\}//'; }
 fail() { echo "setup.sh: $1" >&2; exit "${2:-1}"; }
 
+needs() { [ -n "${3-}" ] || fail "$2 needs $1" 2; } # what option [value]
+
 while [ $# -gt 0 ]; do
     case $1 in
         --dry-run) dry=1 ;;
@@ -39,15 +41,17 @@ while [ $# -gt 0 ]; do
         --history) history=1 ;;
         --solana) solana=1 ;;
         --no-package) package=0 ;;
-        --pin) pin=${2:?--pin needs CPUs}; shift ;;
-        --root) root=${2:?--root needs a folder}; package=0; shift ;;
-        --wheel) wheel=${2:?--wheel needs a file}; shift ;;
-        --python) python=${2:?--python needs a program}; shift ;;
+        --pin) needs CPUs "$@"; pin=$2; shift ;;
+        --root) needs "a folder" "$@"; root=$2 package=0; shift ;;
+        --wheel) needs "a file" "$@"; wheel=$2; shift ;;
+        --python) needs "a program" "$@"; python=$2; shift ;;
         -h|--help) usage; exit 0 ;;
         *) fail "unknown option $1; see --help" 2 ;;
     esac
     shift
 done
+[ "$purge" = 0 ] || [ "$uninstall" = 1 ] || fail "--purge goes with --uninstall" 2
+[ -z "$wheel" ] || [ -f "$wheel" ] || fail "no such wheel: $wheel" 2
 
 opt=$root/opt/spread-scanner etc=$root/etc/spread-scanner state=$root/var/lib/spread-scanner
 units=$root/etc/systemd/system
@@ -236,7 +240,6 @@ PY
 
 install_package() {
     local stamp=$opt/venv/installed wanted lock extra="" extras=()
-    check_python
     if [ -z "$wheel" ]; then
         if [ "$dry" = 1 ]; then
             say "would build a wheel from $here and install it into $opt/venv, if it is new"
@@ -247,7 +250,6 @@ install_package() {
         wheel=$(find "$here/dist" -name 'spread_scanner-*.whl' -printf '%T@ %p\n' | sort -n |
             tail -n 1 | cut -d ' ' -f 2-)
     fi
-    [ -f "$wheel" ] || fail "no such wheel: $wheel"
     lock=$(mktemp)
     wanted=$(fingerprint "$lock") || fail "not a wheel of this package: $wheel"
     if [ "$history" = 1 ] || compgen -G "$opt/venv/lib/*/site-packages/duckdb" >/dev/null; then
@@ -347,6 +349,7 @@ if [ "$uninstall" = 1 ]; then
 fi
 
 if [ "$units_only" = 0 ]; then
+    [ "$package" = 0 ] || check_python
     [ -n "$root" ] || make_user
     [ "$package" = 0 ] || install_package
     install_settings

@@ -185,8 +185,21 @@ def test_units_that_a_version_no_longer_has_are_removed(tmp_path: Path) -> None:
     assert set(tree(tmp_path)) == set(before)
 
 
-def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
-    assert "unknown option --instal" in setup(tmp_path, "--instal", code=2)
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--instal"], "setup.sh: unknown option --instal"),
+        (["--purge"], "setup.sh: --purge goes with --uninstall"),
+        (["--wheel", "/nope.whl"], "setup.sh: no such wheel: /nope.whl"),
+        (["--pin"], "setup.sh: --pin needs CPUs"),
+        (["--wheel", ""], "setup.sh: --wheel needs a file"),
+        (["--python"], "setup.sh: --python needs a program"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_changed(
+    tmp_path: Path, options: list[str], why: str
+) -> None:
+    assert setup(tmp_path, *options, code=2).startswith(why)
     assert tree(tmp_path) == {}
 
 
