@@ -178,6 +178,7 @@ def _switched_line(one: Switched) -> str:
     said = "Halted: no signal leaves the engine" if halted else f"Paused: {one.kind} {one.name}"
     if one.age_s is None:
         return f"{said}; by whom and since when is not known."
-    by = f" by {one.user}" if one.user else ""
-    command = f", {one.command}" if one.command else ""
-    return f"{said}, for {lasting(max(0.0, one.age_s))},{by} (pid {one.pid}{command})."
+    by = f", by {one.user}" if one.user else ""
+    known = [f"pid {one.pid}"] * bool(one.pid) + [one.command] * bool(one.command)
+    how = f" ({', '.join(known)})" if known else ""
+    return f"{said}, for {lasting(max(0.0, one.age_s))}{by}{how}."

@@ -16,6 +16,7 @@ from rich.text import Text
 from spread_scanner import clock
 from spread_scanner.cli.console import grid, how_called, people
 from spread_scanner.clock import NS_PER_S
+from spread_scanner.schema.figures import ago
 from spread_scanner.schema.names import ONE_SHOT, TRACKER
 from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.supervisor import Supervisor
@@ -200,7 +201,11 @@ def _process_cells(view: ProcessView) -> list[str | Text]:
     return [
         view.process,
         Text(view.state, style=STATE_STYLES.get(view.state, "")),
-        "-" if age is None or idle else _ago(age) if view.state == "done" else f"{age:z,.0f} ms",
+        "-"
+        if age is None or idle
+        else ago(age / 1e3)
+        if view.state == "done"
+        else f"{age:z,.0f} ms",
         "  ".join(rates),
         _good(view),
         f"{view.drops:,}",
@@ -218,15 +223,6 @@ def _good(view: ProcessView) -> str | Text:
         return "-"
     shown = f"{view.good_symbols:,}/{view.symbols:,}"
     return Text(shown, style="yellow") if view.good_symbols < view.symbols / 2 else shown
-
-
-def _ago(age_ms: float) -> str:
-    """When a process that does its work and ends has ended."""
-    age_s = int(age_ms / 1e3)
-    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if age_s >= 2 * seconds:
-            return f"{age_s // seconds} {unit} ago"
-    return f"{age_s} s ago"
 
 
 def _spreads(observer: Observer | None, room: int) -> RenderableType:

@@ -19,7 +19,7 @@ from spread_scanner.shm import Control, older
 from spread_scanner.shm.switches import Switch
 from spread_scanner.symbology import tables
 
-SAID = "(under an older version)"  # in place of the command that switched it
+SAID = "under an older version"  # in place of the command that switched it
 
 
 def carry(settings: Settings) -> None:

@@ -54,7 +54,13 @@ def test_what_happened_to_a_process_is_shown_for_a_minute(
 
 @pytest.mark.parametrize(
     ("age_s", "said"),
-    [(5, "5 s ago"), (119, "119 s ago"), (180, "3 min ago"), (7_300, "2 h ago"), (2e5, "2 d ago")],
+    [
+        (5, "5 s ago"),
+        (119, "119 s ago"),
+        (180, "3 min ago"),
+        (7_300, "2 h ago"),
+        (2e5, "2 days ago"),
+    ],
 )
 def test_what_is_done_says_since_when(
     observed: tuple[Supervisor, Observer],

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from spread_scanner.orders import orders, remembered
+from spread_scanner.cli.console import switched_lines
+from spread_scanner.orders import carried, orders, remembered
 from spread_scanner.orders.orders import NotInForce
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm import Control, segment
 from spread_scanner.shm.layout import HEADER_DTYPE, Kind
+from spread_scanner.shm.switched import Switched
 from spread_scanner.shminit import making
 from spread_scanner.symbology import publish, tables
 
@@ -106,6 +108,22 @@ def test_status_shows_switches_by_name_age_and_author(
     assert switches["paused_symbols"] == ["BBB-USDT"]
     assert [one["kind"] for one in switches["standing"]] == ["halt", "symbol"]
     assert all(one["user"] == "alice" and one["age_s"] >= 0 for one in switches["standing"])
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"age_s": None}, "; by whom and since when is not known."),
+        ({}, ", for 2 min."),
+        ({"user": "alice", "pid": 7}, ", for 2 min, by alice (pid 7)."),
+        ({"pid": 7, "command": "x halt"}, ", for 2 min (pid 7, x halt)."),
+        ({"command": carried.SAID}, ", for 2 min (under an older version)."),
+    ],
+)
+def test_what_is_not_known_of_a_switch_is_left_out(known: dict[str, Any], said: str) -> None:
+    one = {"age_s": 120.0, "user": "", "pid": 0, "command": "", **known}
+    (line,) = switched_lines([Switched("source", "okx-spot", **one)])
+    assert line == f"Paused: source okx-spot{said}"
 
 
 def test_a_symbol_that_left_the_tables_can_be_resumed(up_bed: Any) -> None:

@@ -69,7 +69,7 @@ def test_an_upgrade_that_cleans_first_stays_halted(old_bed: Any, spread_ctl: Any
     making.ensure(old_bed.settings)
     assert switched(old_bed) == sorted([*NAMED, symbol(old_bed)])
     (halt, *_) = (one for one in remembered.read(old_bed.settings).standing)
-    assert halt.command == "(under an older version)"
+    assert halt.command == "under an older version"
 
 
 def test_what_cannot_be_remembered_is_not_removed(old_bed: Any, spread_ctl: Any) -> None:
