@@ -30,6 +30,7 @@ from spread_scanner.schema.figures import ago, few
 from spread_scanner.schema.names import EXIT_DELIBERATE, EXIT_DONE, EXIT_FAILED
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.tracker import report_options as options
 from spread_scanner.view.conditions.condition import kind_of
 from spread_scanner.view.disk import Disk
@@ -305,12 +306,16 @@ def opportunities(
     as_json: Json = False,
 ) -> None:
     """The newest opportunities as the tracker stored them, newest first."""
+    from spread_scanner.view.evaluations import symbol_id_of
     from spread_scanner.view.opportunities import Opportunities
 
-    stored = Opportunities(config.load().data_dir)
-    found = stored.last(count, symbol=symbol.upper() if symbol else None)
+    settings, wanted = config.load(), symbol_as(symbol) if symbol else None
+    stored = Opportunities(settings.data_dir)
+    found = stored.last(count, symbol=wanted)
     stored.close()
     stored.check()
+    if wanted and not found:  # of a coin that has left the tables there may be some
+        symbol_id_of(tables.load(settings.generated_dir), wanted)
     if as_json:
         print_json(found)
         return

@@ -34,6 +34,7 @@ from spread_scanner.runtime import background
 from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, directions_within
 from spread_scanner.schema.version import version
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view import (
     analysis,
     connections,
@@ -59,7 +60,7 @@ from spread_scanner.view.prices import SPOT_LIKE, Price, Served
 from spread_scanner.view.sources import SourceView, source_of
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
-from spread_scanner.view.symbols import UnknownSymbol, symbol_as
+from spread_scanner.view.symbols import UnknownSymbol
 from spread_scanner.view.tables import TablesView
 
 _T = TypeVar("_T")
@@ -199,7 +200,7 @@ def why(
     count: Count = 3,
 ) -> Explanation:
     """Everything known about a symbol: what the engine decided last, and why."""
-    return evaluations.ask(system.shown.settings, symbol_as(symbol), direction, count)
+    return evaluations.ask(system.shown.settings, symbol, direction, count)
 
 
 @get(f"{VERSIONED}/books/{{symbol:path}}", sync_to_thread=True)
@@ -216,7 +217,7 @@ def books(
 ) -> SymbolBooks:
     """Order books of a symbol; they are asked for, and waited for a while."""
     only = source_of(source) if source else None
-    wish = Wish(symbol_as(symbol), only, levels, consolidated, fees)
+    wish = Wish(symbol, only, levels, consolidated, fees)
     view = BooksView(system.shown.settings, wish)
     try:
         return view.awaited(BOOKS_WAIT_S)
@@ -227,7 +228,7 @@ def books(
 @get(f"{VERSIONED}/analysis/{{symbol:path}}", sync_to_thread=True)
 def analysis_of(system: Living, symbol: FromPath[str]) -> SymbolAnalysis:
     """How spreads and prices of a symbol usually stand, where spread-analyst runs."""
-    return analysis.read(system.shown.settings, symbol_as(symbol))
+    return analysis.read(system.shown.settings, symbol)
 
 
 @get(f"{VERSIONED}/opportunities", sync_to_thread=True)
@@ -340,7 +341,7 @@ def report(
 @get(f"{VERSIONED}/costs", sync_to_thread=True)
 def every_cost(system: Living, symbol: PartOfSymbol = "") -> list[Cost]:
     """What each pair costs, and the thresholds that its net spread is held to."""
-    return costs.read(system.shown.settings, symbol_as(symbol))
+    return costs.read(system.shown.settings, symbol)
 
 
 @get(f"{VERSIONED}/tables", sync_to_thread=True)
@@ -378,10 +379,8 @@ async def resume(system: Living, target: FromPath[str]) -> Outcome:
     return await _ordered(lambda: _switched(system, target, paused=False))
 
 
-def _switched(system: LiveSystem, written: str, *, paused: bool) -> Outcome:
-    target = written.lstrip("/")
-    named = symbol_as(target) if "/" in target else target  # all else has no case of its own
-    return orders.pause(system.shown.settings, named, paused=paused)
+def _switched(system: LiveSystem, path: str, *, paused: bool) -> Outcome:
+    return orders.pause(system.shown.settings, path.lstrip("/"), paused=paused)
 
 
 @post(f"{CONTROL}reload", status_code=200)

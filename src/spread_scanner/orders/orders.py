@@ -41,6 +41,7 @@ from spread_scanner.shm.switches import Switch
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.known import idle_settings, load_known
 from spread_scanner.symbology.nearby import nearby
+from spread_scanner.symbology.written import symbol_as
 
 # Who can answer does so in milliseconds. On a busy machine a process may wait seconds for its turn,
 # and one that has just begun, or reads tables, for as long again.
@@ -218,7 +219,7 @@ def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, s
     """What a word means."""
     if not paused:
         for one in standing(settings):
-            if one.kind is not SwitchKind.HALT and one.name.upper() == target.upper():
+            if one.kind is not SwitchKind.HALT and one.name.upper() == symbol_as(target):
                 return one.kind, one.name
     if target in staying(settings):
         return SwitchKind.PROCESS, target
@@ -229,7 +230,7 @@ def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, s
     unread, names = {}, [*staying(settings), *SOURCE_BY_LABEL, *DIRECTION_BY_LABEL]
     try:
         if symbol_id_of(settings, target) is not None:
-            return SwitchKind.SYMBOL, target.upper()
+            return SwitchKind.SYMBOL, symbol_as(target)
         names += [row.symbol for row in tables.load(settings.generated_dir).symbols]
     except TableError as error:
         unread = {"symbols": f"not known: {error}"}
@@ -244,9 +245,10 @@ def _named(settings: Settings, target: str, paused: bool) -> tuple[SwitchKind, s
 
 
 def symbol_id_of(settings: Settings, symbol: str) -> int | None:
-    """The id of a symbol in the tables in force; upper or lower case."""
+    """The id of a symbol in the tables in force, however it is written."""
+    named = symbol_as(symbol)
     for row in tables.load(settings.generated_dir).symbols:
-        if row.symbol == symbol.upper():
+        if row.symbol == named:
             return row.symbol_id
     return None
 

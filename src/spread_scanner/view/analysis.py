@@ -17,6 +17,7 @@ from spread_scanner.shm import PriceStore
 from spread_scanner.shm.analysis import Analysis
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.evaluations import symbol_id_of
 from spread_scanner.view.reading import Reading, known
 
@@ -99,7 +100,7 @@ class SymbolAnalysis(Reading, frozen=True):
 def read(settings: Settings, symbol: str) -> SymbolAnalysis:
     """Raises UnknownSymbol, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
-    symbol = symbol.upper()
+    symbol = symbol_as(symbol)
     symbol_id = symbol_id_of(loaded, symbol)
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Analysis.attach(namespace) as analysis:

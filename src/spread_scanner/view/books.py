@@ -25,6 +25,7 @@ from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.evaluations import symbol_id_of
 from spread_scanner.view.in_force import SettingsInForce
@@ -114,7 +115,7 @@ class BooksView:
 
     def __init__(self, settings: Settings, wish: Wish, loaded: Tables | None = None) -> None:
         loaded = loaded or tables.load(settings.generated_dir)
-        self.symbol = wish.symbol.upper()
+        self.symbol = symbol_as(wish.symbol)
         self._symbol_id = symbol_id_of(loaded, self.symbol)
         self._wish, self._settings = wish, settings
         self._limits = FreshnessLimits.of(settings)

@@ -15,6 +15,7 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.fees import FillFees
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, Tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.reading import Reading
 from spread_scanner.view.symbols import UnknownSymbol
 
@@ -40,9 +41,10 @@ def read(settings: Settings, wanted: str = "") -> list[Cost]:
     loaded = tables.load(settings.generated_dir)
     rates = rates_now(settings, loaded)
     costs = (c for row in loaded.directions for c in of_direction(settings, loaded, row, rates))
-    found = [cost for cost in costs if wanted.upper() in cost.symbol]
-    if wanted and not found:
-        raise UnknownSymbol(wanted, (row.symbol for row in loaded.symbols))
+    part = symbol_as(wanted)
+    found = [cost for cost in costs if part in cost.symbol]
+    if part and not found:
+        raise UnknownSymbol(part, (row.symbol for row in loaded.symbols))
     return found
 
 

@@ -28,6 +28,7 @@ from spread_scanner.schema.records import (
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view import blocked, funding
 from spread_scanner.view.blocked import BlockedPair
 from spread_scanner.view.funding import FundingView
@@ -158,7 +159,7 @@ def direction_of(label: str) -> Direction:
 def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
     """Look a symbol up. Raises UnknownSymbol, UnknownDirection, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
-    symbol = symbol.upper()
+    symbol = symbol_as(symbol)
     symbol_id = symbol_id_of(loaded, symbol)
     wanted = None if direction is None else direction_of(direction).direction_id
     namespace = settings.config.system.namespace

@@ -15,6 +15,7 @@ from spread_scanner.schema.funding import INTERVAL_USUAL_H, unknown
 from spread_scanner.shm.funding import FundingTable
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.reading import Reading, known
 
 FUTURES = [source for source in SOURCES if source.market is Market.FUTURES]
@@ -69,12 +70,12 @@ def of_symbol(
 
 def of_all(loaded: Tables, rates: FundingRates, wanted: str = "") -> list[FundingView]:
     """Of every listing of a futures source whose symbol contains `wanted`, by source."""
-    listed = {(row.source_id, row.symbol_id) for row in loaded.instruments}
+    listed, part = {(row.source_id, row.symbol_id) for row in loaded.instruments}, symbol_as(wanted)
     return [
         _view(source, symbol, rates, symbol_id)
         for source in FUTURES
         for symbol_id, symbol in loaded.symbol_names().items()
-        if wanted.upper() in symbol and (source.source_id, symbol_id) in listed
+        if part in symbol and (source.source_id, symbol_id) in listed
     ]
 
 

@@ -26,6 +26,7 @@ from spread_scanner.symbology import coins
 from spread_scanner.symbology.rates import FundingRates
 from spread_scanner.symbology.tables import DirectionRow, LotRow, Tables
 from spread_scanner.symbology.usual import pair_keys
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.costs import Cost, of_direction, rates_now
 from spread_scanner.view.depth import Depth, DepthReader, feed_beats
 from spread_scanner.view.notes import notes_of
@@ -330,7 +331,8 @@ def spreads_of(
     """Pairs whose symbol contains `wanted`, the highest net spread first, never-quoted last: of all
     directions or of one, all or those that can be stood behind, so many at most."""
     rows = board.rows()
-    named = {number for number, name in board.symbols.items() if wanted.upper() in name}
+    part = symbol_as(wanted)
+    named = {number for number, name in board.symbols.items() if part in name}
     chosen = np.isin(rows["symbol_id"], list(named))
     if direction is not None:
         chosen &= rows["direction_id"] == direction.direction_id

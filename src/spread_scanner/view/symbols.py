@@ -10,11 +10,6 @@ from spread_scanner.symbology.tables import Tables
 from spread_scanner.symbology.then import TablesThen
 
 
-def symbol_as(written: str) -> str:
-    """A symbol, or a part of one, as the tables have it, however it was written: btc/usdt."""
-    return written.strip("/").upper().replace("/", "-")
-
-
 class UnknownSymbol(SpreadError):
     """A symbol that the tables do not hold; says which of theirs may have been meant."""
 

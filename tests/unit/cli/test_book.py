@@ -285,7 +285,7 @@ def test_no_book_is_said_and_is_exit_code_1(up_bed: Any, spread_ctl: Run) -> Non
     assert "binance-spot: no book yet" in out
     code, out, err = spread_ctl("book", "BBB-USDT", "--source", "okx-spot")
     assert code == 2
-    assert "okx-spot lists BBB-USDT" in err
+    assert "okx-spot does not list BBB-USDT" in err
     path = up_bed.settings.folder / "config.toml"
     path.write_text(path.read_text() + "\n[books]\nbooks_max = 0\n")
     code, out, err = spread_ctl("book", "BBB-USDT")

@@ -515,7 +515,7 @@ def _keep(bed: Any, verdict: Verdict, **values: float) -> None:
 
 def test_why_shows_the_waterfall_and_the_verdict(up_bed: Any, spread_ctl: Run) -> None:
     _keep(up_bed, Verdict.FEE, symbol_id=1, gross_bps=30, fees_bps=20, net_bps=10, enter_bps=15)
-    code, out, _ = spread_ctl("why", "bbb-usdt")
+    code, out, _ = spread_ctl("why", "bbb/usdt")
     assert code == 0
     assert "gross stands over the threshold" in out
     assert "5.00 short of the 15.00" in out
@@ -668,7 +668,7 @@ def test_why_says_that_a_leg_has_left_its_level(up_bed: Any, spread_ctl: Run) ->
         ("pause AAAUSDT", "AAA-USDT"),
         ("pause okx", "okx-binance, okx-bybit, okx-futures, okx-mexc, okx-spot"),
         ("resume spread-engin", "spread-engine, spread-tracker"),
-        ("costs --symbol AAA/USDT", "AAA-USDT"),
+        ("costs --symbol AAA/USDC", "AAA-USDT"),
         ("book /", "AAA-USDT, BBB-USDT, CCC-USDT"),
     ],
 )

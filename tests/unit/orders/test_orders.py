@@ -82,6 +82,7 @@ def test_with_nobody_alive_an_order_does_not_wait(
         ("binance-okx", lambda c: c.paused_directions == [1]),
         ("BBB-USDT", lambda c: c.paused_symbols == ["BBB-USDT"]),
         ("bbb-usdt", lambda c: c.paused_symbols == ["BBB-USDT"]),
+        ("bbb/usdt", lambda c: c.paused_symbols == ["BBB-USDT"]),
     ],
 )
 def test_a_pause_names_anything_and_resume_takes_it_back(
