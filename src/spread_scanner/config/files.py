@@ -145,10 +145,14 @@ def telegram_token(alerts: Alerts, path: Path) -> str:
 
 def tokens(gateway: Gateway, path: Path) -> Tokens:
     """What has to be sent to read and to control. Raises ConfigError."""
-    return Tokens(
+    found = Tokens(
         _token(gateway.token_file, path, "token_file"),
         _token(gateway.control_token_file, path, "control_token_file"),
     )
+    if found.to_read and found.to_read == found.to_control:  # who may read would control
+        where = _where(gateway.control_token_file, path, f"{GATEWAY}.control_token_file")
+        raise ConfigError("the token is that of token_file", **where, allowed="another one")
+    return found
 
 
 def _token(named: str, path: Path, key: str) -> bytes:

@@ -32,6 +32,7 @@ class Access:
         self._settings = settings
         self.tokens = tokens
         self._names = {"localhost", *(name.lower() for name in settings.hosts)}
+        self._origins = set(map(_as_sent, settings.origins))
         self._pace = AddressPace(settings.rate_per_s, settings.rate_burst)
 
     def check(self, address: str, headers: Mapping[bytes, bytes], *, tokens: bool = True) -> None:
@@ -83,11 +84,7 @@ class Access:
         script back from opening one, so that its Origin decides."""
         self.check(address, headers)
         origin = headers.get(b"origin", b"")
-        if (
-            origin
-            and not self._own(headers)
-            and origin.decode("latin-1") not in self._settings.origins
-        ):
+        if origin and not self._own(headers) and origin.decode("latin-1") not in self._origins:
             said = "no page of spread-gateway.origins"
             raise NotAnswered(HTTPStatus.FORBIDDEN, "foreign_page", said)
 
@@ -95,7 +92,7 @@ class Access:
         """Which page may read the answer: a value of Access-Control-Allow-Origin, or nothing."""
         if short and not self.tokens.to_read:
             return "*"
-        return origin if origin in self._settings.origins else ""
+        return origin if origin in self._origins else ""
 
     def _check_host(self, host: str) -> None:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
@@ -147,6 +144,13 @@ class AddressPace:
             self._tidied_ns = now_ns
             self._next_ns = {one: at for one, at in self._next_ns.items() if at > now_ns}
         return address if len(self._next_ns) < ADDRESSES_MAX else STRANGERS
+
+
+def _as_sent(origin: str) -> str:
+    """As browsers say it: in small letters, without the port that a scheme has by itself."""
+    origin = origin.lower()
+    usual = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(usual)
 
 
 def _sends(headers: Mapping[bytes, bytes], token: bytes) -> bool:

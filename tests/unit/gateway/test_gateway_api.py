@@ -313,7 +313,7 @@ def test_control_says_what_it_did(gateway_of: Callable[..., Any], listed_bed: An
 def test_any_page_may_read_the_short_calls_and_named_ones_the_rest(
     gateway_of: Callable[..., Any],
 ) -> None:
-    asking = gateway_of(origins=["https://mine.example"])
+    asking = gateway_of(origins=["https://Mine.example:443"])  # as no browser spells it
     rows = [
         ("/health", "https://other.example", "*"),
         ("/prices", "https://mine.example", "*"),

@@ -184,6 +184,7 @@ def test_a_reload_changes_how_many_may_be_connected(start: Any, listed_bed: Any)
         ('control_token_file = "short"\n', "control_token_file"),
         ('control_token_file = "open"\n', "mode 0600"),
         ('token_file = "no_protocol"\n', "openssl rand -hex 32"),
+        ('token_file = "mine"\ncontrol_token_file = "mine"\n', "that of token_file"),
         ('token_file = "pipe"\n', "a pipe, socket or device"),
         ('token_file = "config"\n', "Is a directory"),
         ('tls_certificate = "pipe"\ntls_key = "pipe"\n', "a pipe, socket or device"),
@@ -196,6 +197,7 @@ def test_a_reload_changes_how_many_may_be_connected(start: Any, listed_bed: Any)
 def test_settings_that_cannot_be_are_refused(listed_bed: Any, more: str, says: str) -> None:
     secret(listed_bed, "short", "abc")
     secret(listed_bed, "open")
+    secret(listed_bed, "mine")
     secret(listed_bed, "no_protocol", "what/no+browser-can-send==")  # as a subprotocol
     os.mkfifo(listed_bed.folder / "pipe", 0o600)
     (listed_bed.folder / "open").chmod(0o644)
