@@ -439,6 +439,7 @@ def watch(
     """
     from spread_scanner.cli.watch import WatchScreen
     from spread_scanner.view.spreads import SpreadBoard, spreads_of
+    from spread_scanner.view.symbols import part_of_symbol
 
     settings = config.load()
     if not as_json and not on_screen():
@@ -446,7 +447,8 @@ def watch(
     loaded = tables.load(settings.generated_dir)
     with PriceStore.attach(settings.config.system.namespace) as store:
         if as_json:
-            print_json(spreads_of(SpreadBoard(settings, loaded, store), symbol))
+            part = part_of_symbol(symbol, loaded.symbol_names().values())
+            print_json(spreads_of(SpreadBoard(settings, loaded, store), part))
         else:
             WatchScreen(settings, loaded, store, symbol).run()
 

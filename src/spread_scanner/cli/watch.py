@@ -24,6 +24,7 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.schema.figures import amount, grouped, plain
 from spread_scanner.shm import PriceStore
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.basis import BasisReader
 from spread_scanner.view.depth import DepthReader
 from spread_scanner.view.in_force import SettingsInForce
@@ -302,7 +303,7 @@ class WatchScreen(App[None]):
         rows = self._rows
         if not self._all:
             rows = rows[rows["usable"]]
-        wanted = self._wanted.strip().upper()
+        wanted = symbol_as(self._wanted.strip())
         if wanted:
             keep = [
                 wanted in self._board.symbols.get(int(row["symbol_id"]), "").upper()

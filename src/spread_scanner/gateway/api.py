@@ -60,7 +60,7 @@ from spread_scanner.view.prices import SPOT_LIKE, Price, Served
 from spread_scanner.view.sources import SourceView, source_of
 from spread_scanner.view.spreads import Spread
 from spread_scanner.view.status import Status
-from spread_scanner.view.symbols import UnknownSymbol
+from spread_scanner.view.symbols import UnknownSymbol, part_of_symbol
 from spread_scanner.view.tables import TablesView
 
 _T = TypeVar("_T")
@@ -315,11 +315,7 @@ def _symbol(system: LiveSystem, written: str) -> str:
 
 
 def _part(system: LiveSystem, written: str) -> str:
-    """What some symbol contains; empty: all do."""
-    symbols, part = system.shown.tables.symbol_names().values(), symbol_as(written)
-    if not any(part in symbol for symbol in symbols):
-        raise UnknownSymbol(part, symbols)
-    return part
+    return part_of_symbol(written, system.shown.tables.symbol_names().values())
 
 
 def _past(wanted: str, count: int) -> PastShown:

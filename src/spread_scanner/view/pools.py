@@ -16,6 +16,7 @@ from spread_scanner.errors import SegmentError
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.schema.pools import PoolFlag, heard_price
 from spread_scanner.shm.pools import PoolTable
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view.prices import raw
 from spread_scanner.view.reading import Reading, known
 
@@ -149,8 +150,12 @@ def of_table(table: PoolTable, wanted: str = "") -> list[PoolView]:
     rows = table.rows()
     now_ns = clock.mono_ns()
     found = [_view(row, now_ns) for row in rows]
-    low = wanted.lower()
-    return [one for one in found if low in f"{one.pool} {one.program} {one.symbol or ''}".lower()]
+    low, part = wanted.lower(), symbol_as(wanted)
+    return [
+        one
+        for one in found
+        if low in f"{one.pool} {one.program}".lower() or part in (one.symbol or "").upper()
+    ]
 
 
 def why_none(settings: Settings, wanted: str) -> str:

@@ -178,7 +178,7 @@ def test_watch_as_json_is_every_pair_once(up_bed: Any, spread_ctl: Run) -> None:
     assert rows[0]["gross_bps"] == pytest.approx(100.0)
     assert sorted(row["symbol"] for row in rows) == ["AAA-USDT", "BBB-USDT", "CCC-USDT"]
     assert [row["net_bps"] for row in rows[1:]] == [None, None]
-    only = orjson.loads(spread_ctl("watch", "--symbol", "aaa", "--json")[1])
+    only = orjson.loads(spread_ctl("watch", "--symbol", "aaa/", "--json")[1])
     assert [row["symbol"] for row in only] == ["AAA-USDT"]
 
 

@@ -95,7 +95,7 @@ def test_the_filter_keeps_what_it_names_and_escape_takes_it_back(
     async def act(app: WatchScreen, pilot: Pilot[None]) -> None:
         await pilot.press("slash")
         await pilot.pause()
-        await pilot.press("a", "a", "a")
+        await pilot.press("a", "a", "slash", "u")
         await pilot.pause()
         assert symbols_shown(app) == ["AAA-USDT"]
         await pilot.press("enter")

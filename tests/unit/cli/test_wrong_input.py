@@ -121,6 +121,7 @@ SPECIAL: list[Row] = [
     ("up", "signals -n 99999999999999999999", EXIT_SETTINGS),
     ("up", "opportunities -n 0", EXIT_SETTINGS),
     ("up", "opportunities --symbol NOPE", EXIT_FAILED),
+    ("up", "watch --symbol NOPE", EXIT_FAILED),
     ("up", "cycles -n 0", EXIT_SETTINGS),
     ("up", "cycles -n many", EXIT_SETTINGS),
     ("up", "opportunities -n 99999999999999999999", EXIT_SETTINGS),

@@ -42,7 +42,7 @@ def test_pools_are_found_by_key_program_and_symbol(up_bed: Any) -> None:
         writer.write(0, pool_row("one"))
         writer.write(5, pool_row("other", program=b"orca-whirlpool", symbol=b"", price=np.nan))
         assert [one.pool for one in pools.of_all(up_bed.settings)] == ["one", "other"]
-        for wanted in ("sol-", "V4", "one"):
+        for wanted in ("sol-", "sol/usd", "V4", "one"):
             assert [one.pool for one in pools.of_all(up_bed.settings, wanted)] == ["one"]
         (other,) = pools.of_all(up_bed.settings, "Orca")
     assert (other.symbol, other.price, other.liquidity) == (None, None, None)
