@@ -86,6 +86,8 @@ class Listings:
                 self._store = PriceStore.attach(self._settings.config.system.namespace, timeout_s=0)
             except NoSegment:
                 return None
+        if source_id >= self._store.num_sources:  # a source of pools, where none is read
+            return None
         quote = self._store.read(source_id, symbol_id)
         return None if quote is None else np.array([tuple(quote)], QUOTE_DTYPE)
 

@@ -184,6 +184,7 @@ def test_the_last_one_is_what_the_store_shows(up_bed: Any) -> None:
         (found,) = listings.last(symbol, label)
         assert (found["bid_px"], found["ask_px"]) == (6.0, 7.0)
         assert len(listings.last("NONE-USDT", label)) == 0
+        assert len(listings.last(symbol, SOURCES[-1].label)) == 0  # the store has no row for it
         with pytest.raises(Unusable, match="no such source"):
             listings.last(symbol, "nowhere")
         with pytest.raises(Unusable, match="count"):
