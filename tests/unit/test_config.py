@@ -326,9 +326,10 @@ BAD_URLS = [
     *((rest, HOST) for rest in ("://[v1.a]/", "://[::1]x:1/", "://[::g]/", "://[fe80::1%25lo]/")),
     *((rest, HOST) for rest in ("://256.256.256.256/", "://1/", "://0x7f.1/", "://h%00/")),
     *((rest, HOST) for rest in ("://xn--a/", "://xn--/", "://\u2488com/", "://a\u00ad.b/")),
+    *((rest, HOST) for rest in ("://h:\u0661/", "://h:123456/", "://h:+1/")),
     *((rest, PORT) for rest in ("://h:99999/", "://h:0/")),
     *((rest, "blanks") for rest in ("://a b/", "://a/\n", "://\ta/")),
-    *((rest, "a URL without") for rest in ("://h\\@x/", '://h/"', "://h/<>", "://h/`", "://h/{a}")),
+    *((rest, "a URL without") for rest in ("://h/\\x", '://h/"', "://h/<>", "://h/`", "://h/{a}")),
     *((rest, HASH) for rest in ("://h/#a", "://h#", "://h/?a#b")),
 ]
 
@@ -370,6 +371,11 @@ def test_what_a_url_is_for_bounds_what_it_may_hold(
         *((key, "://user:word@[::1]:8443/path") for key in ("rest_url", "ws_url")),
         ("ws_url", "://h/path?x=1&y=%20"),
         *((key, "://user:w%40rd@127.0.0.1:8443/") for key in URLS),
+        *(
+            (key, f"://user:{word}@h:8443")
+            for key in URLS
+            for word in ("w@rd", "w:rd", '\\w"^{|}<')
+        ),
         *((key, rest) for key in URLS for rest in ("://a-b.c_d.example.", "://b\u00fccher.de:1")),
         *((key, "://xn--bcher-kva.example") for key in URLS),
     ],

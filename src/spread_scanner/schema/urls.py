@@ -11,12 +11,11 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_NUMBER = re.compile(
-    r"\d+|0[xX][0-9A-Fa-f]*"
-)  # a name whose last label is one is an address of IPv4
+# A name whose last label is one is an address of IPv4.
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _HOST_CHARS_MAX = 253
-_UNWRITTEN = re.compile(r'[\s\x00-\x1f\x7f\\<>"^`{|}]')  # a URL has none of these (RFC 3986)
-_PLACE = re.compile(r"(?:[^@]*@)?(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@]+))(?::(\d{0,5}))?")
+_UNWRITTEN = re.compile(r'[\\<>"^`{|}]')  # no URL has them (RFC 3986), but for people's passwords
+_PLACE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@]+))(?::([0-9]{0,5}))?")
 _PORT_MAX = 65_535
 
 
@@ -24,14 +23,15 @@ def fault_of(url: str) -> str:
     """What a URL has to be and is not; empty: it can be dialled."""
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         return "a URL without blanks"
-    if _UNWRITTEN.search(url):
-        return 'a URL without \\ < > " ^ ` { | }'
     try:
         url.encode()
         parts = urlsplit(url)
-        place = _PLACE.fullmatch(parts.netloc)
     except ValueError:  # UnicodeError is one; what it says may quote a password
-        place = None
+        return "a URL with a host, by name or address"
+    behind_the_password = parts.netloc.rpartition("@")[2]
+    if _UNWRITTEN.search(behind_the_password + parts.path + parts.query):
+        return 'a URL without \\ < > " ^ ` { | }'
+    place = _PLACE.fullmatch(behind_the_password)
     if place is None or not _is_host(place[1], place[2]):
         return "a URL with a host, by name or address"
     if place[3] and not 0 < int(place[3]) <= _PORT_MAX:
