@@ -199,7 +199,7 @@ def anchor_of(link: Link, links: Sequence[Link]) -> int:
     """What brings the times at which pieces of a segment were written to the session clock; where
     its head is ruined, they count from its begin, which is taken for the nearest whole one's."""
     head = reader.nearest_whole(links, link).head
-    return int(head["anchor_ns"]) + (0 if link.whole else int(head["created_mono_ns"]))
+    return int(head["anchor_ns"]) + (0 if link.is_known else int(head["created_mono_ns"]))
 
 
 def _origins(piece: Piece) -> np.ndarray:

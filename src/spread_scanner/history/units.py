@@ -55,7 +55,7 @@ def due(folder: Path, kept: KeptHistory) -> list[LogPart]:
     """What can be compacted now: nothing of a log of which no head is whole, as nobody knows of
     when it is. Raises NoLog, OSError."""
     links = left(folder, kept)
-    parts = parted(links) if any(link.whole for link in links) else []
+    parts = parted(links) if any(link.is_known for link in links) else []
     return parts[:-1] if parts and len(parts[-1].links) <= SEGMENTS_MAX else parts
 
 

@@ -6,6 +6,9 @@
     +-------------------+ 4096
     | block             |  32 B head, then records of one kind, 64 KB at most, a multiple of 16 B
     | ...               |
+    +-------------------+ the last 512 B
+    | the head again    |  once it is on the disk: one that is lost can be told from none
+    +-------------------+
 
 A block's CRC32C covers its head and its records; the head holds the CRC of the block before (the
 first: of the segment's head, which holds the salt). So each CRC covers all before it, and a block
@@ -62,6 +65,7 @@ HEAD_DTYPE = np.dtype(
         ("crc", "<u4"),  # of all before
     ]
 )
+COPY_BYTES = HEAD_DTYPE.itemsize  # of the head, at the end; older logs have blocks there, or zeros
 # previous, salt, length, count, first, durable, at_ms, kind, two reserved
 _BLOCK = struct.Struct("<IIHHIIIBBH")
 _CRC = struct.Struct("<I")

@@ -29,6 +29,7 @@ from spread_scanner.wal import packed, segments
 from spread_scanner.wal.frames import (
     BLOCK_BYTES_MAX,
     BLOCK_HEAD_BYTES,
+    COPY_BYTES,
     HEAD_BYTES,
     HEAD_DTYPE,
     Bytes,
@@ -56,8 +57,8 @@ class LogLeft(SpreadError):
 
 
 class Link(NamedTuple):
-    """A segment of the chain. Where it is not `whole`, `head` has its salt (0: nothing of it is
-    left) and its first record alone."""
+    """A segment of the chain. Where it is not `whole`, `head` is the copy of it; or where that is
+    lost, too, has its salt (0: nothing of it is left) and its first record alone."""
 
     number: int
     path: Path
@@ -73,7 +74,12 @@ class Link(NamedTuple):
     @property
     def strange(self) -> str:
         """Why this version cannot read it; empty: it can."""
-        return strange(self.head) if self.whole else ""
+        return strange(self.head) if self.is_known else ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all is there that its head said."""
+        return self.whole or _is_copy(self.head)
 
     @property
     def is_packed(self) -> bool:
@@ -86,11 +92,11 @@ class Link(NamedTuple):
 
 
 def nearest_whole(links: Sequence[Link], link: Link) -> Link:
-    """Whose times and store a segment has: its own, where it is whole; one whose head is ruined is
-    taken for what the nearest whole one was, or for itself where none is."""
-    if link.whole:
+    """Whose times and store a segment has: its own, where its head or the copy is whole; one that
+    has lost both is taken for what the nearest one was, or for itself where none is."""
+    if link.is_known:
         return link
-    whole = [one for one in links if one.whole] or [link]
+    whole = [one for one in links if one.is_known] or [link]
     return min(whole, key=lambda one: (abs(one.number - link.number), one.number))
 
 
@@ -230,14 +236,14 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     while number in files:
         head, whole = begun.get(number) or (_lost(number, files[number], begun), False)
         found.append(Link(number, files[number], head, whole, end, crc))
-        if not whole:  # whom it continues is not known: the nearest before it
+        if not (whole or _is_copy(head)):  # whom it continues is not known: the nearest before it
             number, end, crc = _nearest_before(number, begun), None, None
             continue
         number, end = int(head["previous_number"]), int(head["previous_end"])
         crc = int(head["previous_crc"])
     found.reverse()
     for before, link in pairwise(found):
-        if not link.whole:
+        if not link.is_known:
             link.head["first_seq"] = _end_of(before)
     return found
 
@@ -269,7 +275,8 @@ def _begun(number: int, path: Path) -> tuple[np.ndarray, bool] | None:
             return None
         return head, True
     left = _ruined(number, path)
-    return (left, False) if block_at(data, HEAD_BYTES, int(left["salt"])) else None
+    begun = _is_copy(left) or block_at(data, HEAD_BYTES, int(left["salt"]))
+    return (left, False) if begun else None
 
 
 def _headed(path: Path) -> Bytes:
@@ -280,17 +287,35 @@ def _headed(path: Path) -> Bytes:
 
 
 def _ruined(number: int, path: Path, *, continues: bool = False) -> np.ndarray:
-    """What can be said of a segment whose head is not whole; salt 0: nothing was begun there. One
-    that `continues` others, as the one behind it says, has the salt of its first block."""
+    """What can be said of a segment whose head is not whole: the copy; salt 0: nothing was begun
+    there. One that `continues` others, as the one behind it says, has the salt of its first block.
+    """
     data = _headed(path)
     head = np.zeros((), HEAD_DTYPE)
     if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
         return head
+    copy = _copy_of_head(path)
+    if copy is not None and copy["number"] == number:
+        return copy
     raw = np.frombuffer(data[: HEAD_DTYPE.itemsize].tobytes(), HEAD_DTYPE)[0]
     salt = int(data[HEAD_BYTES : HEAD_BYTES + 16].view("<u4")[2])
     if continues or raw["number"] == number or (salt and raw["salt"] == salt):
         head["salt"], head["number"], head["first_seq"] = salt, number, raw["first_seq"]
     return head
+
+
+def _copy_of_head(path: Path) -> np.ndarray | None:
+    """What the last sector says, which is written when the head is on the disk; None: nothing, or
+    it cannot be read. Raises FileNotFoundError."""
+    with path.open("rb", buffering=0) as file, contextlib.suppress(OSError):
+        at = os.fstat(file.fileno()).st_size - COPY_BYTES
+        return head_of(np.frombuffer(os.pread(file.fileno(), COPY_BYTES, max(at, 0)), np.uint8))
+    return None
+
+
+def _is_copy(head: np.ndarray) -> bool:
+    """Of a head that is not whole: one that has lost its copy, too, has no CRC."""
+    return bool(head["crc"])
 
 
 def walk(link: Link, data: Bytes) -> Walked:

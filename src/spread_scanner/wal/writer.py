@@ -97,13 +97,14 @@ class _Current:
     """The segment that is written."""
 
     def __init__(self, number: int, file: int, head: np.ndarray) -> None:
-        self.number, self.file = number, file
+        self.number, self.file, self.head = number, file, head
         self.first_seq, self.salt = int(head["first_seq"]), int(head["salt"])
         self.begun_ns = int(head["created_mono_ns"])
         self.crc = int(head["crc"])
         self.end = frames.HEAD_BYTES
         self.clean = self.end  # how far nothing of an older use is left
         self.next_seq = self.first_seq
+        self.has_copy = False  # of its head
 
 
 class LogWriter:
@@ -335,7 +336,7 @@ class LogWriter:
                 while self._written < len(self._kept):
                     kept = self._kept[self._written]
                     end = self._current.end + len(kept.block) if self._current else 0
-                    if self._current is None or end > self._segment_bytes:
+                    if self._current is None or end > self._blocks_end:
                         self._current = self._begun()
                     self._put(self._current, kept)
                     self._written += 1
@@ -366,6 +367,11 @@ class LogWriter:
         if self._making is None and 2 * current.end > self._segment_bytes:
             self._making = self._make()
 
+    @property
+    def _blocks_end(self) -> int:
+        """Where a segment has no room for more."""
+        return self._segment_bytes - frames.COPY_BYTES
+
     def _zeros_behind(self, current: _Current, end: int) -> int:
         """How many follow a block that ends there. Of a page that is written in part the kernel
         first reads the rest, and it is not in memory where the file is an old one; and the page
@@ -373,7 +379,7 @@ class LogWriter:
         if end <= current.clean:
             return 0
         border = ZEROS_BEHIND_MAX if self._unsynced >= MUCH_BYTES else PAGE_BYTES
-        return min(-end % border, self._segment_bytes - end)
+        return min(-end % border, self._blocks_end - end)
 
     def _sync(self) -> None:
         current = self._current
@@ -395,6 +401,13 @@ class LogWriter:
                 self._rooms.append(kept.block.base)
         del self._kept[:written]
         self._written -= written
+        if self._current is not None and not self._current.has_copy:
+            self._put_copy(self._current)
+
+    def _put_copy(self, current: _Current) -> None:
+        """Once the head is on the disk: where there is the copy alone, the head was there."""
+        self._disk.put(current.file, current.head.tobytes(), self._blocks_end)
+        current.has_copy = True
 
     def _leave(self, error: OSError) -> None:
         """Leave the segment as it is. What is not known to be on the disk is written again."""

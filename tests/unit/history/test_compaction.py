@@ -1,6 +1,7 @@
 """Hours of the log that are over become Parquet, value by value, once; a compaction that is killed
 leaves nothing that counts."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -214,9 +215,19 @@ def test_what_is_damaged_at_the_end_of_an_hour_is_a_gap_to_the_next_one(
     assert [one.count("records") for one in kinds] == [1, 0]
 
 
+def ruin(path: Path, *, copy: bool) -> None:
+    """A segment's head, and the copy of it."""
+    with path.open("r+b") as file:
+        file.write(bytes(8))
+        if copy:
+            file.seek(-frames.COPY_BYTES, os.SEEK_END)
+            file.write(bytes(8))
+
+
+@pytest.mark.parametrize("copy", [False, True])
 @pytest.mark.parametrize("ruined", [[1], [3], [1, 2]])
-def test_a_segment_whose_head_is_ruined_is_of_the_hour_of_the_nearest_one(
-    tmp_path: Path, virtual_clock: VirtualClock, ruined: list[int]
+def test_a_segment_whose_head_is_ruined_is_of_its_hour_or_of_that_of_the_nearest_one(
+    tmp_path: Path, virtual_clock: VirtualClock, ruined: list[int], copy: bool
 ) -> None:
     """By a head of nothing but zeros it would be of 1970, and too old at once."""
     log, folder = tmp_path / "wal", tmp_path / "history"
@@ -224,8 +235,7 @@ def test_a_segment_whose_head_is_ruined_is_of_the_hour_of_the_nearest_one(
         virtual_clock.advance_ms(100)
         write_hours(log, virtual_clock, hours=2, ticks=100)
     for number in ruined:
-        with reader.chain(log)[number - 1].path.open("r+b") as file:
-            file.write(bytes(8))
+        ruin(reader.chain(log)[number - 1].path, copy=copy)
     assert sum(not link.whole for link in reader.chain(log)) == len(ruined)
     compact.compact(log, folder)
     files = kept.read(folder).of(HistoryKind.TICKS)
@@ -236,14 +246,13 @@ def test_a_segment_whose_head_is_ruined_is_of_the_hour_of_the_nearest_one(
         assert all(mark.value > START_NS for mark in marks)
 
 
-def test_a_log_of_which_no_head_is_whole_stays_as_it_is(
+def test_a_log_of_which_no_head_is_whole_and_no_copy_stays_as_it_is(
     tmp_path: Path, virtual_clock: VirtualClock
 ) -> None:
     log, folder = tmp_path / "wal", tmp_path / "history"
     write_hours(log, virtual_clock, hours=3, ticks=10)
     for path in [link.path for link in reader.chain(log)]:
-        with path.open("r+b") as file:
-            file.write(bytes(8))
+        ruin(path, copy=True)
     assert units.due(log, kept.KeptHistory()) == []
     assert compact.compact(log, folder) == []
 

@@ -10,18 +10,21 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from log_bed import SMALL, CountedDisk, KilledDisk, WatchedDisk, crash, numbers, ticks
+from log_bed import SECTOR, SMALL, CountedDisk, KilledDisk, WatchedDisk, crash, numbers, ticks
 
 import bed
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.wal import reader
 from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.frames import COPY_BYTES
 from spread_scanner.wal.writer import LogWriter
 
 ROUNDS = 45
 FAILING_ROUNDS = 30
 CRASHES = 150
+HEADS_LOST = 60
+COPY_AT = SMALL - COPY_BYTES
 
 
 def written(folder: Path, disk: LogDisk, rounds: int = ROUNDS) -> LogWriter:
@@ -70,6 +73,54 @@ def test_a_crash_anywhere_leaves_what_was_called_safe(tmp_path: Path) -> None:
         again.close()
         assert numbers(folder) == [*found, *range(end, end + 20)], said
     assert cut >= 3, "crashes that tear nothing try nothing"
+
+
+def test_after_a_crash_a_lost_head_is_told_from_a_file_that_waits(tmp_path: Path) -> None:
+    """From a segment's second sync on: with the first the head is on the disk, and its copy is
+    written. What was called safe by then is there, or is missed loudly."""
+    seed = bed.seed()
+    disk = WatchedDisk()
+    written(tmp_path / "log", disk).close()
+    refused = 0
+    for number in range(HEADS_LOST):
+        chance = random.Random(f"{seed} {number}")
+        upto = chance.randint(0, len(disk.events))
+        folder = tmp_path / f"crash-{number}"
+        folder.mkdir()
+        crash(disk.events[:upto], folder, chance)
+        links = reader.chain(folder)
+        if not links:
+            continue
+        newest = links[-1].path
+        with newest.open("r+b") as file:
+            file.write(bytes(SECTOR))
+        events = disk.events[:upto]
+        put = [at for at, one in enumerate(events) if one[:3] == ("pwrite", newest.name, COPY_AT)]
+        safe = any(
+            one[:2] == ("fdatasync", newest.name) and one[2] > put[0] for one in events if put
+        )
+        last = reader.chain(folder)[-1:]
+        told = [one.path for one in last if not one.whole] == [newest]
+        assert told or not safe, f"SPREAD_SEED={seed}, crash {number}, behind event {upto}"
+        if told:
+            with pytest.raises(reader.LogDamaged):
+                numbers(folder)
+        refused += told
+    assert refused > HEADS_LOST / 10, "crashes that lose nothing try nothing"
+
+
+def test_the_copy_of_a_head_is_written_when_that_is_on_the_disk(tmp_path: Path) -> None:
+    """Else a power cut that keeps the copy alone would be taken for damage."""
+    disk = WatchedDisk()
+    written(tmp_path / "log", disk).close()
+    copies = 0
+    for at, (what, name, offset, data) in enumerate(disk.events):
+        if (what, offset) == ("pwrite", COPY_AT) and len(data) == COPY_BYTES:
+            before = disk.events[:at]
+            head = max(n for n, one in enumerate(before) if one[:3] == ("pwrite", name, 0))
+            assert any(one[:2] == ("fdatasync", name) and one[2] > head for one in before)
+            copies += 1
+    assert copies > 3
 
 
 def killed_behind(folder: Path, at: int) -> tuple[bool, int]:

@@ -19,10 +19,10 @@ import bed
 from spread_scanner.history.gathered import Gathered
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader
-from spread_scanner.wal.frames import HEAD_BYTES
+from spread_scanner.wal.frames import COPY_BYTES, HEAD_BYTES
 from spread_scanner.wal.reader import LogDamaged
 from spread_scanner.wal.salvage import examine, salvage
-from spread_scanner.wal.writer import LogWriter
+from spread_scanner.wal.writer import LogWriter, Origin
 
 LONG = os.environ.get("SPREAD_LOG") == "long"
 Contents = list[tuple[RecordKind, int, bytes]]
@@ -403,6 +403,47 @@ def test_blocks_of_a_segment_of_whose_head_nothing_is_left_are_salvaged(
     assert error.evidence["good_after"] == 1_000 - links[2].first_seq
     assert salvage(tmp_path / "log", tmp_path / "to") == (1_000, 0)
     assert numbers(tmp_path / "to") == list(range(1_000))
+
+
+@pytest.mark.parametrize("several_before", [True, False])
+@pytest.mark.parametrize("length", [COPY_BYTES, HEAD_BYTES, HEAD_BYTES + 600])
+def test_the_newest_segment_whose_head_is_lost_is_damage_and_no_file_that_waits(
+    tmp_path: Path, length: int, several_before: bool
+) -> None:
+    """Of nothing behind it does anybody say that it was begun: its last sector does."""
+    log, count = tmp_path / "log", 1_000 if several_before else 100
+    origin = Origin("here", 7, 5, "a boot")
+    writer = LogWriter(log, origin, segment_bytes=SMALL)
+    for at in range(0, count, 100):
+        writer.append(RecordKind.TICK, ticks(at, 100))
+        writer.sync()
+    writer.close()
+    newest = reader.chain(log)[-1]
+    lost = 100 if length > HEAD_BYTES else 0  # the block that the zeros reach into
+    with newest.path.open("r+b") as file:
+        file.write(bytes(length))
+    left = newest.path.read_bytes()
+    _, error = read_back(log)
+    assert error is not None
+    assert "spread-ctl wal salvage" in str(error)
+    assert error.evidence["file"] == str(newest.path)
+    assert (error.evidence["offset"], error.evidence["seq"]) == (0, newest.first_seq)
+    assert error.evidence["good_before"] == newest.first_seq
+    assert error.evidence["good_after"] == count - newest.first_seq - lost
+    assert not reader.waits(newest.path)
+    again = LogWriter(log, origin, segment_bytes=SMALL)
+    assert again.torn is not None
+    assert again.durable_seq == count
+    again.append(RecordKind.TICK, ticks(count, 5))
+    again.close()
+    assert newest.path.read_bytes() == left, "what is damaged stays as it is"
+    assert numbers(log, since=count) == list(range(count, count + 5))
+    assert salvage(log, tmp_path / "to") == (count + 5 - lost, lost)
+    first = reader.chain(tmp_path / "to")[
+        0
+    ].head  # by the copy of its own, where it is the only one
+    names = ("namespace", "instance_id", "anchor_ns", "boot")
+    assert [first[name][()] for name in names] == [b"here", 7, 5, b"a boot"]
 
 
 def test_recording_goes_on_behind_damage(tmp_path: Path) -> None:

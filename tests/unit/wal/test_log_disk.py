@@ -14,7 +14,7 @@ from log_bed import ticks
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.wal import reader, segments
 from spread_scanner.wal.disk import PAGE_BYTES, ZEROS_BEHIND_MAX, LogDisk
-from spread_scanner.wal.frames import BLOCK_HEAD_BYTES, HEAD_BYTES
+from spread_scanner.wal.frames import BLOCK_HEAD_BYTES, COPY_BYTES, HEAD_BYTES
 from spread_scanner.wal.writer import MUCH_BYTES, LogWriter
 
 OLD = b"\xaa"
@@ -157,7 +157,7 @@ def test_a_block_over_an_old_segment_leaves_nothing_of_it_in_its_last_page(tmp_p
     border = HEAD_BYTES + PAGE_BYTES
     assert end < border
     assert not data[end:border].any()
-    assert data[border:].tobytes() == OLD * (len(data) - border)
+    assert data[border:-COPY_BYTES].tobytes() == OLD * (len(data) - border - COPY_BYTES)
     writer.close()
 
 
@@ -181,14 +181,14 @@ def test_where_much_is_written_between_two_syncs_zeros_go_to_the_border_of_a_lar
     disk, few = Counting(), ticks(0, 100)
     block_bytes = BLOCK_HEAD_BYTES + few.nbytes
     writer = LogWriter(tmp_path, segment_bytes=segment_bytes, disk=disk)
-    while HEAD_BYTES + (len(disk.puts) + 1) * block_bytes <= segment_bytes:
+    while HEAD_BYTES + (len(disk.puts) + 1) * block_bytes <= segment_bytes - COPY_BYTES:
         writer.append(RecordKind.TICK, few)
         writer.write()
     clean = HEAD_BYTES
     for number, (offset, length, zeros) in enumerate(disk.puts):
         end = offset + length
         border = ZEROS_BEHIND_MAX if number * block_bytes >= MUCH_BYTES else PAGE_BYTES
-        clean = max(clean, min(-(-end // border) * border, segment_bytes))
+        clean = max(clean, min(-(-end // border) * border, segment_bytes - COPY_BYTES))
         assert zeros in (0, clean - end)
     (link,) = reader.chain(tmp_path)
     data = link.path.read_bytes()
