@@ -1,7 +1,8 @@
 """How much of the log stays: by age, by its budget, by what is free on the disk.
 
 A segment goes when the one behind it was begun so long ago and, where there is a history, when it
-is in there; or when the log is too large, or the disk too full. Of the budget, which log and
+is in there; or when the log is too large, or the disk too full. None goes that has records which
+the newest whole snapshot does not know: a start would miss what stood. Of the budget, which log and
 history share, the log alone has half: so a compaction that fails does not eat what was compacted.
 What is in the history goes before what is not; where segments alone do not make room, the history
 gives up its oldest. A segment's file is used again, or unlinked where the disk is short; so is that
@@ -18,7 +19,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Recorder
 from spread_scanner.history import kept, retention, units
 from spread_scanner.history.kept import HistoryTaken, KeptHistory
-from spread_scanner.wal import reader, segments
+from spread_scanner.wal import reader, segments, snapshot
 from spread_scanner.wal.reader import Link
 from spread_scanner.wal.writer import LogWriter
 
@@ -86,6 +87,8 @@ class LogSegments:
             sum(map(_bytes, {link.path, segments.packed_of(link.path)})) for link in self.links
         ]
         self._known = None if standing is None else frozenset(standing.segments)
+        found, _ = snapshot.newest(folder)
+        self._known_seq = 0 if found is None else found.seq
         self.bytes = sum(self._sizes)
         self.passed = 0  # how many are to go
         self.dropped = self.lost = 0
@@ -93,7 +96,9 @@ class LogSegments:
     @property
     def more(self) -> bool:
         """Whether any may go."""
-        return self.passed < len(self.links) - SEGMENTS_MIN
+        if self.passed >= len(self.links) - SEGMENTS_MIN:
+            return False
+        return self.links[self.passed + 1].first_seq <= self._known_seq
 
     @property
     def left(self) -> tuple[int, int]:

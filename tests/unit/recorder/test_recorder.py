@@ -13,10 +13,11 @@ from recorder_bed import Recorded
 
 import bed as waits
 from spread_scanner.books._order_book import FollowedBook
-from spread_scanner.clock import VirtualClock
+from spread_scanner.clock import NS_PER_MS, VirtualClock
 from spread_scanner.history import compact, kept
 from spread_scanner.recorder import compacting, keeping
 from spread_scanner.recorder.documents import settings_body
+from spread_scanner.recorder.recording import COMMIT_NS
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
 from spread_scanner.schema.log import GapOf, RecordKind, layouts
 from spread_scanner.schema.names import ENGINE, HISTORY_FOLDER, RECORDER
@@ -25,6 +26,7 @@ from spread_scanner.shm import Control, PriceStore, segment
 from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.wal import frames, packing, reader, segments, snapshot
+from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.writer import SPARES_MAX
 
 
@@ -314,6 +316,62 @@ def test_the_oldest_segments_go_first(
         assert seen is not None
         assert seen.state is ProcessState.DEGRADED
         assert "GB are free" in seen.message
+
+
+def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> None:
+    """Rule D6: its last record is one that the newest whole snapshot knows, whatever is short."""
+    settings = msgspec.structs.replace(
+        recorded.bed.settings.config.spread_recorder, free_gb_min=1e6
+    )
+    for _ in range(4):
+        recorded.quote()
+        recorded.recording.close()
+        recorded.begin()
+    recorded.quote()
+    log, folder = recorded.recording.log, recorded.folder
+    recorded.turns()
+    log.sync()
+    newest, before = (snapshot.read(folder / name) for name in ("snapshot", "snapshot.previous"))
+    (folder / snapshot.SNAPSHOT).unlink()
+    (folder / snapshot.PREVIOUS).unlink()
+
+    def kept_since(seq: int | None) -> list[int]:
+        if seq is not None:
+            snapshot.write(folder, newest._replace(seq=seq), LogDisk())
+        keeping.keep(folder, log, settings, recorded.clock.wall_ns())
+        return [link.number for link in reader.chain(folder)]
+
+    links = reader.chain(folder)
+    numbers, firsts = [one.number for one in links], [one.first_seq for one in links]
+    assert before.seq <= newest.seq <= firsts[-1]
+    assert kept_since(None) == numbers, "there is no snapshot"
+    assert kept_since(firsts[1] - 1) == numbers
+    assert kept_since(firsts[1]) == numbers[1:]
+    assert kept_since(firsts[3] - 1) == numbers[2:]
+    raw = bytearray((folder / snapshot.SNAPSHOT).read_bytes())
+    raw[-1] ^= 1
+    snapshot.write(folder, newest._replace(seq=firsts[-1]), LogDisk())
+    (folder / snapshot.SNAPSHOT).write_bytes(raw)
+    assert kept_since(None) == numbers[2:], "the newest is damaged: the one before counts"
+
+
+def test_a_feed_that_falls_quiet_is_on_the_disk_within_the_interval(recorded: Recorded) -> None:
+    """Rule D7: by the timer alone, without another record, a larger batch or an end."""
+    recorded.turns(100)
+    log = recorded.recording.log
+    log.sync()
+    recorded.quote()
+    before, begun_ns = log.appended_seq, recorded.clock.mono_ns()
+    recorded.turns()
+    while log._syncing is None and log.durable_seq == before:
+        recorded.turns()
+    assert recorded.clock.mono_ns() - begun_ns <= COMMIT_NS + 20 * NS_PER_MS, "a turn each 20 ms"
+
+    def is_safe() -> bool:
+        recorded.turns()
+        return log.durable_seq > before
+
+    waits.until(is_safe, "what the timer began, the disk ends")
 
 
 @pytest.mark.parametrize(

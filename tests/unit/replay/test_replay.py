@@ -47,7 +47,8 @@ def with_signals(market: Market, signals: np.ndarray) -> Replayed:
 
 @pytest.mark.parametrize("things", [200, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_a_log_gives_the_oracles_signals_and_one_hash(market: Market, things: int) -> None:
-    """Over takeovers, marks, silent feeds, switches, reloads, restarts; out of order as drained."""
+    """Rule D8, over takeovers, marks, silent feeds, switches, reloads, restarts; out of order as
+    drained."""
     expected = lived(market, things)
     market.drain()
     market.log.sync()

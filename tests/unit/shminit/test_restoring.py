@@ -145,9 +145,11 @@ def test_after_a_reboot_the_wall_clock_tells_the_age_and_the_boot_its_least(
     assert machine.age_s(0, 1, now) == age_s
 
 
-def test_a_wall_clock_that_is_set_ages_nothing_in_one_boot(machine: Machine) -> None:
+@pytest.mark.parametrize("step_ms", [3_600_000, -3_600_000])
+def test_a_wall_clock_that_is_set_ages_nothing_in_one_boot(machine: Machine, step_ms: int) -> None:
+    """Rule D9, of what a start knows."""
     machine.log(tick(0, 1, 5.0))
-    machine.now.step_wall_ms(3_600_000)
+    machine.now.step_wall_ms(step_ms)
     machine.made()
     assert machine.age_s(0, 1) == 10
 

@@ -141,7 +141,7 @@ def test_a_segment_that_is_used_again_before_a_reader_comes_to_it_is_no_damage(
 
 
 def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
-    """Rule D7: whoever commits by a timer has it on the disk."""
+    """Rule D7, of the writer: whoever commits by a timer has it on the disk."""
     writer = LogWriter(tmp_path)
     writer.append(RecordKind.TICK, ticks(0, 1))
     assert numbers(tmp_path) == []
@@ -153,7 +153,7 @@ def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_set_changes_nothing(tmp_path: Path, virtual_clock: VirtualClock) -> None:
-    """Rule D9."""
+    """Rule D9: by an hour back, and two on: the order is that of arrival, and nothing is missed."""
     for life, step_ms in enumerate((0, -3_600_000, 7_200_000)):
         virtual_clock.step_wall_ms(step_ms)
         writer = LogWriter(tmp_path, Origin("here", 7, virtual_clock.wall_ns()))

@@ -1,5 +1,6 @@
 """The log's records and frames, byte by byte: who changes one raises frames.VERSION."""
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -59,6 +60,7 @@ def test_every_kind_is_an_array_or_a_document() -> None:
 
 
 def test_a_block_lies_as_it_was_drawn() -> None:
+    """Rule D1: length, kind, sequence, times, how far it was safe, the CRC of the one before."""
     data = np.zeros(frames.BLOCK_HEAD_BYTES + 160, np.uint8)
     given = {"salt": 7, "previous": 5, "first": 9, "durable": 4, "at_ms": 3}
     crc = frames.seal_block(data, RecordKind.TICK, 2, **given)
@@ -72,10 +74,29 @@ def test_a_block_lies_as_it_was_drawn() -> None:
     assert frames.block_at(data[:-1], 0, 7) is None
 
 
+@pytest.mark.parametrize("length", [frames.PAYLOAD_BYTES_MAX + frames.ALIGN, 161, 176])
+def test_nothing_is_read_by_a_length_that_no_block_has(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    """Rule D1: more than a block may have, no whole number of places, more than there is: it is
+    looked at before anything is taken by it."""
+    room = 160 if length == 176 else 70_000
+    data = np.zeros(frames.BLOCK_HEAD_BYTES + room, np.uint8)
+    given = {"salt": 7, "previous": 5, "first": 9, "durable": 4, "at_ms": 3}
+    frames.seal_block(data[: frames.BLOCK_HEAD_BYTES + 160], RecordKind.TICK, 2, **given)
+    assert frames.block_at(data, 0, 7) is not None
+    data[12:14].view("<u2")[:] = length
+
+    def asked(*_: object) -> int:
+        raise AssertionError("its CRC was asked for")
+
+    monkeypatch.setattr(google_crc32c, "value", asked)
+    monkeypatch.setattr(google_crc32c, "extend", asked)
+    assert frames.block_at(data, 0, 7) is None
+
+
 def test_crc32c_is_the_one_of_the_documents() -> None:
     """RFC 3720, B.4: 32 bytes of zeros, and of ones."""
-    import google_crc32c
-
     assert google_crc32c.value(bytes(32)) == 0x8A9136AA
     assert google_crc32c.value(b"\xff" * 32) == 0x62A8AB43
     assert google_crc32c.implementation == "c"
