@@ -5,9 +5,13 @@ the files of tables and of what is usual; writes data_dir/wal. It drains each 20
 take it each 50 ms; what is not there is a Gap. Ends at once with code 0 unless it is enabled, so
 that its unit may always be enabled. Killed at any time it leaves a log whose end the next life
 finds: what a tape still holds is taken up where the log ends.
+
+Its priority is a low one: a feed that is flooded goes first, and what the recorder has no time for
+waits on the tapes.
 """
 
 import contextlib
+import os
 import threading
 
 from spread_scanner.recorder.recording import Recording
@@ -15,6 +19,7 @@ from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process, run
 from spread_scanner.schema.names import RECORDER
 
 DRAIN_S = 0.02
+NICE = 10
 
 
 def main() -> int:
@@ -26,6 +31,7 @@ def _body(process: Process) -> None:
     if not process.settings.config.spread_recorder.wanted:
         process.unwanted(NOT_ENABLED)
         return
+    os.nice(NICE)
     woken = threading.Event()
     process.watch(woken.set)
     with contextlib.closing(Recording(process)) as recording:

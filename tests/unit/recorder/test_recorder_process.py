@@ -15,6 +15,7 @@ import pytest
 from recorder_bed import recorded_of
 
 import bed as waits
+from spread_scanner.recorder.main import NICE
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
@@ -66,6 +67,8 @@ def test_killed_at_any_time_it_loses_nothing_that_is_not_counted(up_bed: Any, st
     with PriceStore.attach(up_bed.namespace) as store, store.writer(0) as writer:
         child = start()
         waits.until(lambda: state(up_bed) is ProcessState.RUNNING, "it runs")
+        niceness = os.getpriority(os.PRIO_PROCESS, child.pid)
+        assert niceness == min(os.nice(0) + NICE, 19), "feeds go first"
         written, durable = 0, 0
         for _ in range(KILLS):
             deadline = time.monotonic() + chance.uniform(0.05, 0.6)
