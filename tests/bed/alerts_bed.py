@@ -4,7 +4,7 @@ conditions of a system that has segments and files, but no processes."""
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from spread_scanner.alerts.conditions import Conditions
@@ -19,6 +19,9 @@ class Target:
         self.received: list[tuple[str, dict[str, object]]] = []
         self.asked: list[tuple[str, str]] = []  # method and path, whatever was answered
         self.status = 200
+        self.body: Iterable[bytes] = ()  # of each answer, until whoever asked hangs up
+        self.headers: dict[str, str] = {}
+        self.hung_up = threading.Event()  # before he had all of it
         target = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -37,8 +40,16 @@ class Target:
             def _answer(self) -> None:
                 target.asked.append((self.command, self.path))
                 self.send_response(target.status)
-                self.send_header("Content-Length", "0")
+                for name, said in target.headers.items():
+                    self.send_header(name, said)
+                if not target.body:
+                    self.send_header("Content-Length", "0")
                 self.end_headers()
+                try:
+                    for part in target.body:
+                        self.wfile.write(part)
+                except OSError:
+                    target.hung_up.set()
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -7,10 +7,12 @@ again later, or elsewhere.
 Nothing that is said of an error holds an address: it may have a token in it.
 """
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import httpx
+import msgspec
 
 from spread_scanner import clock
 from spread_scanner.config import Alerts as AlertSettings
@@ -18,6 +20,7 @@ from spread_scanner.config import files
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import refusals, trust
 from spread_scanner.runtime.logs import without_secrets
+from spread_scanner.web.bodies import PACKED, read_body_by
 
 CONFIG = Path("config.toml")
 TIMEOUT_S = 5.0
@@ -25,6 +28,7 @@ RETRY_AFTER_S_MAX = 3_600.0
 TEXT_CHARS_MAX = 1 << 20  # of one text, where a target knows no bound
 TELEGRAM_CHARS = 4_000  # of the 4,096 that it takes in one message
 PASSES = (408, 429)  # of 4xx: the same message may be taken later
+ANSWER_BYTES_MAX = 64 << 10  # what is read of a refusal: Telegram's are some hundred
 HOPS_MAX = 3  # of redirects
 
 
@@ -46,6 +50,16 @@ class Message(NamedTuple):
         if self.parts:
             made["parts"] = [part.document for part in self.parts]
         return made
+
+
+class _Parameters(msgspec.Struct):
+    retry_after: float
+
+
+class _Refused(msgspec.Struct):
+    """As Telegram says when to ask again."""
+
+    parameters: _Parameters
 
 
 class Unreached(SpreadError):
@@ -118,16 +132,34 @@ def ping(client: httpx.Client, method: str, url: str) -> None:
     _judge(_asked(client, method, url, None))
 
 
-def _asked(client: httpx.Client, method: str, url: str, body: object) -> httpx.Response:
+class _Answer(NamedTuple):
+    """What came back; of its body what may be kept, None: there is more, or it cannot be read."""
+
+    head: httpx.Response
+    body: bytes | None
+
+
+def _body(response: httpx.Response) -> bytes | None:
+    """Of one that was taken nobody wants any; a refusal that cannot be read is one still."""
+    if response.is_success:
+        return None
+    try:
+        return read_body_by(response, ANSWER_BYTES_MAX, clock.awake_s() + TIMEOUT_S)
+    except httpx.HTTPError:
+        return None
+
+
+def _asked(client: httpx.Client, method: str, url: str, body: object) -> _Answer:
     """The answer. A redirect is followed where nothing is handed over (GET, HEAD), and not away
     from TLS: a message goes to whom the settings name."""
     try:
-        asked = client.build_request(method, url, json=body)
+        asked = client.build_request(method, url, json=body, headers=PACKED)
         for hop in range(HOPS_MAX + 1):
-            response = client.send(asked)
-            following = response.next_request
-            if following is None:
-                return response
+            response = client.send(asked, stream=True)
+            with contextlib.closing(response):
+                following = response.next_request
+                if following is None:
+                    return _Answer(response, _body(response))
             less_safe = (asked.url.scheme, following.url.scheme) == ("https", "http")
             if method == "POST" or less_safe or hop == HOPS_MAX:
                 to = f"{following.url.scheme}://{following.url.host}"
@@ -144,27 +176,29 @@ def _said(error: Exception) -> str:
     return without_secrets(str(error)) or type(error).__name__
 
 
-def _judge(response: httpx.Response) -> None:
+def _judge(answer: _Answer) -> None:
+    response = answer.head
     if response.is_success:
         return
     said = f"HTTP {response.status_code} {response.reason_phrase}".strip()
     if response.is_client_error and response.status_code not in PASSES:
         raise NeverTaken(said)
-    asked_s = _retry_after_s(response)
+    asked_s = _retry_after_s(answer)
     if asked_s is None:
         raise NotNow(said) if response.status_code in PASSES else Unreached(said)
     pause = refusals.cut(asked_s, RETRY_AFTER_S_MAX)
     raise NotNow(f"{said}, {pause.note}" if pause.note else said, pause.seconds)
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
+def _retry_after_s(answer: _Answer) -> float | None:
     """How long it wants to be left alone: the header, or Telegram's field."""
-    header = response.headers.get("retry-after", "")
+    header = answer.head.headers.get("retry-after", "")
     if header:
         return refusals.retry_after_s(header, clock.wall_ns())
     try:
-        return refusals.believable_s(float(response.json()["parameters"]["retry_after"]))
-    except (ValueError, KeyError, TypeError, OverflowError):
+        said = msgspec.json.decode(answer.body or b"", type=_Refused, strict=False)
+        return refusals.believable_s(said.parameters.retry_after)
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

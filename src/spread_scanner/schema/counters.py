@@ -264,6 +264,10 @@ TRACKER_COUNTERS = _numbered(
             "Bytes an hour by which the disk of the data fills, as it has for the last hour; 0: it "
             "does not, or too little is known (a level).",
         ),
+        (
+            "report_failing",
+            "1: the report that it started last failed; 0 where a timer starts them (a level).",
+        ),
     ]
 )
 TRACKER_HISTOGRAMS = (

@@ -26,6 +26,8 @@ class ReportTally(Protocol):
 
     def add(self, label: str, count: int = 1) -> None: ...
 
+    def level(self, label: str, value: int) -> None: ...
+
 
 class Reporter:
     """Call `poll` from the loop; it costs one comparison while there is nothing to do."""
@@ -38,6 +40,8 @@ class Reporter:
         self._began_s = clock.mono_s()
         self._next_look_s = 0.0
         self._others = "NOTIFY_SOCKET" in os.environ  # a service's report is a service, too
+        if self._others:
+            self._tally.level("report_failing", 0)
 
     def poll(self) -> None:
         """Start a report when it is time; take note of one that has ended."""
@@ -59,7 +63,7 @@ class Reporter:
         code = child.poll()
         if code is not None:
             self._child = None
-            self._tally.add("report_failures" if code else "reports")
+            self._ended(failed=code != 0)
 
     def _start(self) -> None:
         command = [
@@ -72,12 +76,16 @@ class Reporter:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, close_fds=True
             )
         except OSError:
-            self._tally.add("report_failures")
+            self._ended(failed=True)
             return
         with contextlib.suppress(OSError):  # it may have ended already
             os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
             os.sched_setaffinity(child.pid, range(os.cpu_count() or 1))
         self._child = child
+
+    def _ended(self, *, failed: bool) -> None:
+        self._tally.add("report_failures" if failed else "reports")
+        self._tally.level("report_failing", int(failed))
 
     def close(self) -> None:
         """End a report that is still being written."""

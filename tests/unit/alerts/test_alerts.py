@@ -1,6 +1,8 @@
 """What is told, and how it looks to those who get it."""
 
-from collections.abc import Iterator
+import gzip
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -9,7 +11,7 @@ from alerts_bed import Target
 from database_bed import store
 
 from spread_scanner.alerts.news import OpportunityNews
-from spread_scanner.alerts.targets import Message, Unreached, ping, post, senders
+from spread_scanner.alerts.targets import Message, NotNow, Unreached, ping, post, senders
 from spread_scanner.config import Alerts
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.names import DATABASE_FILE
@@ -68,6 +70,51 @@ def test_a_heartbeat_follows_where_it_is_sent_and_a_message_does_not() -> None:
         with pytest.raises(Unreached, match="leads on to https://next") as caught:
             post(client, "https://host.test/hook", {})
     assert "SECRET" not in str(caught.value)
+
+
+TELEGRAMS = b'{"ok":false,"parameters":{"retry_after":90}}'
+ENDLESS = itertools.repeat(b" " * 65_536)
+
+
+@pytest.mark.parametrize(
+    ("packed", "body", "asked_s"),
+    [
+        ("", [TELEGRAMS], 90.0),
+        ("gzip", [gzip.compress(TELEGRAMS, mtime=0)], 90.0),
+        ("", [b'{"parameters":{"retry_after":"90"}}'], 90.0),
+        ("", ENDLESS, None),
+        ("", [TELEGRAMS[:-2], b" " * 65_536, b"}}"], None),
+        ("gzip", [gzip.compress(bytes(32 << 20), mtime=0)], None),
+        ("br", [TELEGRAMS], None),
+        ("", [b"[" * 60_000], None),
+        ("", [b'{"parameters":{"retry_after":1' + b"0" * 400 + b"}}"], None),
+        ("", [b"\xff"], None),
+    ],
+)
+def test_of_what_a_target_answers_no_more_is_read_than_a_refusal_has(
+    target: Target,
+    client: httpx.Client,
+    packed: str,
+    body: Iterable[bytes],
+    asked_s: float | None,
+) -> None:
+    """Whatever it is, it is what its status says."""
+    target.status, target.body = 429, body
+    target.headers = {"Content-Encoding": packed} if packed else {}
+    with pytest.raises(NotNow, match="HTTP 429") as caught:
+        post(client, target.url, {})
+    assert caught.value.retry_after_s == asked_s
+    if body is ENDLESS:
+        assert target.hung_up.wait(20)
+
+
+@pytest.mark.parametrize("ask", [post, lambda client, url, _: ping(client, "GET", url)])
+def test_of_an_answer_that_took_it_nothing_is_read(
+    target: Target, client: httpx.Client, ask: Callable[[httpx.Client, str, object], None]
+) -> None:
+    target.body = ENDLESS
+    ask(client, target.url, {})
+    assert target.hung_up.wait(20)
 
 
 def test_a_token_file_that_is_missing_is_a_clear_error(tmp_path: Path) -> None:

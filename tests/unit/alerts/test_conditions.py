@@ -3,7 +3,8 @@
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import structlog
 from alerts_bed import conditions_of
 from database_bed import store as store_row
 
+from bed import until
 from spread_scanner import clock, config
 from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.clock import NS_PER_S, VirtualClock
@@ -45,6 +47,8 @@ from spread_scanner.shm import Control, PriceStore
 from spread_scanner.symbology import blocked, publish, tables, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
+from spread_scanner.tracker.main import Tally
+from spread_scanner.tracker.reporter import Reporter
 from spread_scanner.view import disk, status
 from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.conditions.disk import of_disk
@@ -150,6 +154,66 @@ def test_a_provider_of_pools_that_is_banned_is_told_though_others_stand_for_it(
         assert text(watch, "limited:feed-solana") == f"feed-solana: {said}"
         row.beat(ProcessState.PAUSED, said)
         assert found(watch, "limited:feed-solana") is None
+
+
+def test_pools_that_are_refused_are_told(
+    watch: Conditions, up_bed: Any, spread_ctl: Callable[..., tuple[int, str, str]]
+) -> None:
+    ids = {counter.label: counter.counter_id for counter in POOL_COUNTERS}
+    with up_bed.health() as health, health.claim(FEED_SOLANA) as row:
+        row.beat(ProcessState.RUNNING)
+        row.set(ids["pools"], 16)
+        assert found(watch, "refused:pools") is None
+        row.set(ids["pools_refused"], 2)
+        said = "2 of 16 pools are refused; spread-ctl pools says why"
+        assert text(watch, "refused:pools") == said
+        code, out, _ = spread_ctl("status")
+        assert (code, said in out) == (1, True)
+    assert found(watch, "refused:pools") is None, "nobody reads them"
+
+
+def test_a_report_that_failed_is_told_until_one_is_written_or_none_is_wanted(
+    watch: Conditions, up_bed: Any, moved: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the tracker starts them under `up`; their process ends as it is told to."""
+    (ending := up_bed.folder / "ending").write_text("#!/bin/sh\nexit 1\n")
+    ending.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(ending))
+    settings = changed(up_bed.settings, "spread_tracker", report_every_s=60.0)
+    with up_bed.health() as health, health.claim(TRACKER) as row:
+        row.beat(ProcessState.RUNNING)
+        tally = Tally(row, simulated=True)
+        reporter = Reporter(settings, settings.data_dir / DATABASE_FILE, tally)
+
+        def report() -> None:
+            before = dict(tally.totals)
+            moved.advance_ms(60_000)
+            row.beat()
+
+            def ended() -> bool:
+                moved.advance_ms(500)
+                reporter.poll()
+                return tally.totals != before
+
+            until(ended)
+
+        assert found(watch, "failed:spread-report") is None
+        report()
+        told = found(watch, "failed:spread-report")
+        assert told is not None
+        assert told.patient
+        watch.take(changed(up_bed.settings, "spread_tracker", report_every_s=0.0))
+        assert found(watch, "failed:spread-report") is None, "none is wanted"
+        watch.take(up_bed.settings)
+        ending.write_text("#!/bin/sh\nexit 0\n")
+        report()
+        assert found(watch, "failed:spread-report") is None
+        ending.unlink()
+        report()
+        assert found(watch, "failed:spread-report") is not None, "none could even be begun"
+        monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere")
+        Reporter(settings, settings.data_dir / DATABASE_FILE, tally)
+        assert found(watch, "failed:spread-report") is None, "a timer's unit tells of its own"
 
 
 def quoted(up_bed: Any, flag: QuoteFlag, marked: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from web_answers import streamed
 
 from spread_scanner import clock, config
 from spread_scanner.alerts import state
@@ -45,7 +46,7 @@ class Bed:
         response = self.answer(body)
         if response.is_success:
             self.got += body.get("parts", [body])
-        return response
+        return streamed(response)
 
     def second(self, conditions: Iterable[Condition] = ()) -> None:
         events = self.desk.update(conditions)

@@ -12,6 +12,7 @@ from solana_bed import FeedBed, SolanaThread, feeding, solana
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import FEED_SOLANA
 from spread_scanner.sim.chain_pools import SYSTEM
+from spread_scanner.view import status
 
 COUNT = 6
 SLOT_S = 0.05
@@ -64,6 +65,10 @@ def counted(bed: FeedBed, label: str) -> int:
     return found
 
 
+def conditions(bed: FeedBed) -> set[str]:
+    return {one.key for one in status.read(bed.settings, 0.0).conditions}
+
+
 def state(bed: FeedBed) -> ProcessState:
     found: ProcessState = bed.health().state
     return found
@@ -102,6 +107,7 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     bed.start()
     bed.wait("it is refused", lambda: "mint" in why(bed, pool))
     bed.wait("the others are fresh", lambda: fresh(bed, others))
+    bed.wait("status tells it", lambda: "refused:pools" in conditions(bed))
     assert pool in bed.log.read_text()
 
     bed.wait("what nobody answered is asked anew", lambda: counted(bed, "providers") == 2)
@@ -109,6 +115,7 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
     bed.write(toml)
     bed.order(lambda operator: operator.reload(FEED_SOLANA))
     bed.wait("it is taken", bed.all_fresh)
+    bed.wait("status tells it no more", lambda: "refused:pools" not in conditions(bed))
 
     chain.act(do="wrong-owner", pool=pool)
     bed.wait("another owner is refused", lambda: SYSTEM in why(bed, pool))

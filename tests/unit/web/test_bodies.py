@@ -6,13 +6,15 @@ import asyncio
 import gzip
 import tracemalloc
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import httpx
 import pytest
 
-from spread_scanner.web.bodies import read_body
+from spread_scanner import clock
+from spread_scanner.clock import VirtualClock
+from spread_scanner.web.bodies import read_body, read_body_by
 
 MOST = 1_000
 TEXT = b'{"asked":"once"}'
@@ -29,7 +31,11 @@ def read(body: bytes, packed: str) -> bytes | None:
 
     headers = {"content-encoding": packed} if packed else {}
     answer = httpx.Response(200, headers=headers, content=chunks())
-    return asyncio.run(read_body(answer, MOST))
+    found = asyncio.run(read_body(answer, MOST))
+    parts = (body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES))
+    answer = httpx.Response(200, headers=headers, content=parts)
+    assert read_body_by(answer, MOST, clock.awake_s() + 60.0) == found, "for who waits for it"
+    return found
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,19 @@ def test_what_is_packed_in_another_way_is_an_error_of_the_answer(packed: str, bo
     with pytest.raises(httpx.DecodingError) as raised:
         read(body, packed)
     assert len(str(raised.value)) < 120
+
+
+@pytest.mark.parametrize(("parts", "found"), [(3, b"a" * 3), (4, None)])
+def test_one_that_drips_is_not_waited_for(
+    virtual_clock: VirtualClock, parts: int, found: bytes | None
+) -> None:
+    def dripping() -> Iterator[bytes]:
+        for _ in range(parts):
+            virtual_clock.advance_ms(1_000)
+            yield b"a"
+
+    answer = httpx.Response(200, content=dripping())
+    assert read_body_by(answer, MOST, clock.awake_s() + 3.5) == found
 
 
 def test_no_more_is_unpacked_than_may_be_kept() -> None:

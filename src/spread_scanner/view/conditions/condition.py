@@ -33,6 +33,7 @@ WHAT_TO_DO = {
     "limited": "its message says what is missing",
     "failed": "its log; then again: spread-ctl discover",
     "stale": "is the exchange well? spread-ctl connections",
+    "refused": "spread-ctl pools says why: mend pools.toml, or leave the pool out",
     "halted": "nothing: the exchange has announced it",
     "maintenance": "nothing: the exchange has announced it",
     "implausible": "look at both listings; spread-ctl discover judges anew",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.figures import few
-from spread_scanner.schema.names import DISCOVERY, ONE_SHOT
+from spread_scanner.schema.names import DISCOVERY, ONE_SHOT, TRACKER
 from spread_scanner.schema.version import installed
 from spread_scanner.shm.switched import Switched
 from spread_scanner.view import in_force
@@ -19,6 +19,7 @@ from spread_scanner.view.processes import ProcessView, other_versions
 FEEDS = {source.process for source in EXCHANGE_SOURCES}
 NAMED_MAX = 3  # of those that run in another version, which are all of them after an update
 RELOAD_S = 10.0  # so long all may take to have the same
+REFUSED_S = 10.0  # an array of a pool that comes late is none's business
 RESTART_S = 30.0  # so long the processes may take to be of one version
 MS_PER_S = NS_PER_S / NS_PER_MS
 
@@ -98,6 +99,27 @@ def of_notices(
         if count := counted.get("halted"):
             text = f"{view.process}: {count} listings are halted there; its log names them"
             yield Condition(f"halted:{view.process}", text)
+
+
+def of_refused_pools(
+    views: Sequence[ProcessView], counters: Mapping[str, Mapping[str, int]]
+) -> Iterator[Condition]:
+    """Pools that are not what the settings say, or do not trade: nothing of them is used."""
+    for view in views:
+        counted = counters[view.process]
+        if view.alive and (count := counted.get("pools_refused")):
+            text = f"{count} of {counted['pools']} pools are refused; spread-ctl pools says why"
+            yield Condition("refused:pools", text, stands_s=REFUSED_S)
+
+
+def of_reports(
+    views: Sequence[ProcessView], counters: Mapping[str, Mapping[str, int]]
+) -> Iterator[Condition]:
+    """The report that the tracker starts where no timer does."""
+    for view in views:
+        if view.process == TRACKER and view.alive and counters[TRACKER].get("report_failing"):
+            text = "the last hourly report failed; the log of spread-tracker says why"
+            yield Condition("failed:spread-report", text, patient=True)
 
 
 def of_in_force(having: Sequence[InForce], views: Sequence[ProcessView]) -> Iterator[Condition]:

@@ -30,6 +30,8 @@ from spread_scanner.view.conditions.processes import (
     of_in_force,
     of_notices,
     of_processes,
+    of_refused_pools,
+    of_reports,
     of_switches,
 )
 from spread_scanner.view.disk import Disk
@@ -81,6 +83,9 @@ class Weighing:
         yield from of_processes(concern, now.counters, beat_ms_max)
         yield from self._endings.now(now.processes)
         yield from of_notices(now.processes, now.counters)
+        yield from of_refused_pools(now.processes, now.counters)
+        if settings.config.spread_tracker.report_every_s:
+            yield from of_reports(now.processes, now.counters)
         yield from of_in_force(now.in_force, now.processes)
         yield from of_clock(now.clock_step_s, alerts.clock_step_s_max)
         yield from of_switches(now.switched, alerts.switched_h_max)
