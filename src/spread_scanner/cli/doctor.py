@@ -22,6 +22,7 @@ from picows import WSListener
 from spread_scanner import clock, config
 from spread_scanner.cli.answers import Check
 from spread_scanner.cli.doctor_pools import of_pools
+from spread_scanner.cli.doctor_providers import of_providers
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.files import wrong_files
@@ -261,7 +262,7 @@ def _of_condition(key: str, text: str) -> Check:
 
 
 def reachable(settings: Settings) -> list[Check]:
-    """REST and websocket of every enabled source, all at once."""
+    """REST and websocket of every enabled source and provider of pools, all at once."""
     try:
         trust.system_has_any()
     except ConfigError as error:
@@ -283,6 +284,7 @@ async def _reach_all(settings: Settings, enabled: list[Source], gates: Gates) ->
         rest = gates.gate(source.exchange.label, at.rest_url, at.proxy)
         tries.append(_rest(adapter, at, rest, tls))
         tries.append(_websocket(adapter, at, gates.of(adapter, at.proxy), tls))
+    tries.extend(of_providers(settings, gates))
     return await asyncio.gather(*tries)
 
 
