@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from spread_scanner import config
+from spread_scanner import clock, config
 from spread_scanner.alerts import state
 from spread_scanner.alerts.conditions import Conditions
 from spread_scanner.alerts.desk import Desk
@@ -23,6 +23,8 @@ from spread_scanner.view.conditions.condition import Condition
 from spread_scanner.view.status import Segments
 
 GOODBYE_S = 1.0  # for what is being sent, at the end
+HANGS_S = 120.0  # each wait has a bound, but not all of them of an answer that drips
+HANGS = f"has not come to an end of an answer for {HANGS_S:.0f} s"
 
 
 class Telling:
@@ -42,6 +44,7 @@ class Telling:
         self.heartbeat = Heartbeat(alerts)
         self.watch = Conditions(process.settings, segments)
         self._busy: dict[Outbox | Heartbeat, Future[None]] = {}
+        self._began_s: dict[Outbox | Heartbeat, float] = {}
         self._saved: tuple[object, ...] = ()
         self._unsaved = ""  # why not, as it was said; empty: it is saved
 
@@ -80,7 +83,10 @@ class Telling:
         if busy is not None and busy.done():
             busy.result()  # a fault of ours ends the process
         if busy is None or busy.done():
+            self._began_s[one] = clock.mono_s()
             self._busy[one] = background.begin(serve, "target")
+        elif clock.mono_s() - self._began_s[one] > HANGS_S:
+            one.failing, one.last_error = True, HANGS
 
     def save(self) -> None:
         """Keep what stands and what was told, if that has changed; where there is no room, when

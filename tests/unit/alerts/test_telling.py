@@ -105,6 +105,26 @@ def test_a_heartbeat_that_hangs_delays_no_alert(up_bed: Any, target: Target, dea
         deaf.cut()
 
 
+def test_a_target_that_hangs_is_said(
+    up_bed: Any, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that gives a byte of its answer now and then stays within the bound of each wait."""
+    with telling_of(told_by(up_bed.settings, webhook_url=deaf.url)) as told:
+        (outbox,) = told.outboxes
+        sender: Any = outbox.sender
+        sender._client.timeout = NEVER_S
+        told.tell([event(1)])
+        told.flush()
+        assert deaf.asked() == b"POS"
+        told.flush()
+        assert not outbox.failing, "it has begun just now"
+        monkeypatch.setattr(telling, "HANGS_S", 0.0)
+        told.flush()
+        assert outbox.failing
+        assert outbox.last_error.startswith("has not come to an end")
+        deaf.cut()
+
+
 def test_a_target_that_hangs_holds_up_no_end(
     up_bed: Any, deaf: Deaf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

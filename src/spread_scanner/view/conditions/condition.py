@@ -31,7 +31,7 @@ WHAT_TO_DO = {
     "hung": "the watchdog ends it; report it if it repeats",
     "degraded": "its message says what fails",
     "limited": "its message says what is missing",
-    "failed": "its log; then again: spread-ctl discover",
+    "failed": "its log says why; of pair-discovery again: spread-ctl discover",
     "stale": "is the exchange well? spread-ctl connections",
     "refused": "spread-ctl pools says why: mend pools.toml, or leave the pool out",
     "halted": "nothing: the exchange has announced it",
