@@ -34,7 +34,7 @@ from spread_scanner.runtime import dial_loop, trust, ws
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
-from spread_scanner.schema.enums import EXCHANGE_SOURCES, Source
+from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES, Source
 from spread_scanner.schema.figures import ago
 from spread_scanner.schema.names import LOGS_FOLDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
@@ -198,9 +198,12 @@ def _said_by_discovery(settings: Settings) -> Iterator[Check]:
     idle = idle_settings(settings, load_known(settings.generated_dir))
     for warning in idle:
         yield Check("settings", WARN, warning, "a slip of the pen? see validation_report.txt")
+    said = *SETTINGS_FILES, NO_ROOM, *(f"{source.label} is " for source in SOURCES)
+    off = (f"{source.label}: " for source in SOURCES if not settings.runs(source))
+    left_out = *said, *off  # said above, or below where it is so still; and what is nobody's now
     with contextlib.suppress(TableError):
         for warning in tables.load_metadata(settings.generated_dir).warnings:
-            if not warning.startswith((*SETTINGS_FILES, NO_ROOM)):  # said above, and below
+            if not warning.startswith(left_out):
                 yield Check("discovery", WARN, warning, "see validation_report.txt")
     published = TablesInForce(settings.generated_dir)
     if published.look() and published.view is not None:

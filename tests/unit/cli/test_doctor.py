@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 from pool_rows import POOLS_TOML
 
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.enums import ProcessState
+from spread_scanner.symbology import publish, tables
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -94,6 +96,26 @@ def test_who_is_unwell_in_a_system_that_is_up_is_named(up_bed: Any, spread_ctl: 
         assert said() == []
         rows["spread-tracker"].beat(ProcessState.DEGRADED, "its disk is full")
         assert said() == ["unwell: spread-tracker"]
+
+
+def test_what_discovery_said_of_a_source_is_said_once_and_not_once_it_is_switched_off(
+    up_bed: Any, spread_ctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, away = up_bed.settings.generated_dir, "away: HTTP 451"
+    made = msgspec.structs.replace(tables.load(folder), generation=2)
+    warnings = [f"okx-spot is {away}", "okx-spot: 3 rows are odd", "mexc-spot: 4 rows are odd"]
+    publish.publish(folder, made, {}, {"okx-spot": away}, warnings)
+
+    def said() -> list[str]:
+        checks = orjson.loads(spread_ctl("doctor", "--json", "--offline")[1])["checks"]
+        concerned = [one["found"] for one in checks if "okx-spot" in one["found"]]
+        return concerned + [one["found"] for one in checks if "mexc-spot" in one["found"]]
+
+    odd, others = warnings[1:]
+    kept_out = f"discovery: okx-spot is {away}; enabled = false leaves it out for good"
+    assert sorted(said()) == sorted([odd, others, kept_out])
+    monkeypatch.setenv("SPREAD_EXCHANGES__OKX_SPOT__ENABLED", "false")
+    assert said() == [others]
 
 
 def test_a_proxys_password_is_told_to_nobody(bed: Any, spread_ctl: Run) -> None:
