@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from web_answers import streamed
 
 import bed
 from spread_scanner import clock, config
@@ -83,13 +84,13 @@ class Told:
             raise failure("as a test wants it", request=request)
         if failure == 429:
             self.left_alone_until = clock.mono_ns() + self.wait_s * NS_PER_S
-            return httpx.Response(429, headers={"Retry-After": str(self.wait_s)})
+            return streamed(httpx.Response(429, headers={"Retry-After": str(self.wait_s)}))
         if failure is not None:
-            return httpx.Response(failure)
+            return streamed(httpx.Response(failure))
         body: dict[str, Any] = httpx.Response(200, content=request.content).json()
         parts = body.get("parts", [body])
         if any(part["key"] in self.disliked for part in parts):
-            return httpx.Response(self.dislikes_by)
+            return streamed(httpx.Response(self.dislikes_by))
         for part in parts:
             self._takes(part["event"], part["key"], part["text"])
         return httpx.Response(200)
