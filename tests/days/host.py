@@ -3,8 +3,10 @@
 Both are the exchange's own books: the invariants read them, the feeds never do.
 """
 
+import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from spread_scanner.clock import NS_PER_S
 
@@ -45,6 +47,12 @@ class Dial:
     via: str = ""  # the proxy whose address it came from; "": our own
     outcome: str = ""
     told_ns: int = 0  # when the feed heard of the outcome
+    task: "asyncio.Task[Any] | None" = None  # of the feed, which waits for it
+
+    @property
+    def given_up(self) -> bool:
+        """Nobody waits for it any more: what is answered is not heard."""
+        return self.task is not None and self.task.done()
 
 
 class Host:

@@ -163,6 +163,7 @@ class Network:
         """One more dial of that address, in the exchange's books."""
         now_ns = self._clock.mono_ns()
         dial = Dial(now_ns, exchange.label, line, set_out_ns or now_ns, via)
+        dial.task = asyncio.current_task()
         if line != BESIDE:
             exchange.dials.append(dial)
         self._log("dial", exchange.label, "beside" if line == BESIDE else line)

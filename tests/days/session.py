@@ -104,8 +104,10 @@ class Session:
             exchange.loop.call_ns(300 * NS_PER_MS, self.reset)
 
     def _forbidden(self, status: str, for_s: int) -> None:
-        """The feed has the answer: a ban that is still on its way is none that it can keep."""
-        if for_s:
+        """The feed has the answer: a ban that is still on its way is none that it can keep, nor is
+        one that a dial was told of which was given up, as all dials go another way by now.
+        """
+        if for_s and not self.dial.given_up:
             self._ban(for_s)
         self._told(status)
 

@@ -187,6 +187,12 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a ban that is heard of while dials are on their way to a proxy": (
         "bybit-spot", 0.06, {"bybit-spot": [Fault(120.108, "proxy", 40, 0.701, 0.045)]},
     ),
+    "a ban that a dial was told of that was given up, as all go through a proxy by then": (
+        "bybit-spot", 0.05,
+        {"bybit-spot": [
+                Fault(100, "maintenance", 60, 0, 0), Fault(101.35, "proxy", 40, 0.773, 0.33),
+            ]},
+    ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
         {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},

@@ -62,13 +62,23 @@ async def dial(
     proxy: str = "",
     tls: ssl.SSLContext | None = None,
 ) -> WSTransport:
-    """Open a websocket, or raise DialFailed. Server pings reach the listener, which must answer."""
+    """Open a websocket, or raise DialFailed. Server pings reach the listener, which must answer.
+
+    What is given up, by the caller or in time, is ended should hands be shaken after all.
+    """
     begun_ns = clock.mono_ns()
     way = addresses.Way()
+    waited_for = True
+
+    def listener_if_waited_for() -> WSListener:
+        if not waited_for:
+            raise WSError("given up before hands were shaken")
+        return make_listener()
+
     try:
         async with asyncio.timeout(timeout_s):
             transport, listener = await ws_connect(
-                make_listener,
+                listener_if_waited_for,
                 url,
                 ssl_context=tls,
                 websocket_handshake_timeout=timeout_s,
@@ -88,6 +98,8 @@ async def dial(
     except (OSError, TimeoutError, WSError, ProxyError, IncompleteReadError, ValueError) as error:
         way.failed()
         raise DialFailed(_in_words(error, timeout_s), url=url) from None
+    finally:
+        waited_for = False
     if listener is None:
         way.failed()
         raise DialFailed("the server hung up during the handshake", url=url)

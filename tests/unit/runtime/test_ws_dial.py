@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from answering import Serve, closing
-from picows import WSListener
+from picows import WSListener, WSTransport
 from socks_proxy import socks5
 
 from spread_scanner.errors import ConfigError
@@ -85,6 +85,43 @@ def test_a_server_that_does_not_shake_hands_is_one_error(serve: Serve) -> None:
 def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     with pytest.raises(DialFailed):
         asyncio.run(try_dial(silent, timeout_s=0.2))
+
+
+@pytest.mark.parametrize("how", ["by its caller", "in time"])
+def test_what_was_given_up_is_ended_should_hands_be_shaken_after_all(how: str) -> None:
+    met: list[str] = []
+
+    class Listener(WSListener):
+        def on_ws_connected(self, transport: WSTransport) -> None:
+            met.append("connected")
+
+    async def attempt() -> None:
+        asked, shakes, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        @closing
+        async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await shakes.wait()
+            await shake(reader, writer)
+            met.append("shaken")
+            await reader.read()
+            over.set()
+
+        server = await asyncio.start_server(late, "127.0.0.1", 0)
+        async with server, asyncio.timeout(20):
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws"
+            timeout_s = 10.0 if how == "by its caller" else 0.3
+            dialled = asyncio.ensure_future(dial(url, Listener, timeout_s=timeout_s))
+            await asked.wait()
+            if how == "by its caller":
+                dialled.cancel()
+            with pytest.raises((asyncio.CancelledError, DialFailed)):
+                await dialled
+            shakes.set()
+            await over.wait()
+
+    asyncio.run(attempt())
+    assert "connected" not in met
 
 
 @pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:{port}", "socks5://127.0.0.1:{port}"])
