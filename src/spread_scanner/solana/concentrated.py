@@ -244,6 +244,8 @@ def walk(
             crossed += 1
             if not orders:
                 liquidity += -at.liquidity_net if down else at.liquidity_net
+                if liquidity < 0:  # an account that is not what it should be
+                    raise PoolRefusal(PoolReason.BAD_VALUE, tick=at.tick, liquidity=liquidity)
             tick = at.tick - 1 if down != bool(orders) else at.tick
         elif price != before:
             tick = None
@@ -435,7 +437,9 @@ class _Way:
         if taken is None:
             return False
         used, other = self._used[-1] + taken[0], self._other[-1] + taken[1]
-        if max(used, other) > U64_MAX:
+        net = -at.liquidity_net if self._down else at.liquidity_net
+        liquidity = self._steps[-1][1] + net
+        if max(used, other) > U64_MAX or liquidity < 0:
             return False
         if not self._ticks_left:
             self.all_used = used
@@ -443,8 +447,7 @@ class _Way:
         self._used.append(used)
         self._other.append(other)
         self._fees.append(self._fees[-1] + taken[2])
-        net = -at.liquidity_net if self._down else at.liquidity_net
-        self._steps.append((at.sqrt_price, self._steps[-1][1] + net))
+        self._steps.append((at.sqrt_price, liquidity))
         self._ticks_left -= 1
         return True
 

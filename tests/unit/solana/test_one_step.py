@@ -78,3 +78,31 @@ def test_the_way_and_a_walk_agree(
         assert (found.fee, found.crossed) == (fee, path.crossed)
         crossed.add(found.crossed)
     assert crossed
+
+
+@pytest.mark.parametrize("by_input", [False, True])
+@pytest.mark.parametrize("down", [False, True])
+def test_a_tick_that_takes_more_than_there_is_ends_in_a_refusal(down: bool, by_input: bool) -> None:
+    """As a provider may tell it: what was swapped beyond it would cost less than nothing."""
+    more, sign = 2 * 10**12, 1 if down else -1
+    nets = {-7: more, -20: -more} if down else {7: -more, 20: more}
+    pool = solana.assemble(
+        POOL,
+        {
+            POOL: whirlpool(
+                spacing=1,
+                fee_rate=2_500,
+                liquidity=10**12,
+                sqrt_price=PRICES.at(0),
+                tick=0,
+                mints=(WSOL, USDC),
+            ),
+            array_key(POOL, -88): whirlpool_ticks(POOL, -88, 1, {-80: sign} | nets if down else {}),
+            array_key(POOL, 0): whirlpool_ticks(POOL, 0, 1, {} if down else {80: sign} | nets),
+        },
+    )
+    for amount in (4 * 10**8, 10**9):
+        with pytest.raises(solana.PoolRefusal) as caught:
+            pool.swap(down, amount, by_input, 0)
+        assert caught.value.reason is solana.PoolReason.BAD_VALUE
+    assert pool.swap(down, 10**8, by_input, 0).amount_in > 0
