@@ -6,8 +6,9 @@ is assumed to earn, and the threshold, are the record's own: learned.py and the 
 judge those. No settlement is crossed. Not judged, but counted by why: a record whose books are not
 in the file, for nobody was told them while the pair paid, one of a pair that never paid, and one of
 a pool's ladder while its providers were shaken. Any other ladder has to agree with one that may
-have been made of its pools as they stood at its slot, or a few before or after: a reader on a busy
-machine makes it of what has come meanwhile.
+have been made of its pools as they stood at its slot, or a few before or after. Where it does not,
+and its maker waited for a CPU for longer than a slot, it is counted, too: rates and pools that came
+meanwhile are in no file together.
 """
 
 import math
@@ -18,8 +19,10 @@ from itertools import accumulate, chain, product
 from types import MappingProxyType
 from typing import NamedTuple
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.figures import plain
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.seen import SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import OrderRule, SentBook, SentSide, TruthFile
 from spread_scanner.symbology.fees import FeeOfFill
@@ -49,6 +52,11 @@ class CarriedJudged(NamedTuple):
 UNTOLD = "nobody was told these books"
 NEVER_PAID = "of pairs that never paid"
 SHAKEN_THEN = "providers of pools were shaken"
+BUSY_THEN = "made late on a busy machine"
+# Of a ladder of pools: whose maker has waited for a CPU for longer than a slot may have made it of
+# rates and pools that nobody else knew together.
+WAITED_NS_MAX = 400 * NS_PER_MS
+NOBODY_WAITED = Lateness(0.0)
 
 
 class RightCarried(NamedTuple):
@@ -114,13 +122,16 @@ class _Books(NamedTuple):
 
 
 def right_carried(
-    said: Iterable[SeenFollowUp], sent: TruthFile, fee_bps: FeeOfFill
+    said: Iterable[SeenFollowUp],
+    sent: TruthFile,
+    fee_bps: FeeOfFill,
+    late: Lateness = NOBODY_WAITED,
 ) -> RightCarried:
     """Of each record whose two books are known; `fee_bps`: of one fill of a symbol there."""
     judged: list[CarriedJudged] = []
     unjudged: Counter[str] = Counter()
     for one in said:
-        found = _one_judged(one, sent, fee_bps)
+        found = _one_judged(one, sent, fee_bps, late)
         if isinstance(found, str):
             unjudged[found] += 1
         else:
@@ -128,7 +139,9 @@ def right_carried(
     return RightCarried(judged, dict(unjudged))
 
 
-def _one_judged(one: SeenFollowUp, sent: TruthFile, fee_bps: FeeOfFill) -> CarriedJudged | str:
+def _one_judged(
+    one: SeenFollowUp, sent: TruthFile, fee_bps: FeeOfFill, late: Lateness
+) -> CarriedJudged | str:
     """By the first books that it agrees with, or any; or why it is not judged."""
     legs = DIRECTION_BY_LABEL[one.direction]
     rule = sent.rules.get((one.symbol, one.direction))
@@ -150,9 +163,15 @@ def _one_judged(one: SeenFollowUp, sent: TruthFile, fee_bps: FeeOfFill) -> Carri
             if judged.ok:
                 return judged
             found = found or judged
-    if by_pools and sent.are_shaken(one.mono_ns):
-        return SHAKEN_THEN
-    return found if found and is_told else UNTOLD
+    if not found or not is_told:
+        return SHAKEN_THEN if by_pools and sent.are_shaken(one.mono_ns, 0) else UNTOLD
+    if by_pools:
+        late_ns = late.before_ns(one, one.mono_ns)
+        if sent.are_shaken(one.mono_ns, late_ns):
+            return SHAKEN_THEN
+        if late_ns - late.tolerance_ns > WAITED_NS_MAX:
+            return BUSY_THEN
+    return found
 
 
 def _as_known(said: SeenFollowUp, books: _Books, rule: OrderRule) -> Iterator[_Books]:

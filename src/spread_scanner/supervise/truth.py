@@ -103,10 +103,10 @@ class TruthFile(NamedTuple):
         for slot in _slots_about(number):
             yield from self.books.get((source, symbol, slot), ())
 
-    def are_shaken(self, mono_ns: int) -> bool:
-        """Whether what Solana's providers told was not to be relied on."""
+    def are_shaken(self, mono_ns: int, late_ns: int) -> bool:
+        """Whether what Solana's providers told was not to be relied on, then or so long before."""
         return any(
-            one.start_ns <= mono_ns and (one.end_ns is None or mono_ns <= one.end_ns)
+            one.start_ns <= mono_ns and (one.end_ns is None or mono_ns - late_ns <= one.end_ns)
             for one in self.shaken
         )
 

@@ -233,6 +233,7 @@ class Run:
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
         truth, settings = read_truth(simulation.truth_path), self._supervisor.settings
+        late = Lateness(self._options.tolerance_ms, self._waits.kept)
         result = score.score(
             truth.intervals,
             seen_of(observer.signals, observer.symbols),
@@ -244,9 +245,10 @@ class Run:
                 follow_ups_of(observer.signals, observer.symbols),
                 truth,
                 _fee_bps(settings),
+                late,
             ),
             outages=self._supervisor.outages.all,
-            lateness=Lateness(self._options.tolerance_ms, self._waits.kept),
+            lateness=late,
             implausible_bps=settings.config.spread_engine.implausible_bps,
             implausible_hold_s=settings.config.spread_engine.implausible_hold_s,
         )

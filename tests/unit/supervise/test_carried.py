@@ -6,13 +6,17 @@ import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, POOL_DIRECTIONS, Source
 from spread_scanner.supervise.carried import (
+    BUSY_THEN,
     NEVER_PAID,
+    NOBODY_WAITED,
     SHAKEN_THEN,
     UNTOLD,
+    WAITED_NS_MAX,
     RightCarried,
     right_carried,
 )
-from spread_scanner.supervise.seen import NAN, DownTime, SeenFollowUp, SeenRung
+from spread_scanner.supervise.lateness import Lateness
+from spread_scanner.supervise.seen import NAN, CpuWait, DownTime, SeenFollowUp, SeenRung
 from spread_scanner.supervise.truth import SLOTS_APART, OrderRule, SentBook, TruthFile
 
 WAY = DIRECTIONS[0]
@@ -146,7 +150,11 @@ BY_POOLS = POOL_DIRECTIONS[0]
 
 
 def of_pools(
-    slot: int, slots: tuple[int, ...], shaken: list[DownTime], **other: Any
+    slot: int,
+    slots: tuple[int, ...],
+    shaken: list[DownTime],
+    late: Lateness = NOBODY_WAITED,
+    **other: Any,
 ) -> RightCarried:
     """What is said of a ladder that has the number of a slot, where it was told in others."""
     books = {(BY_POOLS.futures.label, PAIR, 8): [FUTURES]}
@@ -155,7 +163,7 @@ def of_pools(
     rules = {(PAIR, BY_POOLS.label): OrderRule(0.5, 5.0, 5.0)}
     said = SAID._replace(direction=BY_POOLS.label, spot_update_id=slot, **other)
     sent = SENT._replace(books=books, rules=rules, shaken=shaken)
-    return right_carried([said], sent, fee_bps)
+    return right_carried([said], sent, fee_bps, late)
 
 
 @pytest.mark.parametrize("apart", [0, -1, 1, -SLOTS_APART, SLOTS_APART])
@@ -199,3 +207,22 @@ def test_while_providers_are_not_shaken_a_ladder_is_judged(start_ns: int, end_ns
     shaken = [DownTime("feed-solana", start_ns, end_ns)]
     (judged,), _ = of_pools(100, (100,), shaken, size_base=2.5)
     assert not judged.ok
+
+
+@pytest.mark.parametrize(
+    ("who", "waited_ns", "size_base", "unjudged"),
+    [
+        ("feed-solana", WAITED_NS_MAX + 1, 2.5, {BUSY_THEN: 1}),
+        ("feed-solana", WAITED_NS_MAX + 1, 3.0, {}),  # and is right
+        ("feed-solana", WAITED_NS_MAX, 2.5, {}),
+        ("spread-tracker", WAITED_NS_MAX + 1, 2.5, {}),
+    ],
+)
+def test_a_ladder_whose_maker_waited_is_right_or_not_judged(
+    who: str, waited_ns: int, size_base: float, unjudged: dict[str, int]
+) -> None:
+    late = Lateness(0.0, [CpuWait(who, 0, 2, waited_ns)])
+    said = {"size_base": size_base, "size_quote": size_base * 100.0}
+    judged, not_judged = of_pools(100, (100,), [], late, **said)
+    assert not_judged == unjudged
+    assert [one.ok for one in judged] == ([] if unjudged else [size_base == 3.0])
