@@ -36,7 +36,7 @@ class SilenceRule(NamedTuple):
 
 
 # By id: when symbols were heard last, and their mean intervals; and how long they may be silent.
-Span = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], SilenceRule]
+SilenceSpan = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], SilenceRule]
 
 
 def silence_rule(settings: Feed) -> SilenceRule:
@@ -87,7 +87,9 @@ class NextDue:
         """By other rules somebody may be due sooner."""
         self._until_ns = 0.0
 
-    def passed(self, now_ns: int, looked_ns: int, spans: Iterable[Span], slowdown: float) -> bool:
+    def passed(
+        self, now_ns: int, looked_ns: int, spans: Iterable[SilenceSpan], slowdown: float
+    ) -> bool:
         """Whether anybody's silence of these `spans` got out of line after `looked_ns`."""
         if now_ns <= self._until_ns and slowdown >= self._slowdown:
             return False
