@@ -24,7 +24,7 @@ from spread_scanner.view.status import Segments
 
 GOODBYE_S = 1.0  # for what is being sent, at the end
 HANGS_S = 120.0  # each wait has a bound, but not all of them of an answer that drips
-HANGS = f"has not come to an end of an answer for {HANGS_S:.0f} s"
+HANGS = f"has not come to an end of an answer for {HANGS_S:z.0f} s"
 
 
 class Telling:

@@ -60,6 +60,6 @@ def _shown(view: ConnectionView, field: str, fields: Sequence[str]) -> object:
     if field == "symbols" and view.carries == NOTICES and "carries" not in fields:
         return NOTICES
     if field == "ban_left_s" and view.ban_left_s:
-        return f"{view.ban_left_s:.0f} by {view.ban_status}"
+        return f"{view.ban_left_s:z.0f} by {view.ban_status}"
     value: object = getattr(view, field)
     return None if value == "" else value

@@ -89,7 +89,7 @@ async def _http(way: _Way) -> Check:
         except BadMessage as error:
             return way.failed(what, where, f"no answer of a node: {error.message}", KEY)
         except TimeoutError:
-            return way.failed(what, where, f"no answer within {REACH_S:.0f} s", ELSEWHERE)
+            return way.failed(what, where, f"no answer within {REACH_S:z.0f} s", ELSEWHERE)
     return way.well(what, begun_ns, f"at slot {slot:,}")
 
 
@@ -169,7 +169,7 @@ async def _websocket(way: _Way) -> Check:
     except BadMessage as error:
         return way.failed(what, where, error.message, ELSEWHERE)
     except TimeoutError:
-        return way.failed(what, where, f"no slot within {REACH_S:.0f} s", ELSEWHERE)
+        return way.failed(what, where, f"no slot within {REACH_S:z.0f} s", ELSEWHERE)
     finally:
         if listener.transport is not None:
             listener.transport.disconnect()
