@@ -21,6 +21,7 @@ from spread_scanner.config import Settings
 from spread_scanner.pools import rpc
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.feed import PoolFeed
+from spread_scanner.pools.garbage import GarbageTurns
 from spread_scanner.pools.sources import PoolSources
 from spread_scanner.pools.subscriptions import Subscriptions
 from spread_scanner.schema.enums import POOL_SOURCES, SOURCE_BY_LABEL
@@ -64,6 +65,7 @@ class ToldPools:
         is."""
         self._feed, self._accounts, self._later, self._rate = feed, accounts, later, rate
         self._numbers = Subscriptions()
+        self.garbage: GarbageTurns | None = None  # as the process has it
         self._slot = 100
         self._begin()
 
@@ -99,6 +101,8 @@ class ToldPools:
         """What was put off."""
         while self._later:
             self.rest_once()
+        if self.garbage is not None:
+            self.garbage.rest(clock.mono_ns())
 
     def rest_once(self) -> None:
         """The first of it."""
@@ -186,8 +190,8 @@ def told_pools(
             quoted.hear(feed)
         pools = ToldPools(feed, accounts, later, rate if sources else None)
         gc.collect()
-        gc.freeze()  # as the process does
-        held.callback(gc.unfreeze)
+        pools.garbage = GarbageTurns(clock.mono_ns())
+        held.callback(pools.garbage.end)
         yield pools
 
 

@@ -14,6 +14,7 @@ from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
 from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.fees import FeeHearing
+from spread_scanner.pools.garbage import GarbageTurns
 from spread_scanner.pools.line import LineShare, ProviderLine
 from spread_scanner.pools.sources import PoolSources
 from spread_scanner.runtime import trust, ws
@@ -45,6 +46,7 @@ class PoolHearing:
         self._sources = PoolSources(process.settings, self._call_soon)
         self._begin(process.settings, endpoints_of(process.settings))
         process.on_wake = self._slept
+        self._garbage = GarbageTurns(clock.mono_ns())
 
     def _begin(self, settings: Settings, endpoints: list[ProviderEndpoint]) -> None:
         """Everything as these settings have it, with nothing heard yet."""
@@ -106,6 +108,7 @@ class PoolHearing:
         finally:
             await self._end()
             self._sources.close()
+            self._garbage.end()
 
     def _loop_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -152,6 +155,7 @@ class PoolHearing:
                 line.check(now_ns)
         self._feed.turn(now_ns)
         self._sources.beat(now_ns)
+        self._garbage.rest(now_ns)
         if now_ns - self._said_ns >= SAY_NS:
             self._said_ns = now_ns
             self._say(now_ns)

@@ -7,8 +7,6 @@ changes pools.toml begins all lines anew, with everything stale meanwhile. While
 lines go on, and no pool is stood behind.
 """
 
-import gc
-
 from spread_scanner.config import files
 from spread_scanner.runtime import dial_loop
 from spread_scanner.runtime.gate import Gates
@@ -32,8 +30,6 @@ def _body(process: Process) -> None:
     from spread_scanner.pools.hearing import PoolHearing  # which needs the extra
 
     namespace = settings.config.system.namespace
-    # What was loaded until here stays for ever: the collector need not walk it again and again.
-    gc.freeze()
     with (
         PoolTable.attach(namespace) as table,
         table.writer() as writer,

@@ -12,6 +12,7 @@ waits for is one stretch at most, whatever there is to be quoted.
 
 import contextlib
 import math
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 
 STRETCH_NS = 50_000  # after which what is heard has its turn
+WANTED_NS = NS_PER_S  # between two looks at which ladders are wanted
+# Of a book's record: before its levels, from the first number to the last.
+_BOOK_HEAD = struct.Struct("<2qQq3I4B2H")
 _NONE = PoolSide(math.nan, math.nan, "", 0)  # a side that no pool fills
 
 
@@ -59,15 +63,16 @@ class PoolSource:
         self.ids: dict[str, int] = {}  # of the symbols that it quotes
         # By what pools trade, the symbols whose quotes that concerns.
         self._concerned: dict[str, list[str]] = {}
-        self._books: np.ndarray = np.zeros(1, BOOK_DTYPE)
+        self._stale: set[int] = set()  # the symbols that nothing was written of since
+        self._book: np.ndarray = np.zeros(1, BOOK_DTYPE)
+        self._book_bytes = self._book.view("u1").data
 
     def take(self, ids: Mapping[str, int], reference_quote: float) -> None:
         """These are quoted from now on, with nothing known of any pool yet."""
-        gone = set(self.ids.values()) - set(ids.values())
-        if gone:
-            self.writer.mark_stale(np.array(sorted(gone), np.uint16))
-            for symbol_id in gone:
-                self._shelf.release(symbol_id)
+        self._stale.clear()
+        for symbol_id in set(self.ids.values()) - set(ids.values()):
+            self._mark_stale(symbol_id)
+            self._shelf.release(symbol_id)
         self.ids, self.markets = dict(ids), PoolMarkets(reference_quote)
         self._concerned.clear()
         for symbol in ids:
@@ -83,8 +88,9 @@ class PoolSource:
         a bid would be above the ask is left out of it."""
         symbol_id = self.ids[symbol]
         if sides.bid is None and sides.ask is None:
-            self.writer.mark_stale(np.array([symbol_id], np.uint16))
+            self._mark_stale(symbol_id)
             return
+        self._stale.discard(symbol_id)
         bid, ask = sides.bid or _NONE, sides.ask or _NONE
         flags = QuoteFlag.BID_EMPTY if sides.bid is None else QuoteFlag.NONE
         flags |= QuoteFlag.ASK_EMPTY if sides.ask is None else QuoteFlag.NONE
@@ -98,9 +104,6 @@ class PoolSource:
         symbol_id = self.ids[symbol]
         if self._shelf.take(symbol_id) < 0:
             return
-        made = self._books
-        made[:] = np.zeros(1, BOOK_DTYPE)
-        record = made[0]
         bids = levels([rung.bid for rung in rungs], bids=True)
         asks = levels([rung.ask for rung in rungs], bids=False)
         flags = BookFlag.NO_TS_EVENT | BookFlag.PARTIAL
@@ -108,16 +111,24 @@ class PoolSource:
         flags |= BookFlag.NONE if asks else BookFlag.ASK_EMPTY
         if bids and asks and bids[0][0] >= asks[0][0]:
             flags |= BookFlag.CROSSED
+        many, more = len(bids), len(asks)
+        _BOOK_HEAD.pack_into(
+            self._book_bytes,
+            0,
+            *(TS_ABSENT, now_ns, slot, now_ns, int(flags), self.writer.epoch, symbol_id),
+            *(self.source.source_id, many, more, 0, many, more),
+        )
         for name, side in (("bids", bids), ("asks", asks)):
-            record[name] = np.nan
-            record[name][: len(side)] = np.array(side).reshape(-1, 2)
-        record["source_id"], record["symbol_id"] = self.source.source_id, symbol_id
-        record["ts_event"], record["ts_recv"] = TS_ABSENT, now_ns
-        record["top_since_ns"], record["update_id"] = now_ns, slot
-        record["epoch"], record["flags"] = self.writer.epoch, int(flags)
-        record["bid_count"] = record["bid_kept"] = len(bids)
-        record["ask_count"] = record["ask_kept"] = len(asks)
-        self._shelf.publish(made)
+            shown = self._book[name][0]
+            shown.fill(math.nan)
+            if side:
+                shown[: len(side)] = side
+        self._shelf.publish(self._book)
+
+    def _mark_stale(self, symbol_id: int) -> None:
+        if symbol_id not in self._stale:
+            self._stale.add(symbol_id)
+            self.writer.mark_stale(np.array([symbol_id], np.uint16))
 
     def no_book(self, symbol: str) -> None:
         self._shelf.release(self.ids[symbol])
@@ -142,7 +153,8 @@ class PoolSources:
         self._dirty: dict[int, set[str]] = {}  # symbols whose pools have moved, by source
         self._waits = self._slot_told = False
         self._pieces = self._all_pieces()
-        self._renewed_slot = self._renewed_ns = 0
+        self._renewed_slot = self._renewed_ns = self._wanted_ns = 0
+        self._wanted: dict[int, set[int]] = {}  # ids of symbols whose ladders are, by source
         self._feed: PoolFeed | None = None
         self.take(settings, self.tables_of(settings))
 
@@ -156,6 +168,7 @@ class PoolSources:
     def take(self, settings: Settings, loaded: Tables | None) -> None:
         """Settings and tables that are in force from now on."""
         self._settings, self._limits = settings, FreshnessLimits.of(settings)
+        self._wanted_ns = 0
         self._pieces = self._all_pieces()  # what was begun was of others
         wanted = {one.source_id: one for one in POOL_SOURCES if settings.runs(one)}
         for source_id in self.sources.keys() - wanted.keys():
@@ -276,8 +289,13 @@ class PoolSources:
                 yield from of.markets.renew(symbol, reference, at)
                 self._write(of, symbol, at)
                 yield
+        if now_ns - self._wanted_ns >= WANTED_NS:
+            self._wanted_ns = now_ns
+            for of in self.sources.values():
+                self._wanted[of.source.source_id] = self._wanted_of(of, now_ns)
+                yield
         for of in self.sources.values():
-            yield from self._ladders(of, at, now_ns)
+            yield from self._ladders(of, at)
 
     def _now(self) -> ChainTime:
         """When a swap would be done that was asked for now."""
@@ -291,9 +309,10 @@ class PoolSources:
         sides = of.markets.best(symbol, self._stable(), at)
         of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
 
-    def _ladders(self, of: PoolSource, at: ChainTime, now_ns: int) -> Iterator[None]:
+    def _ladders(self, of: PoolSource, at: ChainTime) -> Iterator[None]:
         """A book is made in one piece, so that all of its levels are of one time."""
-        wanted, sizes = self._wanted(of.source, now_ns), self._settings.pools.ladder_quote
+        wanted = self._wanted.get(of.source.source_id, ())
+        sizes = self._settings.pools.ladder_quote
         for symbol, symbol_id in of.ids.items():
             if symbol_id not in wanted:
                 of.no_book(symbol)
@@ -305,17 +324,16 @@ class PoolSources:
             of.book(symbol, rungs, at.slot, self._store.clock.now_ns())
             yield
 
-    def _wanted(self, source: Source, now_ns: int) -> set[int]:
+    def _wanted_of(self, of: PoolSource, now_ns: int) -> set[int]:
         """Whose books somebody asked for, are watched, or are near a threshold."""
-        books = self._settings.config.books
+        books, source_id = self._settings.config.books, of.source.source_id
         if not books.books_max:
             return set()
-        wanted = self._wants.asked(source.source_id, now_ns)
+        wanted = self._wants.asked(source_id, now_ns)
         if books.books_margin_bps >= 0:
-            near_bps = self._wants.near_bps(source.source_id, now_ns)
+            near_bps = self._wants.near_bps(source_id, now_ns)
             wanted = wanted | (near_bps >= -books.books_margin_bps)
-        ids = self.sources[source.source_id].ids
-        watched = (ids[symbol] for symbol in books.watch if symbol in ids)
+        watched = (of.ids[symbol] for symbol in books.watch if symbol in of.ids)
         return {*np.flatnonzero(wanted).tolist(), *watched}
 
     def _stable(self) -> StableQuote | None:
