@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
+from spread_scanner.pools._cells import PoolCell
 from spread_scanner.pools._units import PoolUnits
-from spread_scanner.pools.cells import PoolCell
 from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
@@ -23,6 +23,7 @@ from spread_scanner.solana import PoolRefusal
 
 CLOCK_NS = 10 * NS_PER_S  # between two looks at the chain's clock, of a provider
 LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
+_TAKEN, _ROLLED_BACK = AccountTaking.TAKEN, AccountTaking.ROLLED_BACK
 _COUNTED = {
     AccountTaking.OLD: "skip_old",
     AccountTaking.REPEATED: "skip_old",
@@ -133,14 +134,14 @@ class PoolFeed:
 
     def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None:
         """An account was written in this slot."""
-        if self.cannot_be(slot):
+        if slot > self.pace.best_slot and self.cannot_be(slot):
             self.units.held.uncovered(key, provider)
             return
         held = self.units.held
         taking = held.judged(key, slot, account, provider)
-        if taking is not AccountTaking.TAKEN and (label := _COUNTED.get(taking)) is not None:
+        if taking is not _TAKEN and (label := _COUNTED.get(taking)) is not None:
             self._count.add(label)
-        if taking is AccountTaking.TAKEN or taking is AccountTaking.ROLLED_BACK:
+        if taking is _TAKEN or taking is _ROLLED_BACK:
             for pool in self._of_head.get(key, ()):
                 if key != pool.key or not _as_before(pool, account):
                     self._want(pool, {key: account})

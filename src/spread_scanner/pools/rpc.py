@@ -182,7 +182,9 @@ def _told(data: bytes) -> AccountTold | None:
         return None
     subscription, slot, owner, held, lamports = found
     _check_owner(owner, data)
-    return AccountTold(subscription, slot, *((owner, held) if lamports else CLOSED_ACCOUNT))
+    if not lamports:
+        owner, held = CLOSED_ACCOUNT
+    return AccountTold(subscription, slot, owner, held)
 
 
 def _account_told(of: _AccountParams, data: bytes) -> AccountTold:

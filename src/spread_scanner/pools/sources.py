@@ -204,7 +204,7 @@ class PoolSources:
 
     def moved(self, pool: WatchedPool) -> None:
         """A pool is other than it was; which way is looked at when what is heard is dealt with."""
-        if self._source_of(pool) is not None:
+        if self.sources:
             self._moved[pool.key] = pool
             self._wait()
 

@@ -75,21 +75,24 @@ def _nowhere(data: bytes) -> int:
     return 0
 
 
-_NAMES: dict[str, tuple[KeptBytes, Callable[[bytes], int]]] = {
-    keys.RAYDIUM_V4: (raydium_v4.KEPT, _nowhere),
-    keys.RAYDIUM_CPMM: (raydium_cpmm.KEPT, _nowhere),
-    keys.RAYDIUM_CLMM: (raydium_clmm.KEPT, raydium_clmm.place_of),
-    keys.ORCA_WHIRLPOOL: (orca_whirlpool.KEPT, orca_whirlpool.place_of),
-    keys.METEORA_DLMM: (meteora_dlmm.KEPT, meteora_dlmm.place_of),
+# What no swap writes, where the price's place is, and which array that is in.
+_NAMES: dict[str, tuple[KeptBytes, slice, Callable[[bytes], int]]] = {
+    keys.RAYDIUM_V4: (raydium_v4.KEPT, slice(0), _nowhere),
+    keys.RAYDIUM_CPMM: (raydium_cpmm.KEPT, slice(0), _nowhere),
+    keys.RAYDIUM_CLMM: (raydium_clmm.KEPT, raydium_clmm.PLACE, raydium_clmm.place_of),
+    keys.ORCA_WHIRLPOOL: (orca_whirlpool.KEPT, orca_whirlpool.PLACE, orca_whirlpool.place_of),
+    keys.METEORA_DLMM: (meteora_dlmm.KEPT, meteora_dlmm.PLACE, meteora_dlmm.place_of),
 }
 
 
 def names_the_same(before: Account, now: Account) -> bool:
     """Whether a pool's own account, of which others were found before, names the same: no swap
     writes anything else, but moves its price from one array into the next."""
-    kept, place = _NAMES[before[0]]
-    same = before[0] == now[0] and kept.same(before[1], now[1])
-    return same and place(before[1]) == place(now[1])
+    (owner, data), (owner_now, data_now) = before, now
+    kept, at, place_of = _NAMES[owner]
+    if owner != owner_now or not kept.same(data, data_now):
+        return False
+    return data[at] == data_now[at] or place_of(data) == place_of(data_now)
 
 
 def derive_ahead(pool: str, account: Account) -> None:

@@ -56,15 +56,15 @@ class PoolWriter(Holder):
 
     def __init__(self, held: Segment) -> None:
         self._held = held
-        self._cells, self._states = _cells(held), _states(held)
+        self.table, self._states = _cells(held), _states(held)
         self._state = np.zeros(1, POOL_STATE_DTYPE)
         self._packed = self._state.view("u1").data[-PACKED_BYTES:]
 
     def write(self, place: int, records: np.ndarray) -> None:
         """Publish one record, an array of one POOL_DTYPE. Raises BadInput on a place beyond,
         ValueError once closed."""
-        self._cells.write(_at(place), records)
-        self._changed()
+        self.table.write(_at(place), records)
+        self.changed()
 
     def write_state(self, place: int, key: str, published: int, packed: bytes) -> None:
         """What the pool is quoted by, as of its last record: solana.packed accounts, no more than
@@ -73,12 +73,12 @@ class PoolWriter(Holder):
         row["key"], row["length"], row["published"] = key.encode(), len(packed), published
         self._packed[: len(packed)] = packed
         self._states.write(_at(place), self._state)
-        self._changed()
+        self.changed()
 
     def slot(self, slot: int) -> None:
         """The slot that the best provider has come to."""
         self._held.words.store(POOLS_SLOT_AT, slot)
-        self._changed()
+        self.changed()
 
     def clock(self, unix_ms: int) -> None:
         """What the chain's own clock told, or would have, when this machine's monotonic one was at
@@ -87,14 +87,15 @@ class PoolWriter(Holder):
 
     def clear(self) -> None:
         """Nothing is watched anywhere."""
-        self._cells.write(_PLACES, np.zeros(POOLS_MAX, POOL_DTYPE))
-        self._changed()
+        self.table.write(_PLACES, np.zeros(POOLS_MAX, POOL_DTYPE))
+        self.changed()
 
     def shut(self) -> None:
-        self._cells.shut()
+        self.table.shut()
         self._states.shut()
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Something was written: who waits looks. For who publishes in `table` natively."""
         words = self._held.words
         words.store(POOLS_CHANGES_AT, words.load(POOLS_CHANGES_AT) + 1)
         words.wake_notify(POOLS_WAKE_AT)

@@ -54,10 +54,12 @@ _NO_MINT = "11111111111111111111111111111111"
 _INDEX = Layout("<q")
 # Amounts and price of a bin; its orders, open and in process, and whether they sell X.
 _BIN = Layout("<2Q16s80xQ8xQ4x?")
+_AMOUNTS = Layout("<2Q")
 # What the fee is made of, from 8 on; then which bin is active, mints and vaults.
 _PAIR = Layout("<4H2I2iH3B3x2Ii4xq11xBiHB3xBx32s32s32s32s")
 _PAIR_AT = 8
 _ACTIVE_AT = 76
+PLACE = slice(_ACTIVE_AT, _ACTIVE_AT + 4)  # of the bin that the price is in
 # But for volatility, the active bin, the protocol's fees, and what comes of rewards.
 KEPT = KeptBytes(
     *((0, 40), (75, _ACTIVE_AT), (80, 216), (264, 296), (408, 440), (584, 712), (816, 824)),
@@ -190,13 +192,13 @@ def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
     return found
 
 
+KEYS_MAX = 4_096  # of arrays, which are asked for with each swap
 _EMPTY = bytes(16)
 _ALL = 1 << 128  # more than a bin takes, or gives
 
 
-def _bin(data: bytes, place: int) -> DlmmBin | None:
+def _bin(data: bytes, at: int) -> DlmmBin | None:
     """One bin of an array; None where it holds nothing."""
-    at = _BINS_AT + place * _BIN_BYTES
     if data[at : at + 16] == _EMPTY and data[at + 112 : at + 136] == _EMPTY + _EMPTY[:8]:
         return None
     x, y, price, unfilled, processed, asks = _BIN.unpack_from(data, at)
@@ -205,7 +207,8 @@ def _bin(data: bytes, place: int) -> DlmmBin | None:
 
 @remembered
 def _bins_of(data: bytes) -> tuple[DlmmBin | None, ...]:
-    return tuple(_bin(data, place) for place in range(BINS_IN_ARRAY))
+    ends = _BINS_AT + BINS_IN_ARRAY * _BIN_BYTES
+    return tuple(_bin(data, at) for at in range(_BINS_AT, ends, _BIN_BYTES))
 
 
 def _array(data: bytes) -> DlmmBins:
@@ -461,7 +464,8 @@ class DlmmPool(Pool):
         def told(accounts: Accounts) -> SwapTold | None:
             active_id = i32(accounts[key][1], _ACTIVE_AT)
             ratio = price_at(active_id, step), 1 << Q64_BITS
-            return ratio, _held_in(_active(key, active_id, accounts)), None
+            at = _active_at(key, active_id, accounts)
+            return ratio, (0, 0) if at is None else _AMOUNTS.unpack_from(*at), None
 
         return PoolSight(self.mints, kept, told)
 
@@ -612,7 +616,7 @@ class _KnownBins:
         if number != self._own:
             return _bins_of(data)[place]
         if place not in self._read:
-            self._read[place] = _bin(data, place)
+            self._read[place] = _bin(data, _BINS_AT + place * _BIN_BYTES)
         return self._read[place]
 
 
@@ -624,6 +628,7 @@ def place_of(data: bytes) -> int:
     return i32(data, _ACTIVE_AT) // BINS_IN_ARRAY
 
 
+@lru_cache(maxsize=KEYS_MAX)
 def array_key(pair: str, number: int) -> str:
     return keys.pda([b"bin_array", keys.raw(pair), _INDEX.pack(number)], keys.METEORA_DLMM)
 
@@ -680,13 +685,19 @@ def _reach(
 
 def _active(key: str, active_id: int, accounts: Accounts) -> DlmmBin | None:
     """The bin at the price, of an array that is read no further for it."""
+    at = _active_at(key, active_id, accounts)
+    return None if at is None else _bin(*at)
+
+
+def _active_at(key: str, active_id: int, accounts: Accounts) -> tuple[bytes, int] | None:
+    """The array of the bin at the price, and where it begins there; None where it is not given."""
     number, place = divmod(active_id, BINS_IN_ARRAY)
     at = array_key(key, number)
     if at not in accounts:
         return None
     data = bytes_of(accounts, at, keys.METEORA_DLMM, "BinArray")
     checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
-    return _bin(data, place)
+    return data, _BINS_AT + place * _BIN_BYTES
 
 
 def assemble(key: str, accounts: Accounts) -> DlmmPool:

@@ -52,6 +52,7 @@ TICKS_IN_ARRAY = 88
 _TICK_BYTES, _DYNAMIC_TICK_BYTES = 113, 112
 REFERENCE_AGE_S_MAX = 3_600
 _SPACING_AT, _LIQUIDITY_AT, _TICK_AT = 41, 49, 81
+PLACE = slice(_TICK_AT, _TICK_AT + 4)  # of the tick that the price is at
 # But for liquidity, price, tick and fees, and what comes of rewards.
 KEPT = KeptBytes((0, _LIQUIDITY_AT), (101, 165), (181, 245))
 

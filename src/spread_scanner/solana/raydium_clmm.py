@@ -62,6 +62,7 @@ _NOT_DYNAMIC = bytes(_DYNAMIC_END - _DYNAMIC_AT)
 _POOL = Layout("<32s32x32s32s32s32s32s2BH16s16si36x2Q64x2B")
 _POOL_AT = 9
 _SPACING_AT, _LIQUIDITY_AT, _TICK_AT = 235, 237, 269
+PLACE = slice(_TICK_AT, _TICK_AT + 4)  # of the tick that the price is at
 # But for liquidity, price, tick and fees; what comes of rewards, and of volatility.
 KEPT = KeptBytes((0, _LIQUIDITY_AT), (389, 397), (904, 1_032), (1_080, 1_088))
 

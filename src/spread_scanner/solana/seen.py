@@ -21,7 +21,7 @@ class SeenPool:
         self.key = key
         self.fee_rate: float | None = None
         self.decimals = 0, 0
-        self._units = 1, 1  # smallest ones in a whole token
+        self.units = 1, 1  # smallest ones in a whole token
         self.mints = "", ""
         self._accounts: dict[str, tuple[str, bytes]] = {}
         self._pool: Pool | None = None
@@ -37,7 +37,7 @@ class SeenPool:
             told = sight.told(accounts)
             if told is not None:
                 (numerator, denominator), reserves, liquidity = told
-                price = numerator * self._units[0] / (denominator * self._units[1])
+                price = numerator * self.units[0] / (denominator * self.units[1])
                 self._accounts, self._pool = accounts, None
                 return price, reserves, liquidity
         return self._see_all(accounts)
@@ -48,7 +48,7 @@ class SeenPool:
         self._accounts, self._pool, self._sight = accounts, pool, pool.sight(self.key)
         self._quoted = pool, accounts
         self.fee_rate, self.decimals, self.mints = pool.fee_rate(), pool.decimals, pool.mints
-        self._units = 10 ** self.decimals[0], 10 ** self.decimals[1]
+        self.units = 10 ** self.decimals[0], 10 ** self.decimals[1]
         return figures
 
     @property

@@ -10,7 +10,7 @@ from pool_rows import SOL, USDC
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings, PoolEntry
-from spread_scanner.pools.cells import PoolCell
+from spread_scanner.pools._cells import PoolCell
 from spread_scanner.pools.feed import WatchedPool
 from spread_scanner.pools.fees import FeeHearing, read
 from spread_scanner.pools.wanted import WantedAccounts

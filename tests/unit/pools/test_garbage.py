@@ -5,9 +5,12 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from bench_pools import HERE, MAKERS, MINTS, POOL, SLOT, UNIX_TS
 
+from spread_scanner import solana
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.pools.garbage import ALL_NS, GarbageTurns
+from spread_scanner.solana.pool import quote_of
 
 
 class Knot:
@@ -46,3 +49,16 @@ def test_who_ends_leaves_it_to_the_interpreter() -> None:
     GarbageTurns(0).end()
     assert gc.isenabled()
     assert not gc.get_freeze_count()
+
+
+@pytest.mark.parametrize("program", MAKERS)
+def test_a_pool_that_was_quoted_and_has_moved_waits_for_no_collector(
+    program: str, turns: GarbageTurns
+) -> None:
+    pool = solana.assemble(POOL, MAKERS[program](HERE))
+    for mint_in in MINTS:
+        for by_input in (True, False):
+            quote_of(pool, mint_in, 10**9, by_input, UNIX_TS, SLOT)
+    gone = weakref.ref(pool)
+    del pool
+    assert gone() is None

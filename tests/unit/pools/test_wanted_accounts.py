@@ -2,6 +2,8 @@
 that is not what the settings say is refused.
 """
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,7 +254,7 @@ CURVED = {
     ),
     "meteora-dlmm": lb_pair(mints=MINTS, vaults=VAULTS, active_id=0, bin_step=10, arrays=()),
 }
-ARRAY_AT = {
+ARRAY_AT: dict[str, Callable[[str, int], str]] = {
     "raydium-clmm": lambda pool, number: raydium_clmm.array_key(pool, 600 * number),
     "orca-whirlpool": lambda pool, number: orca_whirlpool.array_key(pool, 704 * number),
     "meteora-dlmm": meteora_dlmm.array_key,
