@@ -154,8 +154,12 @@ class _Accounts(Struct):
 
 def heard(data: bytes) -> RpcMessage:
     """One message of a websocket. Raises BadMessage."""
-    if (told := _told(data)) is not None:
-        return told
+    if (found := read_told(data)) is not None:  # as nearly all that is heard
+        subscription, slot, owner, held, lamports = found
+        _check_owner(owner, data)
+        if not lamports:
+            owner, held = CLOSED_ACCOUNT
+        return AccountTold(subscription, slot, owner, held)
     envelope = _envelope(data)
     if envelope.error is not None:
         return RpcRefusal(envelope.id, envelope.error.code, envelope.error.message)
@@ -163,8 +167,8 @@ def heard(data: bytes) -> RpcMessage:
         return _account_told(_of(envelope.params, _AccountParams, data), data)
     if envelope.method == "slotNotification":
         told = _of(envelope.params, _SlotParams, data)
-        found = told.result
-        return SlotTold(told.subscription, found.slot, found.parent, found.root)
+        at = told.result
+        return SlotTold(told.subscription, at.slot, at.parent, at.root)
     if envelope.method:
         raise BadMessage("a notification that was not asked for", raw=data)
     if envelope.id is None:
@@ -173,18 +177,6 @@ def heard(data: bytes) -> RpcMessage:
     if isinstance(result, bool):
         return Unsubscribed(envelope.id, result)
     return Subscribed(envelope.id, result)
-
-
-def _told(data: bytes) -> AccountTold | None:
-    """What is told of an account, as nearly all that is heard; None: whatever it is, is looked at
-    piece by piece."""
-    if (found := read_told(data)) is None:
-        return None
-    subscription, slot, owner, held, lamports = found
-    _check_owner(owner, data)
-    if not lamports:
-        owner, held = CLOSED_ACCOUNT
-    return AccountTold(subscription, slot, owner, held)
 
 
 def _account_told(of: _AccountParams, data: bytes) -> AccountTold:

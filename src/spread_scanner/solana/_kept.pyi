@@ -8,3 +8,6 @@ def as_before(
     fixed: tuple[str, ...],
     kept: dict[str, KeptBytes],
 ) -> bool: ...
+def swapped(
+    data: bytes, at: int, price_min: int, price_max: int
+) -> tuple[tuple[int, int], tuple[int, int], int] | None: ...

@@ -1,14 +1,19 @@
 # cython: language_level=3
-"""Whether accounts say what they said before, but for what every swap writes.
+"""Whether accounts say what they said before, but for what every swap writes; and what that is where
+liquidity is concentrated.
 
 Each program's file says which bytes of its accounts no swap writes; seen.py asks, with each swap.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcmp
+from libc.stdint cimport uint64_t
+from libc.string cimport memcmp, memcpy
 
 cdef enum:
     SPANS_MAX = 12
+
+cdef object Q64 = 64  # bits of a fraction
+cdef object Q128_ONE = 1 << 128
 
 
 cdef class KeptBytes:
@@ -57,3 +62,19 @@ def as_before(dict before not None, dict now not None, tuple fixed not None, dic
         if one is None or other is None or one[0] != other[0] or not of.same(one[1], other[1]):
             return False
     return True
+
+
+def swapped(bytes data not None, Py_ssize_t at, price_min, price_max):
+    """Of an account that has liquidity there and the square root of the price behind it, 128 bits
+    each, the latter in Q64.64: the price as a ratio, what the liquidity at it is worth of each
+    token, and the liquidity. None where no pool has such a price."""
+    cdef uint64_t words[4]
+    if at < 0 or PyBytes_GET_SIZE(data) < at + <Py_ssize_t>sizeof(words):
+        raise ValueError(f"no 32 bytes at {at} of {PyBytes_GET_SIZE(data)}")
+    memcpy(words, PyBytes_AS_STRING(data) + at, sizeof(words))
+    liquidity = <object>words[1] << Q64 | words[0]
+    sqrt_price = <object>words[3] << Q64 | words[2]
+    if not price_min <= sqrt_price <= price_max:
+        return None
+    worth = (liquidity << Q64) // sqrt_price, liquidity * sqrt_price >> Q64
+    return (sqrt_price * sqrt_price, Q128_ONE), worth, liquidity

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
-from spread_scanner.solana._kept import KeptBytes
-from spread_scanner.solana.layout import Q64_BITS, u128
+from spread_scanner.solana._kept import KeptBytes, swapped
+from spread_scanner.solana.layout import Q64_BITS
 from spread_scanner.solana.pool import (
     RATE_ALL,
     U64_MAX,
@@ -546,14 +546,9 @@ class ConcentratedPool(Pool):
         and the price behind it."""
 
         price_min, price_max = prices.at(TICK_MIN), prices.at(TICK_MAX)
-        price_at = liquidity_at + 16
 
         def told(accounts: Accounts) -> SwapTold | None:
-            data = accounts[key][1]
-            liquidity, sqrt_price = u128(data, liquidity_at), u128(data, price_at)
-            if not price_min <= sqrt_price <= price_max:
-                return None
-            return _ratio(sqrt_price), _reserves(sqrt_price, liquidity), liquidity
+            return swapped(accounts[key][1], liquidity_at, price_min, price_max)
 
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
