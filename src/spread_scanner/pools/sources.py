@@ -44,6 +44,7 @@ STRETCH_NS = 50_000  # after which what is heard has its turn
 WANTED_NS = NS_PER_S  # between two looks at which ladders are wanted
 # Of a book's record: before its levels, from the first number to the last.
 _BOOK_HEAD = struct.Struct("<2qQq3I4B2H")
+_BID_EMPTY, _ASK_EMPTY = int(QuoteFlag.BID_EMPTY), int(QuoteFlag.ASK_EMPTY)
 _NONE = PoolSide(math.nan, math.nan, "", 0)  # a side that no pool fills
 
 
@@ -92,8 +93,7 @@ class PoolSource:
             return
         self._stale.discard(symbol_id)
         bid, ask = sides.bid or _NONE, sides.ask or _NONE
-        flags = QuoteFlag.BID_EMPTY if sides.bid is None else QuoteFlag.NONE
-        flags |= QuoteFlag.ASK_EMPTY if sides.ask is None else QuoteFlag.NONE
+        flags = (_BID_EMPTY if sides.bid is None else 0) | (_ASK_EMPTY if sides.ask is None else 0)
         bid_px = min(bid.px, ask.px) if sides.bid and sides.ask else bid.px
         self.writer.write(
             symbol_id, bid_px, bid.size, ask.px, ask.size, TS_ABSENT, now_ns, slot, flags
@@ -272,8 +272,9 @@ class PoolSources:
         dirty, self._dirty = self._dirty, {}
         for source_id, symbols in dirty.items():
             if (of := self.sources.get(source_id)) is not None:
+                at, rate = self._now(), self._stable()
                 for symbol in of.concerned(symbols):
-                    self._write(of, symbol, self._now())
+                    self._write(of, symbol, rate, at)
                     yield
 
     def _renewal(self) -> Iterator[None]:
@@ -287,7 +288,7 @@ class PoolSources:
         for of in self.sources.values():
             for symbol in of.ids:
                 yield from of.markets.renew(symbol, reference, at)
-                self._write(of, symbol, at)
+                self._write(of, symbol, self._stable(), at)
                 yield
         if now_ns - self._wanted_ns >= WANTED_NS:
             self._wanted_ns = now_ns
@@ -305,8 +306,8 @@ class PoolSources:
         own_s = clock.wall_ns() // NS_PER_S
         return ChainTime(own_s if unix_s is None else unix_s, self._feed.pace.best_slot)
 
-    def _write(self, of: PoolSource, symbol: str, at: ChainTime) -> None:
-        sides = of.markets.best(symbol, self._stable(), at)
+    def _write(self, of: PoolSource, symbol: str, rate: StableQuote | None, at: ChainTime) -> None:
+        sides = of.markets.best(symbol, rate, at)
         of.quote(symbol, sides, at.slot, self._store.clock.now_ns())
 
     def _ladders(self, of: PoolSource, at: ChainTime) -> Iterator[None]:
