@@ -126,6 +126,7 @@ class Network:
         """The proxy is reached; returns how it reaches the exchange for whoever dials now."""
         label, line = self._dialler()
         how, now_ns = self._exchanges[label].switch.proxy, self._clock.mono_ns()
+        task = asyncio.current_task()  # a tunnel is laid by one of its own
         await asyncio.sleep(2 * LATENCY_NS / NS_PER_S)
         if how == proxies.DEAD:
             self.invariants.dialling.attempted(self._exchanges[label], line)
@@ -136,16 +137,20 @@ class Network:
                 self.invariants.dialling.attempted(self._exchanges[label], line)
                 raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
             mute = how == proxies.MUTE
-            return await self._dial(label, line, via=url, mute=mute, set_out_ns=now_ns)
+            return await self._dial(label, line, via=url, mute=mute, set_out_ns=now_ns, task=task)
 
         return lay
 
     async def _dial(
-        self, label: str, line: int, *, via: str = "", mute: bool = False, set_out_ns: int = 0
-    ) -> Wire:
-        """An address of the exchange's is reached, or is `mute`. `set_out_ns`: 0 is now."""
+        self, label: str, line: int, *, via: str = "", mute: bool = False, set_out_ns: int = 0,
+        task: "asyncio.Task[Any] | None" = None,
+    ) -> Wire:  # fmt: skip
+        """An address of the exchange's is reached, or is `mute`. `set_out_ns`: 0 is now. `task`
+        waits for it, if that is not the current one.
+        """
         exchange = self._exchanges[label]
         dial = self._note(exchange, line, via, set_out_ns)
+        dial.task = task or asyncio.current_task()
         how = exchange.switch.refuse
         flaky = exchange.switch.flaky
         if flaky and exchange.random.random() < flaky:
@@ -163,7 +168,6 @@ class Network:
         """One more dial of that address, in the exchange's books."""
         now_ns = self._clock.mono_ns()
         dial = Dial(now_ns, exchange.label, line, set_out_ns or now_ns, via)
-        dial.task = asyncio.current_task()
         if line != BESIDE:
             exchange.dials.append(dial)
         self._log("dial", exchange.label, "beside" if line == BESIDE else line)

@@ -189,9 +189,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     ),
     "a ban that a dial was told of that was given up, as all go through a proxy by then": (
         "bybit-spot", 0.05,
-        {"bybit-spot": [
+        {
+            "bybit-spot": [
                 Fault(100, "maintenance", 60, 0, 0), Fault(101.35, "proxy", 40, 0.773, 0.33),
-            ]},
+            ],
+        },
+    ),
+    "a ban of a proxy that its tunnel was laid by": (
+        "mexc-spot", 0.06, {"mexc-spot": [Fault(120, "proxy", 40.6, 0.609, 0.231)]},
     ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
