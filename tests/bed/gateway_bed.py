@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import bed as waits
+from spread_scanner.gateway._outlet import Outlet
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
 from spread_scanner.schema.enums import ProcessState
@@ -76,6 +78,16 @@ def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:
     return text
 
 
+class Heard(Outlet):
+    """A way out that ends here."""
+
+    def __init__(self, heard: Callable[[bytes, bool], None]) -> None:
+        self._heard = heard
+
+    def take(self, frame: bytes, packed: bool) -> None:
+        self._heard(frame, packed)
+
+
 class Told:
     """A client that keeps what it is told."""
 
@@ -84,7 +96,7 @@ class Told:
         self.let_go: list[str] = []
         self._stream = stream
         self._held_bytes = 0  # of what it was told, none is read where it is stuck
-        self.client = Client(self._heard, self._gone, lambda: self._held_bytes)
+        self.client = Client(Heard(self._heard), self._gone, lambda: self._held_bytes)
         stream.join(self.client)
 
     def _heard(self, frame: bytes, packed: bool) -> None:

@@ -8,17 +8,17 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
+from spread_scanner.gateway.bits import Bits
 from spread_scanner.gateway.channels import Rows, Surveyed, WishedPairs, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.gateway.wishes import PushWish
-from spread_scanner.schema.freshness import Mask
 from spread_scanner.view.books import BooksView, Wish
 
 BOOKS_MAX = 64  # symbols that are looked at for all clients together
 PAIRS_MAX = 16  # of one wish
+_ROW = 1  # the one of a symbol
 
 
 class BookKey(NamedTuple):
@@ -53,7 +53,7 @@ class BookStates(Surveyed[dict[Any, bytes]]):
             wanted = Wish(key.symbol, levels=key.levels)
             view = self._views[key] = BooksView(shown.settings, wanted, shown.tables)
             self._stamps[key] = view.stamp()
-        return WishGroup(wish, {key: np.ones(1, np.bool_) for key in keys})
+        return WishGroup(wish, dict.fromkeys(keys, _ROW))
 
     def tidy(self) -> None:
         wanted = {key for group in self._groups.values() for key in group.rows}
@@ -71,18 +71,18 @@ class BookStates(Surveyed[dict[Any, bytes]]):
             stamp = view.stamp()
             if self._stamps.get(key) != stamp:
                 self._stamps[key] = stamp
-                self.add({key: np.ones(1, np.bool_)})
+                self.add({key: _ROW})
 
     def look(self, wanted: Rows) -> tuple[int, dict[Any, bytes]]:
         version, views = self._system.version(), self._views
         return version, {key: msgspec.json.encode(views[key].look()) for key in wanted}
 
     def parts(
-        self, look: dict[Any, bytes], group: WishGroup, key: BookKey, rows: Mask
-    ) -> tuple[list[bytes], Mask]:
+        self, look: dict[Any, bytes], group: WishGroup, key: BookKey, rows: Bits
+    ) -> tuple[list[bytes], Bits]:
         return [look[key]], rows
 
-    def names(self, key: BookKey, rows: Mask) -> list[str]:
+    def names(self, key: BookKey, rows: Bits) -> list[str]:
         return []  # a book that is missing is a record that says so
 
     def close(self) -> None:

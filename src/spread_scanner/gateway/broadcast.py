@@ -140,7 +140,7 @@ class Broadcast:
             self._beat_ns = now_ns
             for client in self._of:
                 if not client.stuck_ns:
-                    client.tell(frame_of(StreamBeat(client.frames, clock.wall_ns())))
+                    client.tell(frame_of(StreamBeat(client.outlet.frames, clock.wall_ns())))
         for client in [one for one in self._of if one.stuck_ns]:
             client.look(now_ns)
             if now_ns - client.stuck_ns > STUCK_NS:

@@ -18,16 +18,17 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.errors import SpreadError
+from spread_scanner.gateway._outlet import Outlet, send_out
+from spread_scanner.gateway.bits import Bits
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import Misheard, PushWish
-from spread_scanner.schema.freshness import Mask
 from spread_scanner.view.prices import UnknownPair
 
 VIEW_NS = 100 * NS_PER_MS
 DETAIL_MAX = 300  # characters of what is wrong with a wish
 REST_SHARE = 9  # of the time that a survey took, before the next
 INTEGER_BITS = 63  # of a whole number that every reader of msgpack has
-Rows = dict[Any, Mask]  # which rows, of each part that is looked at by itself
+Rows = dict[Any, Bits]  # which rows, of each part that is looked at by itself
 Dirty = Sequence[tuple[int, npt.NDArray[np.uint16]]]  # by source the symbols that were written
 
 
@@ -53,41 +54,48 @@ def frame_of(said: Any) -> Frame:
 
 
 class Client:
-    """One connection: how to send (and whether as msgpack), and since when it reads nothing."""
+    """One connection: its way out (and whether as msgpack), and since when it reads nothing."""
 
     def __init__(
-        self,
-        send: Callable[[bytes, bool], None],
-        let_go: Callable[[str], None],
-        unread: Callable[[], int],
+        self, outlet: Outlet, let_go: Callable[[str], None], unread: Callable[[], int]
     ) -> None:
         """`unread` says how many bytes of what it was told are on their way to it."""
-        self._send = send
+        self.outlet = outlet
         self.let_go = let_go
         self._unread = unread
-        self._told_bytes = self._read_bytes = 0
-        self.frames = 0
+        self._read_bytes = 0
         self.packed = False
         self.stuck_ns = 0  # since when it reads nothing; 0: it reads
         self.unheard = b""  # what it said last since then
 
     def tell(self, frame: Frame) -> None:
         """Send it, whatever its socket holds: for what is small and for what must not be lost."""
-        self.frames += 1
-        said = frame.packed if self.packed else frame.text
-        self._told_bytes += len(said)
-        self._send(said, self.packed)
+        tell_all([self], frame)
 
     def pause(self) -> None:
         """Its socket holds as much as it may."""
         self.stuck_ns = self.stuck_ns or clock.mono_ns()
-        self._read_bytes = self._told_bytes - self._unread()
+        self._read_bytes = self._bytes_read()
 
     def look(self, now_ns: int) -> None:
         """Whether some was read of what it holds, since the last look: it is slow then."""
-        read_bytes = self._told_bytes - self._unread()
+        read_bytes = self._bytes_read()
         if read_bytes > self._read_bytes:
             self._read_bytes, self.stuck_ns = read_bytes, now_ns
+
+    def _bytes_read(self) -> int:
+        """Of all that it was told."""
+        return self.outlet.bytes_told - self._unread()
+
+
+def tell_all(clients: Sequence[Client], frame: Frame) -> None:
+    """The same to each of them, whatever its socket holds."""
+    outlets = [client.outlet for client in clients if not client.packed]
+    if outlets:
+        send_out(outlets, frame.text, packed=False)
+    if len(outlets) < len(clients):
+        outlets = [client.outlet for client in clients if client.packed]
+        send_out(outlets, frame.packed, packed=True)
 
 
 class Channel:
@@ -167,7 +175,7 @@ class WishGroup:
         self.wish = wish
         self.rows = rows  # those that it wants
         self.missing: set[str] = set()  # pairs of the wish that are listed no more
-        self.told = {key: np.zeros(len(mask), np.bool_) for key, mask in rows.items()}
+        self.told = dict.fromkeys(rows, 0)
         self.changed: Rows = {}  # since its last frame
         self.told_ns = 0
         # By client, while it could not be sent to; None: it is owed all, as a snapshot.
@@ -206,11 +214,11 @@ class States(Channel, ABC, Generic[Scan]):
         before."""
 
     @abstractmethod
-    def parts(self, look: Scan, group: WishGroup, key: Any, rows: Mask) -> tuple[list[bytes], Mask]:
+    def parts(self, look: Scan, group: WishGroup, key: Any, rows: Bits) -> tuple[list[bytes], Bits]:
         """The records of those rows that there are, and which these are."""
 
     @abstractmethod
-    def names(self, key: Any, rows: Mask) -> list[Any]:
+    def names(self, key: Any, rows: Bits) -> list[Any]:
         """What rows are called when they are gone."""
 
     def prepared(self, wish: PushWish) -> Callable[[Client], None]:
@@ -302,11 +310,10 @@ class States(Channel, ABC, Generic[Scan]):
             group.told_ns = now_ns
             changed, group.changed = group.changed, {}
             frame = self._update(group, changed, version, look)
+            if frame is not None:
+                tell_all([client for client in group.missed if not client.stuck_ns], frame)
             for client, missed in group.missed.items():
-                if not client.stuck_ns:
-                    if frame is not None:
-                        client.tell(frame)
-                elif missed is not None:
+                if client.stuck_ns and missed is not None:
                     for key, rows in changed.items():
                         _add(missed, key, rows)
 
@@ -318,7 +325,8 @@ class States(Channel, ABC, Generic[Scan]):
             told, good = self.parts(look, group, key, rows)
             parts += told
             before = group.told[key]
-            gone += self.names(key, before & rows & ~good)
+            if left := before & rows & ~good:
+                gone += self.names(key, left)
             group.told[key] = (before & ~rows) | good
         return self._frame(version, parts, gone, snapshot=False) if parts or gone else None
 
@@ -389,6 +397,6 @@ def _fitting(said: Any) -> Any:
     return float(said) if isinstance(said, int) and said.bit_length() > INTEGER_BITS else said
 
 
-def _add(to: Rows, key: Hashable, rows: Mask) -> None:
-    if rows.any():
-        to[key] = to[key] | rows if key in to else rows
+def _add(to: Rows, key: Hashable, rows: Bits) -> None:
+    if rows:
+        to[key] = to.get(key, 0) | rows

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS
@@ -47,6 +49,26 @@ class Shown:
         self.prices = PricesAsText(PriceBoard(settings, loaded, store))
         self.pools = PoolsAsText(settings, pool_table)
         self.board = SpreadBoard(settings, loaded, store)
+
+
+class StoreVersion:
+    """LiveSystem.version for one who is told what was written: to add up all cells is to read a
+    megabyte, which would cost more than the frame that carries the sum."""
+
+    def __init__(self, sequences: np.ndarray) -> None:
+        self._sequences = sequences
+        self.renew()
+
+    def renew(self) -> None:
+        """Whatever was written."""
+        self._seen = self._sequences.copy()
+        self.known = int(self._seen.sum())
+
+    def add(self, source_id: int, ids: npt.NDArray[np.uint16]) -> None:
+        """These symbols of a source were written, and none of another but what is added as well."""
+        found = self._sequences[source_id, ids]
+        self.known += int((found - self._seen[source_id, ids]).sum())
+        self._seen[source_id, ids] = found
 
 
 class LiveSystem:
@@ -106,6 +128,10 @@ class LiveSystem:
     def version(self) -> int:
         """How often anything was written to the store: the same, and nothing has changed."""
         return int(self._store.sequences.sum())
+
+    def own_version(self) -> StoreVersion:
+        """The same, for one who is told each write."""
+        return StoreVersion(self._store.sequences)
 
     def bits(self) -> DirtyBitmap:
         """The gateway's dirty bits, claimed. Raises AlreadyClaimed."""

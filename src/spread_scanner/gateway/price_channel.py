@@ -8,26 +8,31 @@ written.
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from spread_scanner.gateway.channels import Dirty, Rows, States, WishedPairs, WishGroup
+from spread_scanner.gateway import bits
+from spread_scanner.gateway.bits import Bits
+from spread_scanner.gateway.channels import Client, Dirty, Rows, States, WishedPairs, WishGroup
+from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.wishes import PushWish
 from spread_scanner.schema.enums import SOURCES, Source
-from spread_scanner.schema.freshness import Mask
-from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Quoted
+from spread_scanner.view.prices import SPOT_LIKE, PriceBoard
 
 
-class SomeQuoted(NamedTuple):
-    """Some of a source's listings: their places among its rows, and what they are quoted at."""
+class SomeTexts(NamedTuple):
+    """What can be said of some of a source's listings: texts by their places among its rows."""
 
-    places: npt.NDArray[np.int64]
-    quoted: Quoted
+    rows: Bits
+    texts: dict[int, bytes]
 
 
-class Prices(States[dict[Any, SomeQuoted]]):
+class Prices(States[dict[Any, SomeTexts]]):
     """By source, the listings that each has."""
 
     kind = "prices"
+
+    def __init__(self, system: LiveSystem) -> None:
+        super().__init__(system)
+        self._version = system.own_version()
 
     @property
     def watches(self) -> bool:
@@ -44,15 +49,20 @@ class Prices(States[dict[Any, SomeQuoted]]):
         for source in tuple(map(board.source_of, wish.sources)) or SPOT_LIKE:
             listings = [board.listings[row] for row in board.rows(source).tolist()]
             mine = [not wish.pairs or one.pair in pairs for one in listings]
-            rows[source] = np.array(mine, np.bool_)
+            rows[source] = bits.of_mask(np.array(mine, np.bool_))
         return WishGroup(wish, rows)
+
+    def snapshot(self, client: Client) -> None:
+        self._version.renew()  # while nobody was told, nobody saw what was written
+        super().snapshot(client)
 
     def flush(self, dirty: Dirty, now_ns: int) -> None:
         changed: Rows = {}
         for source_id, ids in dirty:
-            if source_id < len(SOURCES):
-                source = SOURCES[source_id]
-                changed[source] = self._board.rows_of(source, ids)
+            self._version.add(source_id, ids)
+            source = SOURCES[source_id] if source_id < len(SOURCES) else None
+            if source is not None and any(source in one.rows for one in self._groups.values()):
+                changed[source] = bits.of_places(self._board.places(source, ids))
         self.add(changed)
         self.tell(now_ns)
 
@@ -64,27 +74,24 @@ class Prices(States[dict[Any, SomeQuoted]]):
         """Whose prices can be stood behind and were not told, or the other way round, though nobody
         has written."""
         wanted = {source for group in self._groups.values() for source in group.rows}
-        usable = {source: self._board.look(source).usable for source in wanted}
+        usable = {source: bits.of_mask(self._board.look(source).usable) for source in wanted}
         for group in self._groups.values():
-            group.add({source: group.told[source] != usable[source] for source in group.rows})
+            group.add({source: group.told[source] ^ usable[source] for source in group.rows})
 
-    def look(self, wanted: Rows) -> tuple[int, dict[Any, SomeQuoted]]:
+    def look(self, wanted: Rows) -> tuple[int, dict[Any, SomeTexts]]:
         """Those rows alone: with each frame all of them would cost more than the frame."""
-        version, look = self._system.version(), {}
+        version, look = self._version.known, {}
         for source, rows in wanted.items():
-            places = np.flatnonzero(rows)
-            look[source] = SomeQuoted(places, self._board.look_at_some(source, places))
+            texts = self._system.shown.prices.some(source, bits.places(rows))
+            look[source] = SomeTexts(bits.of_places(list(texts)), texts)
         return version, look
 
     def parts(
-        self, look: dict[Any, SomeQuoted], group: WishGroup, key: Source, rows: Mask
-    ) -> tuple[list[bytes], Mask]:
-        places, quoted = look[key]
-        texts, told = self._system.shown.prices.parts(quoted, rows[places])
-        good = np.zeros(len(rows), np.bool_)
-        good[places] = told
-        return texts, good
+        self, look: dict[Any, SomeTexts], group: WishGroup, key: Source, rows: Bits
+    ) -> tuple[list[bytes], Bits]:
+        good = rows & look[key].rows
+        return [look[key].texts[place] for place in bits.places(good)], good
 
-    def names(self, key: Source, rows: Mask) -> list[str]:
-        board = self._board
-        return [board.listings[row].pool_id for row in board.rows(key)[rows].tolist()]
+    def names(self, key: Source, rows: Bits) -> list[str]:
+        listed = self._board.listed(key)
+        return [listed[place].pool_id for place in bits.places(rows)]

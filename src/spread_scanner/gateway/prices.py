@@ -6,8 +6,8 @@ pair costs a look at whether its cells are what they were.
 """
 
 import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -73,12 +73,17 @@ class PricesAsText:
         ]
         return self._whole(parts, zlib.crc32(bytes(good), zlib.crc32(of_pair.state[0])))
 
-    def parts(
-        self, seen: Quoted, wanted: npt.NDArray[np.bool_]
-    ) -> tuple[list[bytes], npt.NDArray[np.bool_]]:
-        """Texts of the rows that are wanted (a mask) and have a price, and which these are."""
-        good = seen.usable & wanted
-        return self._told(seen, good), good
+    def some(self, source: Source, places: Sequence[int]) -> dict[int, bytes]:
+        """Of some of a source's listings (places among its rows) the texts of those that have a
+        price, by place."""
+        numbers, now_ns, found = self.board.numbers(source), self.board.now_ns(), {}
+        for place, version, quote in self.board.standing(source, places, now_ns):
+            number = numbers[place]
+            if self._versions[number] != version:
+                self._texts[number], self._versions[number] = b"", version
+            text = self._texts[number] or self._write(number, quote)
+            found[place] = b"%b%d}" % (text, max(now_ns - quote.ts_recv, 0) // NS_PER_MS)
+        return found
 
     def served(self, sources: Sequence[Source]) -> tuple[int, set[str]]:
         """How many prices there are, and of which pairs."""
@@ -119,7 +124,12 @@ class PricesAsText:
         self._versions[seen.rows] = seen.versions
         for at in wanted:
             if not texts[rows[at]]:
-                price = price_of(seen.listings[at], seen.quotes[at])
-                texts[rows[at]] = msgspec.json.encode(price)[AGELESS]
-                self.encoded += 1
+                self._write(rows[at], seen.quotes[at].item())
         return [texts[rows[at]] for at in wanted]
+
+    def _write(self, number: int, quote: Iterable[Any]) -> bytes:
+        """A listing's quote, by its number on the board: its ageless text."""
+        price = price_of(self.board.listings[number], quote)
+        text = self._texts[number] = msgspec.json.encode(price)[AGELESS]
+        self.encoded += 1
+        return text

@@ -31,6 +31,7 @@ from picows.picows import (  # type: ignore[attr-defined]
 )
 
 from spread_scanner.gateway import problems
+from spread_scanner.gateway._outlet import SocketOutlet
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
 from spread_scanner.gateway.connections import Seats
@@ -71,10 +72,6 @@ class SocketListener(WSListener):
         """The upgrade is done."""
         transport.underlying_transport.set_write_buffer_limits(high=HELD_BYTES_MAX)
 
-        def send(frame: bytes, packed: bool) -> None:
-            if not transport.is_disconnected:
-                transport.send(WSMsgType.BINARY if packed else WSMsgType.TEXT, frame)
-
         def let_go(why: str) -> None:
             self.on_ws_disconnected(transport)
             said = why.encode()[:100].decode(errors="ignore")  # whole letters
@@ -83,7 +80,7 @@ class SocketListener(WSListener):
             asyncio.get_running_loop().call_later(1.0, transport.underlying_transport.abort)
 
         unread = transport.underlying_transport.get_write_buffer_size
-        self._client = Client(send, let_go, unread)
+        self._client = Client(SocketOutlet(transport), let_go, unread)
         self._broadcast.join(self._client)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner import clock
+from spread_scanner.gateway import bits
+from spread_scanner.gateway.bits import Bits
 from spread_scanner.gateway.channels import VIEW_NS, Dirty, Rows, Surveyed, WishedPairs, WishGroup
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.problems import NotAnswered
@@ -126,7 +128,7 @@ class Spreads(Surveyed[SpreadTable]):
             mine &= np.isin(table.direction_ids, [*map(_direction_id, wish.directions)])
         if wish.only:
             mine &= self._only(wish.only, listed)
-        return WishGroup(wish, {_ALL: mine})
+        return WishGroup(wish, {_ALL: bits.of_mask(mine)})
 
     def _only(self, named_pairs: tuple[str, ...], listed: WishedPairs) -> Mask:
         """Pairs that are named one by one, as "BTC-USDT okx-bybit"."""
@@ -173,12 +175,12 @@ class Spreads(Surveyed[SpreadTable]):
         wished = np.zeros(len(self._table.symbol_ids), np.bool_)
         for group in self._groups.values():
             if group.wish.pace == "live" or not live:
-                wished |= group.rows[_ALL]
+                wished |= self._mask(group.rows[_ALL])
         return wished
 
     def look(self, wanted: Rows) -> tuple[int, SpreadTable]:
         """As they stood at most a tenth of a second ago."""
-        table, rows = self._table, wanted[_ALL]
+        table, rows = self._table, self._mask(wanted[_ALL])
         self._look_at(table.old(rows, clock.mono_ns()))
         return table.version(rows), table
 
@@ -186,16 +188,19 @@ class Spreads(Surveyed[SpreadTable]):
         """What differs from the last look is everybody's to be told."""
         if len(places):
             version = self._system.version()
-            self.add({_ALL: self._table.look(places, version, clock.mono_ns())})
+            self.add({_ALL: bits.of_mask(self._table.look(places, version, clock.mono_ns()))})
 
     def parts(
-        self, look: SpreadTable, group: WishGroup, key: str, rows: Mask
-    ) -> tuple[list[bytes], Mask]:
-        good = rows & look.rows["usable"] if group.wish.usable else rows
-        return look.texts(good), good
+        self, look: SpreadTable, group: WishGroup, key: str, rows: Bits
+    ) -> tuple[list[bytes], Bits]:
+        good = rows & bits.of_mask(look.rows["usable"]) if group.wish.usable else rows
+        return look.texts(self._mask(good)), good
 
-    def names(self, key: str, rows: Mask) -> list[tuple[str, str]]:
-        return self._table.names(rows)
+    def names(self, key: str, rows: Bits) -> list[tuple[str, str]]:
+        return self._table.names(self._mask(rows))
+
+    def _mask(self, rows: Bits) -> Mask:
+        return bits.mask_of(rows, len(self._table.symbol_ids))
 
     def close(self) -> None:
         """Nothing is held for nobody."""

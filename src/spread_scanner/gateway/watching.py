@@ -36,6 +36,7 @@ class Watching:
         self._loop = asyncio.get_running_loop()
         self._wanted = threading.Event()
         self._flushed = threading.Event()
+        self._flushed.set()
         self._again = False
         self._ended = False
         self._thread = threading.Thread(target=self._watch, name="dirty bits", daemon=True)
@@ -59,10 +60,11 @@ class Watching:
                     if self._ended:  # just now: nobody sets it any more
                         return
                     self._loop.call_soon_threadsafe(self._on_loop)
-                    self._flushed.wait(1.0)
             except SegmentError:  # replaced: the process is about to leave
                 turn_s = clock.mono_s()
             clock.sleep(max(0.0, turn_s + FRAME_S - clock.mono_s()))
+            # Last, when it has flushed long since: to be woken by it is a tenth of a frame's cost.
+            self._flushed.wait(1.0)
 
     def _on_loop(self) -> None:
         self._again = False

@@ -6,8 +6,8 @@ reserves are what stands at the top of its book. Only a quote that can be stood 
 """
 
 import math
-from collections.abc import Container, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCES, Market, Sourc
 from spread_scanner.schema.freshness import FreshnessLimits
 from spread_scanner.schema.records import QUOTE_DTYPE, TS_ABSENT
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm._store import Quote
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.depth import feed_beats
 from spread_scanner.view.reading import Reading
@@ -115,9 +116,9 @@ def as_pair(written: str) -> str:
     return written if "/" in written else pair_of(written)
 
 
-def price_of(listing: PricedListing, quote: np.void, age_ms: int = 0) -> Price:
-    """A quote by its names."""
-    bid_px, bid_sz, ask_px, ask_sz, ts_event, ts_recv, *_ = quote.item()
+def price_of(listing: PricedListing, quote: Iterable[Any], age_ms: int = 0) -> Price:
+    """A quote, its fields in the order of QUOTE_DTYPE, by its names."""
+    bid_px, bid_sz, ask_px, ask_sz, ts_event, ts_recv, *_ = quote
     base, paid = _units(ask_sz), _units(bid_px * bid_sz)
     return Price(
         listing.pool_id,
@@ -181,6 +182,11 @@ class PriceBoard:
             source: [self.listings[number] for number in rows.tolist()]
             for source, rows in self._rows.items()
         }
+        self._numbers = {source: rows.tolist() for source, rows in self._rows.items()}
+        self._place_of = {
+            source: {symbol_id: place for place, symbol_id in enumerate(ids.tolist())}
+            for source, ids in self._ids_of.items()
+        }
         self._rows_of_pair: dict[str, list[int]] = {pair: [] for pair in self.pairs}
         for number, one in enumerate(self.listings):
             self._rows_of_pair[one.pair].append(number)
@@ -193,39 +199,47 @@ class PriceBoard:
         """The symbol of each row of a source."""
         return self._ids_of[source]
 
-    def rows_of(self, source: Source, ids: npt.NDArray[np.uint16]) -> freshness.Mask:
-        """Which of a source's rows are of these symbols."""
-        wanted = np.zeros(self._store.max_symbols, np.bool_)  # numpy's isin takes ten times as long
-        wanted[ids] = True
-        found: freshness.Mask = wanted[self.ids(source)]
-        return found
+    def places(self, source: Source, ids: npt.NDArray[np.uint16]) -> list[int]:
+        """Where among a source's rows these symbols are, of those that it lists."""
+        place_of = self._place_of[source]
+        return [place_of[one] for one in ids.tolist() if one in place_of]
 
     def rows(self, source: Source) -> npt.NDArray[np.int64]:
         """The numbers of a source's rows on the board."""
         return self._rows[source]
 
+    def numbers(self, source: Source) -> list[int]:
+        """The same, one by one."""
+        return self._numbers[source]
+
+    def listed(self, source: Source) -> list[PricedListing]:
+        """A source's rows by their names."""
+        return self._listed[source]
+
     def look(self, source: Source) -> Quoted:
         """Every listing of a source as it stands now."""
         ids = self._ids_of[source]
-        return self._looked(source, self._rows[source], self._listed[source], ids)
-
-    def look_at_some(self, source: Source, places: npt.NDArray[np.int64]) -> Quoted:
-        """Some of a source's listings, by their places among its rows."""
-        rows, ids = self._rows[source][places], self._ids_of[source][places]
-        listed = self._listed[source]
-        return self._looked(source, rows, [listed[place] for place in places.tolist()], ids)
-
-    def _looked(
-        self,
-        source: Source,
-        rows: npt.NDArray[np.int64],
-        listed: list[PricedListing],
-        ids: npt.NDArray[np.uint16],
-    ) -> Quoted:
         beats = self.beats(source.source_id)
         versions = self._sequences[source.source_id, ids]
         quotes = self._store.read_many(source.source_id, ids)
-        return self._judged(rows, listed, versions, quotes, beats)
+        return self._judged(self._rows[source], self._listed[source], versions, quotes, beats)
+
+    def standing(
+        self, source: Source, places: Iterable[int], now_ns: int
+    ) -> Iterator[tuple[int, int, Quote]]:
+        """Of some of a source's listings, by their places among its rows, those that can be stood
+        behind now: place, version, and the quote, which is no older. Of few of them: each is looked
+        at by itself, for a tenth of what arrays of one take."""
+        source_id, listed, read = source.source_id, self._listed[source], self._store.read
+        beating, stale_ns_max = self.beats(source_id), self.limits.stale_ns_max
+        for place in places:
+            symbol_id = listed[place].symbol_id
+            version = int(self._sequences[source_id, symbol_id])
+            quote = read(source_id, symbol_id)
+            if quote is not None and freshness.usable_one(
+                quote.flags, quote.ts_recv, beating, now_ns, stale_ns_max
+            ):
+                yield place, version, quote
 
     def cells_of(self, pair: str, sources: Container[Source]) -> PairCells:
         """The listings of one pair on some sources; of one that pools alone have there are none."""
@@ -287,7 +301,7 @@ class PriceBoard:
     def prices(self, sources: Sequence[Source], pair: str = "") -> list[Price]:
         """What can be stood behind, of one pair or of all."""
         return [
-            price_of(seen.listings[at], seen.quotes[at], int(seen.ages_ms[at]))
+            price_of(seen.listings[at], seen.quotes[at].item(), int(seen.ages_ms[at]))
             for seen in self.quoted(sources, pair)
             for at in np.flatnonzero(seen.usable).tolist()
         ]

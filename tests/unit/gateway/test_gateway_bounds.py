@@ -549,6 +549,32 @@ def test_who_reads_slowly_but_steadily_is_told_all_of_it(
     at_the_door(visit)
 
 
+def test_who_reads_again_is_told_whole_frames_in_their_order(
+    quote: Callable[[float], None], at_the_door: Callable[..., None]
+) -> None:
+    """Of what did not fit into its socket the rest comes behind it."""
+    dirty = [(SPOT_ID, np.zeros(1, np.uint16))]
+
+    async def visit(door: Door) -> None:
+        wish = b'{"op":"subscribe","kinds":["prices"],"pace":"live"}'
+        slow = await Visitor.listening(door, wish)
+        for _ in range(3):
+            bid = 0.0
+            while not door.broadcast.stuck:
+                bid += 1
+                quote(bid)
+                door.broadcast.flush(dirty)
+                await asyncio.sleep(0)
+            quote(bid + 1)
+            door.broadcast.flush(dirty)
+            heard = [0.0]
+            while heard[-1] != bid + 1:
+                heard += [one["bid_px"] for one in (await slow.frame()).get("prices", ())]
+            assert heard == [*range(int(bid) + 1), bid + 1]
+
+    at_the_door(visit)
+
+
 def test_who_reads_the_stream_slowly_is_let_go_when_he_stops(
     quote: Callable[[float], None], at_the_door: Callable[..., None], virtual_clock: Any
 ) -> None:

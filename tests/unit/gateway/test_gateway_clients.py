@@ -120,6 +120,23 @@ def test_a_view_is_told_ten_times_a_second_and_the_last_of_each(
     assert viewer.prices() == {"binance-spot:AAAUSDT": 300.0}
 
 
+def test_a_frame_says_how_often_the_store_was_written_whoever_was_told(
+    stream: Broadcast, quotes: Callable[..., None], listed_bed: Any
+) -> None:
+    with PriceStore.attach(listed_bed.namespace) as store:
+        for wishes in (1, 2):  # what was written before the wish is no frame of it
+            quotes(1, 10.0)
+            told = Told(stream)
+            told.wish("prices", pace="live")
+            for number in range(5):
+                quotes(number % 3, 20.0 + number)
+                stream.flush(DIRTY if number else DIRTY * 2)
+                assert told.frames[-1]["version"] == int(store.sequences.sum())
+            assert len(told.of("prices")) == 6
+            stream.leave(told.client)
+            quotes(wishes, 30.0)
+
+
 def test_those_of_one_wish_share_each_frame(stream: Broadcast, quotes: Callable[..., None]) -> None:
     quotes(0, 10.0)
     crowd = [Told(stream) for _ in range(20)]

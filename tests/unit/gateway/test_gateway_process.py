@@ -1,5 +1,6 @@
 """spread-gateway as a process, over real sockets: off, on, taken port, reload, TLS, its end."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from gateway_bed import Started, secret
+from websockets.sync.client import connect
 
 from bed import until
 from spread_scanner import config
@@ -137,6 +139,10 @@ def test_it_speaks_tls_with_the_certificate_that_lies_there_at_the_last_reload(
             return False
 
     assert answers(trusting)
+    with connect(address.replace("http", "ws") + "/v1/stream", ssl=trusting) as web:
+        web.send('{"op":"subscribe","kinds":["prices"]}')
+        told = [json.loads(web.recv(timeout=30))["type"] for _ in range(2)]
+        assert told == ["hello", "prices"]
     renewed = certified(folder)  # in its place
     assert orders.reload(config.load()).refused == {}
     assert (answers(trusting), answers(renewed)) == (False, True)
