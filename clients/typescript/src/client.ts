@@ -8,6 +8,8 @@ import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from ".
 const URL_OF_HERE = "http://127.0.0.1:3001";
 const TIMEOUT_MS = 100;
 const THRESHOLD_PCT = 0.3;
+/** The `reason` of what is JSON and no record of ours. */
+export const ODD = "another shape than a gateway's: does something else listen there?";
 /** Calls that look twice, wait for books or read the log, and how long at the least. */
 const SLOW_MS: [path: string, ms: number][] = [
   ["/v1/connections", 5_000], ["/v1/books", 5_000],
@@ -159,7 +161,7 @@ export class SpreadClient {
   }
 
   #odd(): null {
-    return this.#none("another shape than a gateway's: does something else listen there?");
+    return this.#none(ODD);
   }
 
   #none(reason: string): null {

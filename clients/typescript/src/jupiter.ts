@@ -2,7 +2,7 @@
 // gateway's cache has at once, Jupiter's as they come. The rules are those of the client for Python.
 
 import { canBeDialled, canBeSent, SENDABLE, shown } from "./address.js";
-import type { SpreadClient } from "./client.js";
+import { ODD, type SpreadClient } from "./client.js";
 import type { Arbitrage } from "./records.js";
 
 const URL_OF_JUPITER = "https://api.jup.ag";
@@ -213,16 +213,20 @@ export class JupiterClient {
 
 /** What the cache has, at once, the best first; then of each cycle what Jupiter says, where that
  * reaches the threshold. A route is its ordered pools, and told once, whoever finds it. One of the
- * two that is away costs the other nothing: why is in its `reason`. */
+ * two that is away costs the other nothing: why is in its `reason`, and so is that a row of the
+ * cache's was left out for its shape. */
 export async function* mixed(
-  gateway: Pick<SpreadClient, "scanArbitrage">, jupiter: JupiterClient, cycles: Iterable<JupiterCycle>, thresholdPct = THRESHOLD_PCT,
+  gateway: Pick<SpreadClient, "scanArbitrage" | "reason">, jupiter: JupiterClient, cycles: Iterable<JupiterCycle>, thresholdPct = THRESHOLD_PCT,
 ): AsyncGenerator<MixedFind> {
   const told = new Set<string>();
   const isNew = (route: string[]) => told.size !== told.add(route.join(" ")).size;
   for (const record of (await gateway.scanArbitrage(thresholdPct)) ?? []) {
-    const route = [record.pool_a_id, record.pool_b_id];
-    if (isNew(route)) {
-      yield { toldBy: "cache", route, profitPct: record.estimated_profit_pct, record };
+    const route = [record?.pool_a_id, record?.pool_b_id];
+    const profitPct = record?.estimated_profit_pct;
+    if (typeof profitPct !== "number" || route.some((one) => typeof one !== "string")) {
+      gateway.reason = ODD;
+    } else if (isNew(route)) {
+      yield { toldBy: "cache", route, profitPct, record };
     }
   }
   for (const cycle of cycles) {

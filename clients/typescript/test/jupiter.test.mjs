@@ -150,6 +150,14 @@ test("the cache comes first, and Jupiter's are appended", async () => {
   assert.deepEqual((await all(mixed(again, asking(), [cycle], -100))).map((one) => one.toldBy), ["cache"]);
 });
 
+test("a row of the cache's of another shape is left out", async () => {
+  const good = { pool_a_id: "a", pool_b_id: "b", estimated_profit_pct: 1 };
+  const odd = [null, 7, {}, { ...good, pool_a_id: undefined }, { ...good, estimated_profit_pct: "x" }];
+  const cache = { reason: "", scanArbitrage: async () => [...odd, good] };
+  assert.deepEqual((await all(mixed(cache, asking(), [], -100))).map((one) => one.record), [good]);
+  assert.match(cache.reason, /another shape/);
+});
+
 test("one that is away costs the other nothing", async () => {
   const noCache = new SpreadClient({ url: "http://127.0.0.1:1" });
   assert.deepEqual((await all(mixed(noCache, asking(), [cycle], -100))).map((one) => one.toldBy), ["jupiter"]);

@@ -37,6 +37,7 @@ SLOW_S = {  # calls that look twice, wait for books or read the log, and how lon
 PATIENCE = 100  # of a connection's time-out to be had: names and TLS take longer than an answer
 PLACES = ("after_seq", "ring", "after_id", "database")  # of a wish: how far it was told
 JSON = "application/json"
+ODD = "another shape than a gateway's: does something else listen there?"
 JsonObject = dict[str, Any]
 
 
@@ -232,7 +233,7 @@ class GatewayAnswers:
 
     def _odd(self, told: Any) -> None:
         if told is not None:
-            self.reason = "another shape than a gateway's: does something else listen there?"
+            self.reason = ODD
 
 
 def address_of(whom: str, said: str, variable: str, usual: str) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from spread_scanner.client.asking import THRESHOLD_PCT, JsonObject
+from spread_scanner.client.asking import ODD, THRESHOLD_PCT, JsonObject
 from spread_scanner.client.awaited import AsyncSpreadClient
 from spread_scanner.client.jupiter import JupiterClient, JupiterQuote
 
@@ -43,18 +43,30 @@ async def mixed(
     threshold_pct: float = THRESHOLD_PCT,
 ) -> AsyncIterator[MixedFind]:
     """What the cache has, at once, the best first; then of each cycle what Jupiter says, where that
-    reaches the threshold. Why one of them told nothing is in its `reason`."""
+    reaches the threshold. Why one of them told nothing, or that a row of the cache's was left out
+    for its shape, is in its `reason`."""
     told: set[tuple[str, ...]] = set()
     for record in await gateway.scan_arbitrage(threshold_pct) or ():
-        route = str(record["pool_a_id"]), str(record["pool_b_id"])
-        if route not in told:
-            told.add(route)
-            yield MixedFind("cache", route, float(record["estimated_profit_pct"]), record)
+        cached = _cached(record)
+        if cached is None:
+            gateway.reason = ODD
+        elif cached.route not in told:
+            told.add(cached.route)
+            yield cached
     for cycle in cycles:
         found = await cycle_of(jupiter, cycle)
         if found is not None and found.profit_pct >= threshold_pct and found.route not in told:
             told.add(found.route)
             yield found
+
+
+def _cached(record: JsonObject) -> MixedFind | None:
+    """A row of the cache's; None where it is of another shape."""
+    try:
+        route = str(record["pool_a_id"]), str(record["pool_b_id"])
+        return MixedFind("cache", route, float(record["estimated_profit_pct"]), record)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 async def cycle_of(jupiter: JupiterClient, cycle: JupiterCycle) -> MixedFind | None:

@@ -311,6 +311,46 @@ def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:
     tab.close()
 
 
+ZOOM = "new URLSearchParams(location.hash.slice(1)).get('zoom')"
+
+
+def test_the_zoom_of_the_chart_stays_and_today_is_until_midnight(
+    browser: Any, shown: Shown
+) -> None:
+    tab = Tab(browser, shown.address, viewport={"width": 1400, "height": 1_000})
+    page = tab.open(PAIR)
+    trail = "page.session.trail.timed(page.state.pair).length"
+    tab.until("document.querySelector('.chart canvas') !== null")
+    tab.until(f"page.board.count > 0 && {trail} > 2")
+    page.evaluate("document.querySelector('.chart canvas').scrollIntoView()")
+    box = page.query_selector(".chart canvas").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 50)
+    page.mouse.up()
+    tab.until(f"{ZOOM} !== null")
+    zoom = page.evaluate(ZOOM)
+    points = page.evaluate(trail)
+    tab.until(f"{trail} > {points + 1}")
+    assert page.evaluate(ZOOM) == zoom
+    for button in ("Close", ""):
+        if button:  # and opened again: the next pair has it, too
+            page.click(f".drawer header button:has-text('{button}')")
+            tab.until("document.querySelector('.drawer') === null")
+            page.click(".body > [role=row]")
+        else:
+            page.reload()
+        tab.until("document.querySelector('.chart canvas') !== null")
+        assert page.evaluate(ZOOM) == zoom
+    page.dblclick(".chart canvas")
+    tab.until(f"{ZOOM} === null")
+    page.click(".drawer header button:has-text('Today')")
+    (until,) = page.evaluate("Object.values(page.preferences.mutes)")
+    assert until % 86_400_000 == 0
+    assert 0 < until - 1e3 * time.time() <= 86_400_000
+    tab.close()
+
+
 WHOLE = """[...document.querySelectorAll('.table .cell, .table [role=columnheader] button')]
     .filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"""
 WIDEST = """

@@ -341,6 +341,19 @@ def test_the_cache_comes_first_and_jupiter_is_appended(thread: SolanaThread) -> 
     assert cycle.profit_pct == pytest.approx(100 * (back.amount_out / CYCLE.amount - 1))
 
 
+@pytest.mark.parametrize(
+    "odd", [{}, {"pool_a_id": "a"}, {**record("a", "b"), "estimated_profit_pct": None}, 7, None]
+)
+def test_a_row_of_the_caches_of_another_shape_is_left_out(odd: Any) -> None:
+    async def ask() -> tuple[list[Any], str]:
+        async with Cache([odd, record("a", "b")]) as gateway, JupiterClient() as client:
+            return [one.route async for one in mixed(gateway, client, [])], gateway.reason
+
+    routes, reason = asyncio.run(ask())
+    assert routes == [("a", "b")]
+    assert "another shape" in reason
+
+
 def test_what_the_cache_has_told_jupiter_does_not_tell_again(thread: SolanaThread) -> None:
     (cycle,) = found_by(thread, [], [CYCLE])
     one, other = cycle.route

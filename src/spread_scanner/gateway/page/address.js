@@ -18,6 +18,7 @@ export const INITIAL = Object.freeze({
   cols: [], // keys in their order; none: as they are by themselves
   pair: "", // "BTC-USDT okx-bybit", in the drawer
   pins: [], // more pairs in its chart
+  zoom: [], // of it: the last so many seconds, or from one second to another; none: all
   span: "24h", // of the report
 });
 
@@ -31,6 +32,7 @@ export function parse(hash) {
   for (const [key, text] of said) {
     if (!Object.hasOwn(INITIAL, key)) continue;
     if (LISTS.includes(key)) state[key] = text.split(",").filter(Boolean);
+    else if (key === "zoom") state.zoom = zoomOf(text);
     else if (NUMBERS.includes(key)) state[key] = numberOf(text);
     else if (typeof INITIAL[key] === "boolean") state[key] = text === "1";
     else state[key] = text;
@@ -54,6 +56,12 @@ export function format(state) {
   }
   const text = said.toString();
   return text ? `#${text}` : "";
+}
+
+function zoomOf(text) {
+  const zoom = text.split(",").map(numberOf);
+  const is = zoom.length < 3 && zoom.every((one) => one > 0) && (zoom.length < 2 || zoom[0] < zoom[1]);
+  return is ? zoom : [];
 }
 
 export function numberOf(text) {

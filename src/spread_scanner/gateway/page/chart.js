@@ -1,7 +1,7 @@
 // Lines over time on a canvas, with bands behind them: the spread's history of a pair and of those
 // pinned to it, and when an opportunity stood: [from s, to s (null: it stands), id, what a click on it
-// tells]. A drag zooms in, a double click all the way out; the pointer reads off. By hand: a library
-// of charts is as large as all of this page.
+// tells]. A drag zooms in, a double click all the way out; the pointer reads off. Who shows it keeps
+// the zoom. By hand: a library of charts is as large as all of this page.
 
 import * as figures from "./figures.js";
 import { bandAt, boundsOf, nearest, timeTicks, valueTicks } from "./scales.js";
@@ -18,7 +18,6 @@ const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
 export class Chart extends Component {
   constructor() {
     super();
-    this.zoom = null; // [from s, to s] that somebody chose; else all there is
     this.at = null; // where the pointer is, px
     this.dragged = null;
     this.picked = null; // id of a band
@@ -41,10 +40,22 @@ export class Chart extends Component {
     this.canvas = canvas;
   };
 
+  // What is shown: of `zoom` [s] the last so many seconds, of [from s, to s] those, where there is
+  // anything in them; else all there is.
   span() {
-    if (this.zoom) return this.zoom;
-    const ends = this.props.lines.flatMap(({ points }) => (points.length ? [points[0][0], points.at(-1)[0]] : []));
-    return ends.length ? [Math.min(...ends), Math.max(...ends, Math.min(...ends) + 10)] : [0, 1];
+    const { lines, zoom } = this.props;
+    const ends = lines.flatMap(({ points }) => (points.length ? [points[0][0], points.at(-1)[0]] : []));
+    if (!ends.length) return [0, 1];
+    const [first, last] = [Math.min(...ends), Math.max(...ends, Math.min(...ends) + 10)];
+    if (zoom.length === 1) return [last - zoom[0], last];
+    return zoom.length === 2 && zoom[0] < last && zoom[1] > first ? zoom : [first, last];
+  }
+
+  // Up to the right edge: that goes on with time.
+  zoomed(from, to) {
+    const { s, width } = this.frame();
+    const seconds = [s(from), s(to)].map((one) => Number(one.toFixed(1)));
+    this.props.zooms(to >= EDGE.left + width - DRAG_PX ? [Number((seconds[1] - seconds[0]).toFixed(1))] : seconds);
   }
 
   // Where a moment and a value are, and the other way round.
@@ -144,7 +155,7 @@ export class Chart extends Component {
     const [from, to] = [this.dragged, event.offsetX].sort((a, b) => a - b);
     if (this.dragged !== null) {
       const { s, from: begins, to: ends, width } = this.frame();
-      if (to - from > DRAG_PX) this.zoom = [s(from), s(to)];
+      if (to - from > DRAG_PX) this.zoomed(from, to);
       else this.picked = bandAt(this.props.bands, s(to), (BESIDE_PX * (ends - begins)) / width)?.[2] ?? null;
     }
     this.dragged = null;
@@ -171,7 +182,7 @@ export class Chart extends Component {
     return html`<div class="chart"><canvas role="img" aria-label=${told} ref=${this.holds}
       onPointerMove=${(event) => this.move(event)} onPointerLeave=${(event) => { this.dragged = null; this.move(event, null); }}
       onPointerDown=${(event) => { this.dragged = event.offsetX; }} onPointerUp=${(event) => this.release(event)}
-      onDblClick=${() => { this.zoom = null; this.setState({}); }} />
+      onDblClick=${() => this.props.zooms([])} />
       <ul>${this.readings()}</ul><p role="status">${picked?.[3] ?? ""}</p></div>`;
   }
 }

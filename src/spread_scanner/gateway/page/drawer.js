@@ -6,7 +6,7 @@ import { stateOf } from "./columns.js";
 import * as figures from "./figures.js";
 import { sentenceOf, standingOf } from "./opportunities.js";
 import { legsOf, placeOf } from "./places.js";
-import { FOREVER } from "./preferences.js";
+import { FOREVER, dayEnds } from "./preferences.js";
 import { trouble } from "./sources.js";
 import { html } from "./ui.js";
 import { Waterfall } from "./waterfall.js";
@@ -32,7 +32,7 @@ export function Drawer({ page }) {
       ${muted
         ? html`<button type="button" onClick=${() => page.mute(state.pair, 0)}>Unmute</button>`
         : html`<button type="button" onClick=${() => page.mute(state.pair, Date.now() + HOUR_MS)}>Mute 1 h</button>
-          <button type="button" onClick=${() => page.mute(state.pair, Date.now() + 24 * HOUR_MS)}>24 h</button>
+          <button type="button" onClick=${() => page.mute(state.pair, dayEnds(Date.now(), preferences.utc))}>Today</button>
           <button type="button" onClick=${() => page.mute(state.pair, FOREVER)}>Always</button>`}
       <button type="button" onClick=${close}>Close</button></header>
     <${Waterfall} board=${board} place=${place} />
@@ -55,7 +55,7 @@ function History({ page }) {
       sentenceOf(row, board, standing, performance.now(), preferences.utc)]);
   return html`<section><h3>Net, as this page saw it; behind it when opportunities stood: a click tells which</h3>
     ${!logged && html`<button type="button" onClick=${() => page.recall(state.pair)}>The last hour</button>`}
-    <${Chart} lines=${lines} bands=${bands} utc=${preferences.utc} />
+    <${Chart} lines=${lines} bands=${bands} utc=${preferences.utc} zoom=${state.zoom} zooms=${(zoom) => page.set({ zoom })} />
     <details><summary>As a table</summary><table><tbody>${lines[0].points.filter((_, n) => n % 15 === 0).map(([s, value]) =>
       html`<tr key=${s}><th scope="row">${figures.time(s * 1e9, preferences)}</th><td class="figure">${figures.signed(value)}</td></tr>`)}</tbody></table></details></section>`;
 }

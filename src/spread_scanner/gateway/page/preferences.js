@@ -4,6 +4,12 @@
 const NAME = "spread-scanner";
 export const FOREVER = Number.MAX_SAFE_INTEGER;
 
+// When the day of a moment ends, as the page shows times.
+export function dayEnds(now, utc) {
+  const day = new Date(now);
+  return utc ? day.setUTCHours(24, 0, 0, 0) : day.setHours(24, 0, 0, 0);
+}
+
 export class Preferences {
   constructor(storage = readable()) {
     this.storage = storage;

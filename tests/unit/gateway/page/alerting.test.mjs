@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Alerting } from "../../../../src/spread_scanner/gateway/page/alerts.js";
 import { latenciesOf, quantile } from "../../../../src/spread_scanner/gateway/page/latencies.js";
-import { Preferences } from "../../../../src/spread_scanner/gateway/page/preferences.js";
+import { Preferences, dayEnds } from "../../../../src/spread_scanner/gateway/page/preferences.js";
 import { RULE, changesOf } from "../../../../src/spread_scanner/gateway/page/rules.js";
 
 const board = (net, usable = true) => ({
@@ -56,6 +56,15 @@ test("the log has what entered and left, the newest first", () => {
   alerting.look(board(25), 1);
   alerting.look(board(5), 9);
   assert.deepEqual(alerting.log.map(({ what, lasted }) => [what, lasted]), [["left", 8], ["entered", undefined]]);
+});
+
+test("today ends at midnight by the time that is shown", () => {
+  const now = Date.UTC(2026, 1, 28, 23, 30);
+  assert.equal(dayEnds(now, true), Date.UTC(2026, 2, 1));
+  const local = new Date(dayEnds(now, false));
+  assert.ok(local > now && local - now <= 25 * 3_600_000);
+  assert.deepEqual([local.getHours(), local.getMinutes(), local.getSeconds(), local.getMilliseconds()], [0, 0, 0, 0]);
+  assert.equal(dayEnds(dayEnds(now, true), true), Date.UTC(2026, 2, 2));
 });
 
 test("what is muted comes back by itself, and nonsense that was kept is nothing", () => {

@@ -6,7 +6,10 @@ import { sentenceOf } from "../../../../src/spread_scanner/gateway/page/opportun
 // 446 px wide are ten seconds of 40 px each between the edges.
 function chart(bands) {
   const made = new Chart();
-  made.props = { lines: [{ name: "a", points: [[100, 1], [110, 2]] }], bands };
+  made.props = {
+    lines: [{ name: "a", points: [[100, 1], [110, 2]] }], bands, zoom: [],
+    zooms: (zoom) => { made.props = { ...made.props, zoom }; },
+  };
   made.canvas = { clientWidth: 454 };
   return made;
 }
@@ -25,14 +28,34 @@ test("a click on a band tells which opportunity it is, one beside it nothing", (
     click(one, x);
     assert.equal(told(one), said, x);
   }
-  assert.equal(one.zoom, null);
+  assert.deepEqual(one.props.zoom, []);
 });
 
 test("a drag over a band zooms in and tells nothing", () => {
   const one = chart([[102, 104, 7, "seven"]]);
   click(one, 46 + 80, 46 + 160);
-  assert.deepEqual(one.zoom, [102, 104]);
+  assert.deepEqual(one.props.zoom, [102, 104]);
   assert.equal(told(one), "");
+});
+
+test("a drag to the right edge goes on with time, and one elsewhere stays", () => {
+  const one = chart([]);
+  const grow = () => { one.props = { ...one.props, lines: [{ name: "a", points: [[100, 1], [115, 2]] }] }; };
+  click(one, 46 + 280, 46 + 398);
+  assert.deepEqual(one.props.zoom, [3]);
+  assert.deepEqual(one.span(), [107, 110]);
+  grow();
+  assert.deepEqual(one.span(), [112, 115]);
+  one.props.zooms([102, 104]);
+  assert.deepEqual(one.span(), [102, 104]);
+});
+
+test("a zoom of another day shows all there is", () => {
+  const one = chart([]);
+  for (const zoom of [[], [10, 20], [200, 300], [90, 100], [110, 120]]) {
+    one.props.zooms(zoom);
+    assert.deepEqual(one.span(), [100, 110], zoom);
+  }
 });
 
 test("what is told of a band is what has become of it by now", () => {
