@@ -45,6 +45,7 @@ from spread_scanner.sim.universe import Listing
 
 LATENCY_NS = 20 * NS_PER_MS
 SWEEP_NS = 5 * NS_PER_S
+LEARNED_ANEW_NS = 45 * NS_PER_S  # three windows of a feed's, and what was on its way
 Log = Callable[..., None]
 
 
@@ -63,6 +64,7 @@ class Switches:
     nameless: int = 0  # requests that meet an error that names nobody
     behind_ns: int = 0  # how long the exchange's own gateway holds quotes back
     held_ns: int = 0  # as that, until the last that it held back has arrived
+    taught_ns: int = 0  # how much of that a feed may take for usual, since a clock came back in it
     creep: float = 0.0  # how much that grows, per unit of time
     creeps_since_ns: int = 0
     enveloped: bool = False  # what was held back is dated as it is sent, but by the engine's time
@@ -216,6 +218,14 @@ class Exchange:
 
     def _caught_up(self) -> None:
         self.switch.held_ns = self.switch.behind_ns
+        if not self.switch.held_ns:
+            self.switch.taught_ns = 0
+
+    def clock_came_back(self) -> None:
+        """What is usual is learned anew from now on, with all that it holds back by then."""
+        switch = self.switch
+        if switch.held_ns:
+            switch.taught_ns = switch.held_ns + int(switch.creep * LEARNED_ANEW_NS)
 
     def _release(self) -> None:
         while self.held and self.held[0][0] <= self.clock.mono_ns():

@@ -203,7 +203,8 @@ class Invariants:
         skewed = now_ns < self.skewed_until_ns[exchange.label]
         dated = exchange.dated and not said.untimed
         taught = not dated or self._taught(exchange, late_ns)
-        if late_ns > LAG_NS_MAX + LAG_SLACK_NS and dated and not skewed:
+        late_ns_max = LAG_NS_MAX + LAG_SLACK_NS + exchange.switch.taught_ns
+        if late_ns > late_ns_max and dated and not skewed:
             if usable and taught and not self._first_told(session, row, said):
                 self.broken(
                     1, exchange.label,

@@ -221,6 +221,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
 }  # fmt: skip
 
 
+def test_what_a_clock_came_back_to_in_a_backlog_is_usual_until_that_is_over() -> None:
+    """By these prices' seed."""
+    faults = [Fault(100, "skew", 91, 0.354, 0.529), Fault(156, "creep", 835, 0.939, 0.603)]
+    result = run("a3fdcf", "mexc-futures", hours=0.13, faults={"mexc-futures": faults})
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
+
+
 @pytest.mark.parametrize("name", FOUND)
 def test_what_a_day_has_found_is_well(name: str) -> None:
     source, hours, faults = FOUND[name]
