@@ -48,6 +48,10 @@ class ConfigError(SpreadError):
     category = Category.FATAL
 
 
+class NoSettings(ConfigError):
+    """Where the settings are looked for there are none."""
+
+
 class Unusable(SpreadError):
     """What somebody asked for names nothing that is there, or cannot be read: ask otherwise."""
 

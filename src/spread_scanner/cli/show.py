@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from spread_scanner import clock, config
+from spread_scanner import clock
 from spread_scanner.cli import as_toml, legends
 from spread_scanner.cli.console import (
     EXIT_CODES,
@@ -22,6 +22,7 @@ from spread_scanner.cli.console import (
     size_text,
     switched_lines,
 )
+from spread_scanner.cli.known import load_settings
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings, files
 from spread_scanner.errors import Unusable
@@ -94,7 +95,7 @@ def status(
 
     With --json all counters are there too, by process.
     """
-    now = read_status(config.load(), interval)
+    now = read_status(load_settings(), interval)
     if as_json:
         print_json(now)
     else:
@@ -176,7 +177,7 @@ def sources(as_json: Json = False) -> None:
     """Every source: its feed, its quotes, and how many of them can be stood behind now."""
     from spread_scanner.view.sources import read
 
-    views = read(config.load())
+    views = read(load_settings())
     if as_json:
         print_json(views)
         return
@@ -223,7 +224,7 @@ def pools(
 ) -> None:
     """Solana's pools as feed-solana has them: price, fee, slot, and whether they can be stood
     behind. Or what a swap would do, to the last unit: pools quote POOL MINT_IN AMOUNT."""
-    settings = config.load()
+    settings = load_settings()
     if wanted == "quote":
         _quote(settings, swap or [], exact or ExactSide.IN, as_json)
     elif swap or exact is not None:
@@ -277,7 +278,7 @@ def cycles(
     from spread_scanner.cli.cycles import columns_and_rows
     from spread_scanner.view.cycles import StoredCycles, why_none
 
-    settings = config.load()
+    settings = load_settings()
     stored = StoredCycles(settings.data_dir)
     with contextlib.closing(stored):
         found = stored.last(count, pool=pool, standing=standing)
@@ -309,7 +310,7 @@ def opportunities(
     from spread_scanner.view.evaluations import symbol_id_of
     from spread_scanner.view.opportunities import Opportunities
 
-    settings, wanted = config.load(), symbol_as(symbol) if symbol else None
+    settings, wanted = load_settings(), symbol_as(symbol) if symbol else None
     stored = Opportunities(settings.data_dir)
     found = stored.last(count, symbol=wanted)
     stored.close()
@@ -345,7 +346,7 @@ def costs(
     """What each pair costs: fees, funding, and the thresholds that its net spread is held to."""
     from spread_scanner.view.costs import read
 
-    found = read(config.load(), symbol)
+    found = read(load_settings(), symbol)
     if as_json:
         print_json(found)
         return
@@ -371,7 +372,7 @@ def tables_in_force(as_json: Json = False) -> None:
     """The tables that discovery published last: age, symbols, pairs by direction, quarantine."""
     from spread_scanner.view.tables import read
 
-    now = read(config.load())
+    now = read(load_settings())
     if as_json:
         print_json(now)
         return
@@ -390,7 +391,7 @@ def settings_now(as_json: Json = False) -> None:
     """All settings as they are read now, defaults included, as TOML, without secrets."""
     from spread_scanner.view.settings import read
 
-    now = read(config.load())
+    now = read(load_settings())
     if as_json:
         print_json(now)
         return
@@ -419,7 +420,7 @@ def connections(
     from spread_scanner.view.connections import look
 
     only = source_of(source) if source else None
-    views = look(config.load().config.system.namespace, interval, only)
+    views = look(load_settings().config.system.namespace, interval, only)
     if as_json:
         print_json(views)
     else:
@@ -441,7 +442,7 @@ def watch(
     from spread_scanner.view.spreads import SpreadBoard, spreads_of
     from spread_scanner.view.symbols import part_of_symbol
 
-    settings = config.load()
+    settings = load_settings()
     if not as_json and not on_screen():
         raise NoScreen("there is no terminal to draw on: --json shows the spreads as they stand")
     loaded = tables.load(settings.generated_dir)
@@ -466,7 +467,7 @@ def signals(
     from spread_scanner.view.signals import SignalTail, views_of
     from spread_scanner.view.symbols import NamesThen
 
-    settings = config.load()
+    settings = load_settings()
     names = NamesThen(settings.generated_dir)
     with SignalTail.attach(settings.config.system.namespace, last=count) as tail:
         rows = views_of(tail.take(), names) if count else []
@@ -520,7 +521,7 @@ def why(
     from spread_scanner.cli.why import lines
     from spread_scanner.view.evaluations import ask
 
-    answer = ask(config.load(), symbol, direction, last)
+    answer = ask(load_settings(), symbol, direction, last)
     if as_json:
         print_json(answer)
         return
@@ -551,7 +552,7 @@ def book(
 
     only = source_of(source) if source else None
     wish = Wish(symbol, only, levels, consolidated or fees, fees)
-    settings = config.load()
+    settings = load_settings()
     if not as_json and on_screen():
         with contextlib.closing(BooksInForce(settings, wish)) as live:
             draw(live)
@@ -580,7 +581,7 @@ def analysis(
     from spread_scanner.cli.analysis import basis, indicators, standing
     from spread_scanner.view.analysis import read
 
-    now = read(config.load(), symbol)
+    now = read(load_settings(), symbol)
     if as_json:
         print_json(now)
         return

@@ -22,6 +22,7 @@ from spread_scanner.cli.console import (
     print_json,
     switched_lines,
 )
+from spread_scanner.cli.known import load_settings
 from spread_scanner.config.processes import expected
 from spread_scanner.discovery import options
 from spread_scanner.orders import carried, orders
@@ -158,13 +159,13 @@ def reload(as_json: Json = False) -> None:
 
     What cannot be taken is refused by name before anyone is told. Exit 1 where a process refuses.
     """
-    settings = config.load()
+    settings = load_settings()
     tell(orders.reload(settings), as_json)
 
 
 def shutdown(as_json: Json = False) -> None:
     """Another word for `down --no-wait`."""
-    tell(orders.stop(config.load()), as_json)
+    tell(orders.stop(load_settings()), as_json)
 
 
 def down(
@@ -174,7 +175,7 @@ def down(
     as_json: Json = False,
 ) -> None:
     """End everything that `up` started: wait until all have gone and remove the segments."""
-    settings = config.load()
+    settings = load_settings()
     if no_wait:
         tell(orders.stop(settings), as_json)
     namespace = settings.config.system.namespace

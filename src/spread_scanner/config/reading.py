@@ -28,7 +28,7 @@ from spread_scanner.config.settings import (
     SourceSettings,
 )
 from spread_scanner.config.wrong import dotted, first_wrong
-from spread_scanner.errors import ConfigError
+from spread_scanner.errors import ConfigError, NoSettings
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import PROCESSES, SHM_INIT
 
@@ -212,7 +212,7 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
         if path.is_symlink():
             raise ConfigError("cannot be read: a link to nothing", file=path) from None
         if required:
-            raise ConfigError(
+            raise NoSettings(
                 "there is no such config file; set SPREAD_CONFIG_DIR to the folder that holds it",
                 file=path,
             ) from None

@@ -11,7 +11,7 @@ import pytest
 from database_bed import store
 
 from spread_scanner.schema.enums import ProcessState
-from spread_scanner.schema.names import SHM_INIT
+from spread_scanner.schema.names import EXIT_NOT_UP, EXIT_SETTINGS, SHM_INIT
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health
 
@@ -121,6 +121,56 @@ def test_the_namespace_comes_before_the_folder_that_the_environment_names(
     nobody = f"{up_bed.namespace}-nobody"
     _, out, _ = spread_ctl("--namespace", nobody, "settings", "--json")
     assert orjson.loads(out)["folder"] == str(checkout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        *(
+            (["--namespace", "nobody-here", *line.split()], EXIT_NOT_UP)
+            for line in (
+                "status",
+                "sources",
+                "connections",
+                "watch",
+                "signals",
+                "why AAA-USDT",
+                "book AAA-USDT",
+                "analysis AAA-USDT",
+                "pools",
+                "cycles",
+                "opportunities",
+                "costs",
+                "tables",
+                "settings",
+                "reload",
+                "down",
+            )
+        ),
+        (["status"], EXIT_SETTINGS),  # of which system is not said
+        (["--namespace", "no body", "status"], EXIT_SETTINGS),
+        (["--namespace", "nobody-here", "--config", "nowhere", "status"], EXIT_SETTINGS),
+        (["--namespace", "nobody-here", "halt"], EXIT_SETTINGS),  # nowhere to remember it
+        (["--namespace", "nobody-here", "up"], EXIT_SETTINGS),
+    ],
+    ids=str,
+)
+def test_nobody_is_up_in_a_namespace_and_there_are_no_settings(
+    spread_ctl: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    expected: int,
+) -> None:
+    (tmp_path / "config").mkdir()  # an empty one; else /etc/spread-scanner may be this machine's
+    monkeypatch.chdir(tmp_path)
+    for name in ("SPREAD_CONFIG_DIR", "SPREAD_SYSTEM__NAMESPACE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    code, out, err = spread_ctl(*arguments, "--json")
+    assert code == expected, err
+    assert err.count("\n") == 1
+    assert orjson.loads(out)["exit_code"] == expected
 
 
 def test_a_folder_that_is_gone_is_not_gone_to(
