@@ -324,6 +324,7 @@ class Supervisor:
         return code
 
     def _find_pairs(self) -> None:
+        discovering.taken(self.settings)  # what was left in an earlier life is done now
         try:
             code = self._once(
                 DISCOVERY, "no pairs were found; try spread-ctl doctor", (EXIT_DONE, EXIT_PARTIAL)

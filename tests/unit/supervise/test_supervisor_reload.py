@@ -10,7 +10,7 @@ from spread_scanner import clock
 from spread_scanner.config import Settings
 from spread_scanner.orders import discovering
 from spread_scanner.runtime import logs
-from spread_scanner.schema.names import ALERTS, ANALYST
+from spread_scanner.schema.names import ALERTS, ANALYST, EXIT_DONE
 from spread_scanner.supervise.children import Child
 from spread_scanner.supervise.supervisor import (
     Supervisor,
@@ -238,3 +238,21 @@ def test_discovery_is_sent_when_it_is_asked_for(
     supervisor._send_errands()
     assert started == ["spread-ctl"] * 2
     assert not (never.data_dir / discovering.WISH_FILE).exists()
+
+
+def test_what_was_wished_before_the_start_is_done_by_the_discovery_of_the_start(
+    up_bed: Any, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wished while that one runs is not: it may have asked already."""
+    never = asking(up_bed.settings, discover_every_s=0, look_every_s=0, funding_every_s=0)
+    never.data_dir.mkdir(parents=True, exist_ok=True)
+    supervisor = that_is_up(never)
+    discovering.wish(never)
+    monkeypatch.setattr(Supervisor, "_once", lambda *_: EXIT_DONE)
+    supervisor._find_pairs()
+    supervisor._send_errands()
+    assert started == []
+    monkeypatch.setattr(Supervisor, "_once", lambda *_: bool(discovering.wish(never)) and EXIT_DONE)
+    supervisor._find_pairs()
+    supervisor._send_errands()
+    assert started == ["spread-ctl"]
