@@ -61,10 +61,12 @@ def backup(
     """Copy the tracker's database, or that of cycles, consistently, also while it is written."""
     path, read_only = _database(cycles=cycles)
     if os.path.lexists(file):  # never raises, as what nobody may look at is no file here
-        raise DataError("the file exists: a copy takes nobody's place", file=file)
+        raise _taken(file)
     try:
         with contextlib.closing(read_only(path)) as connection:
             size = copy_of(connection, file)
+    except FileExistsError:
+        raise _taken(file) from None
     except PermissionError as error:
         raise DataError(
             f"no copy was made: {error.strerror} in its folder",
@@ -78,6 +80,10 @@ def backup(
         print_json(answers.Copied(str(file), size))
     else:
         people().print(f"Copied {size / 1e6:z,.1f} MB to {file}.", markup=False)
+
+
+def _taken(file: Path) -> DataError:
+    return DataError("the file exists: a copy takes nobody's place", file=file)
 
 
 def _user() -> str:

@@ -17,6 +17,7 @@ from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text
 from spread_scanner.history import asking
 from spread_scanner.history.asking import NoAnswer
+from spread_scanner.symbology.replacing import give_name
 from spread_scanner.view.past import PastShown
 
 SHOWN = 100
@@ -81,12 +82,14 @@ def export(
 ) -> None:
     """Write the answer to a question into a file."""
     if os.path.lexists(file):
-        raise NoAnswer("the file exists: an export takes nobody's place", file=file)
+        raise _taken(file)
     made = file.with_name(f".{file.name}.made")
     try:
         with _answer(question) as relation:
             rows = _write(relation, made, form)
-        os.link(made, file)  # refuses what came meanwhile
+        give_name(made, file)
+    except FileExistsError:
+        raise _taken(file) from None
     except OSError as error:
         raise NoAnswer(f"nothing was exported: {error}", file=file) from None
     finally:
@@ -97,6 +100,10 @@ def export(
         print_json(answers.Exported(str(file), rows, size))
     else:
         people().print(f"{rows:,} rows, {size_text(size)}, in {file}.")
+
+
+def _taken(file: Path) -> NoAnswer:
+    return NoAnswer("the file exists: an export takes nobody's place", file=file)
 
 
 def _write(relation: Any, path: Path, form: ExportFormat) -> int:

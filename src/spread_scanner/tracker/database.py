@@ -137,8 +137,8 @@ class Database:
         if version < VERSION:
             if version:
                 copy = backup_path(self.path, version)
-                remove_unfinished(copy)
-                backup(self._connection, copy, self._progress)
+                remove_unfinished(copy.parent, copy.name, 0.0)  # nobody else makes it
+                backup(self._connection, copy, self._progress, replaces=True)
             self._connection.set_progress_handler(self._progress, PROGRESS_STEPS)
             have_temporary_files_in(self._connection, self.path.parent)
             migrate(self._connection, version)

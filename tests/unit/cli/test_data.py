@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from database_bed import store
 
 from spread_scanner.cli import data
 from spread_scanner.schema.names import CYCLES_FILE, DATABASE_FILE, VACUUM_FILE
+from spread_scanner.tracker.backup import backup as copy_of
 from spread_scanner.view import disk
 from spread_scanner.view.conditions.disk import of_disk
 
@@ -226,3 +228,49 @@ def test_vacuum_of_nothing_is_one_line(up_bed: Any, spread_ctl: Run) -> None:
     code, _, err = spread_ctl("vacuum")
     assert code == 1
     assert "no such database" in err
+
+
+def test_a_copy_takes_no_place_that_was_taken_while_it_was_made(
+    database: Path, spread_ctl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On whatever file system: FAT has no second name of a file, and says EPERM."""
+    copy, there = tmp_path / "copy.db", tmp_path / "there.db"
+    monkeypatch.setattr(data, "copy_of", lambda one, to: copy_of(one, to, lambda: came(to)))
+
+    def came(to: Path) -> None:
+        if to == there:
+            to.write_text("mine")
+
+    def one_name(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    for _ in range(2):
+        assert spread_ctl("backup", str(there))[0] == 1
+        assert there.read_text() == "mine"
+        assert spread_ctl("backup", str(copy))[0] == 0
+        assert {path.name for path in tmp_path.glob("*.db")} >= {"copy.db", "there.db"}
+        assert not [*tmp_path.glob(".*")]
+        there.unlink()
+        copy.unlink()
+        monkeypatch.setattr(os, "link", one_name)
+
+
+def test_what_kills_left_of_copies_goes_at_the_next_of_any_name(
+    database: Path, spread_ctl: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for one that is being made. As `backup $(date +%F).db` of a timer gives them."""
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    if (child := os.fork()) == 0:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            copy_of(connection, folder / "a.db", lambda: os.kill(os.getpid(), signal.SIGKILL))
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    left = {*folder.iterdir()}
+    assert left
+    assert spread_ctl("backup", str(folder / "b.db"))[0] == 0
+    assert left < {*folder.iterdir()}, "it may be somebody's"
+    for path in left:
+        os.utime(path, (0, 0))
+    assert spread_ctl("backup", str(folder / "c.db"))[0] == 0
+    assert {path.name for path in folder.iterdir()} == {"b.db", "c.db"}

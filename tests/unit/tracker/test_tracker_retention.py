@@ -87,7 +87,7 @@ def test_without_room_for_the_copy_nothing_is_migrated(
 ) -> None:
     path = old_database(tmp_path, VERSIONS[-1])
 
-    def full(*_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("spread_scanner.tracker.database.backup", full)
@@ -242,6 +242,6 @@ def test_a_copy_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with contextlib.closing(read_only(path)) as connection, pytest.raises(KeyboardInterrupt):
-        backup(connection, copy, fail)
+        backup(connection, copy, fail, replaces=True)
     assert copy.read_text() == "before"
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
