@@ -25,7 +25,7 @@ from spread_scanner.cli.doctor_pools import of_pools
 from spread_scanner.cli.doctor_providers import of_providers
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Settings
-from spread_scanner.config.files import wrong_files
+from spread_scanner.config.files import wrong_files, wrong_keys
 from spread_scanner.config.processes import expected, staying
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
@@ -82,6 +82,8 @@ def examine(*, reach: bool = True) -> list[Check]:
     except ConfigError as error:
         return [*checks, Check("settings", FAIL, str(error), "mend the file that it names")]
     wrong = [str(error) for error in wrong_files(settings)]
+    if settings.pools.enabled and not settings.pools.runs:  # of no pool, and yet `tx` asks there
+        wrong += [str(error) for error in wrong_keys(settings)]
     checks += [Check("settings", FAIL, why, "mend the file that it names") for why in wrong]
     if not wrong:
         checks.append(Check("settings", OK, f"{settings.folder}"))

@@ -19,10 +19,11 @@ from spread_scanner import clock
 from spread_scanner.cli.answers import Check
 from spread_scanner.clock import NS_PER_MS
 from spread_scanner.config import Settings
+from spread_scanner.config.files import CREDENTIALS
 from spread_scanner.errors import BadMessage, ConfigError
 from spread_scanner.pools import asking, rpc
 from spread_scanner.pools.asking import GATES_NAMED, AskedProvider, ProviderRefusal
-from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
+from spread_scanner.pools.endpoints import ProviderEndpoint, endpoint_of
 from spread_scanner.pools.line import DIALS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble, SlotTold
 from spread_scanner.runtime import trust, ws
@@ -58,18 +59,25 @@ def of_providers(settings: Settings, gates: Gates) -> Iterator[Coroutine[Any, An
     """Two checks of each way; none while pools.toml is not enabled."""
     if not settings.pools.enabled:
         return
-    try:
-        endpoints = endpoints_of(settings)
-    except ConfigError:
-        return  # said already: see config.files.wrong_files
-    for one in endpoints:
+    for name, provider in settings.pools.asked():
+        try:
+            one = endpoint_of(settings, name)
+        except ConfigError:
+            if provider.key_file.startswith(CREDENTIALS):
+                yield _untried(name)
+            continue  # said already: see config.files.wrong_keys
         ways = one.proxies or ("",)
-        rate = settings.pools.providers[one.name].requests_per_s
+        rate = provider.requests_per_s
         for number, proxy in enumerate(ways, 1):
-            name = f"provider {one.name}" + (f" by proxy {number}" if len(ways) > 1 else "")
-            way = _Way(name, one, rate, proxy, trust.context(), gates)
+            told = f"provider {name}" + (f" by proxy {number}" if len(ways) > 1 else "")
+            way = _Way(told, one, rate, proxy, trust.context(), gates)
             yield _http(way)
             yield _websocket(way)
+
+
+async def _untried(name: str) -> Check:
+    found = "not tried: its key is a credential of a unit, which alone can read it"
+    return Check(f"provider {name}", "warn", found, "spread-ctl status says how feed-solana fares")
 
 
 async def _http(way: _Way) -> Check:

@@ -89,6 +89,11 @@ def _wrong_of_pools(settings: Settings) -> Iterator[ConfigError]:
         (check_paths_extra if wants_paths else check_extra)(settings)
     except ConfigError as error:
         yield error
+    yield from wrong_keys(settings)
+
+
+def wrong_keys(settings: Settings) -> Iterator[ConfigError]:
+    """What is wrong with the keys of pools' providers, but for those that a unit alone reads."""
     for name, provider in settings.pools.asked():
         if not provider.key_file.startswith(CREDENTIALS):
             try:

@@ -49,11 +49,14 @@ class ProviderEndpoint:
 def endpoints_of(settings: Settings) -> list[ProviderEndpoint]:
     """Where all providers are reached that may be asked, in the order of pools.toml. Raises
     ConfigError on a key that cannot be read."""
-    path = settings.folder / "pools.toml"
-    return [
-        ProviderEndpoint(name, one, files.provider_key(name, one, path))
-        for name, one in settings.pools.asked()
-    ]
+    return [endpoint_of(settings, name) for name, _ in settings.pools.asked()]
+
+
+def endpoint_of(settings: Settings, name: str) -> ProviderEndpoint:
+    """Where one of them is reached. Raises ConfigError."""
+    provider = settings.pools.providers[name]
+    key = files.provider_key(name, provider, settings.folder / "pools.toml")
+    return ProviderEndpoint(name, provider, key)
 
 
 def _secret_parts(url: str) -> list[str]:

@@ -135,3 +135,22 @@ def test_it_is_reached_through_its_proxies(checks: Any, chain: SolanaThread) -> 
     found = checks(named(port, f"proxies = [{proxies}]"))
     ways = (f"p by proxy {number} {way}" for number in (1, 2) for way in ("HTTP", "websocket"))
     assert results(found) == dict.fromkeys(ways, "fail")
+
+
+def test_a_key_that_cannot_be_read_is_said_whether_a_pool_is_named_or_not(
+    bed: Any, checks: Any, spread_ctl: Run, server: ThreadingHTTPServer
+) -> None:
+    """And it keeps nobody from trying the other providers. A unit's credential is not ours to
+    read."""
+    server.answer = 451, b"no"  # type: ignore[attr-defined]
+    port = server.server_address[1]
+    toml = named(port, 'key_file = "nowhere/key"').replace(KEY, "{key}")
+    other = named(port).replace("p]", "q]").partition("\n")[2]
+    unit = toml.replace("p]", "r]").replace("nowhere", "/run/credentials/feed").partition("\n")[2]
+    found = checks("\n".join([toml, other, unit]))
+    assert results(found) == {"q HTTP": "fail", "q websocket": "fail", "r": "warn"}
+    for reach in ([], ["--offline"]):
+        code, out, _ = spread_ctl("doctor", *reach, "--json")
+        said = [one["found"] for one in orjson.loads(out)["checks"] if one["name"] == "settings"]
+        assert code == 1
+        assert ["providers.p.key_file" in one for one in said if "provider's key" in one] == [True]
