@@ -99,7 +99,8 @@ def _user() -> str:
 def switch(settings: Settings, did: str, changes: Sequence[Turning]) -> Outcome:
     """Put changes in force, remember them, and wait for the answers of all live processes.
 
-    Raises NotInForce where there is a segment that this version cannot write.
+    Raises NotInForce where there is a segment that this version cannot write, NotRemembered where
+    there is none and the file cannot be written, or is damaged and has to be seen by somebody.
     """
     while True:
         try:
@@ -149,9 +150,10 @@ def _switch_file(
             elif key not in standing:
                 who = here()
                 standing[key] = Switch(*key, clock.wall_ns(), who.user, who.pid, who.command)
-        if not found.damaged or any(one.kind is SwitchKind.HALT for one in changes):
-            remembered.write(settings, sorted(standing.values()))
-        # else it stays damaged, and the next start halted: only a word on the halt itself ends that
+        if found.damaged and all(one.kind is not SwitchKind.HALT for one in changes):
+            # Only a word on the halt itself ends that the next start is halted.
+            raise NotRemembered(f"not remembered, and the next start is halted: {found.damaged}")
+        remembered.write(settings, sorted(standing.values()))
     if not isinstance(error, NoSegment | NotReady | Retired):
         raise NotInForce(
             f"remembered for the next start, but NOT in force now: {error.message}",

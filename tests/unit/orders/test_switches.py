@@ -11,6 +11,7 @@ import pytest
 from spread_scanner.cli.console import switched_lines
 from spread_scanner.orders import carried, orders, remembered
 from spread_scanner.orders.orders import NotInForce
+from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm import Control, segment
 from spread_scanner.shm.layout import HEADER_DTYPE, Kind
@@ -210,7 +211,9 @@ def test_while_the_file_is_damaged_only_a_word_on_the_halt_ends_it(bed: Any) -> 
     path = remembered.path_of(bed.settings)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"nonsense")
-    orders.pause(bed.settings, "AAA-USDT", paused=False)
+    for paused in (True, False):
+        with pytest.raises(NotRemembered, match="the next start is halted"):
+            orders.pause(bed.settings, "AAA-USDT", paused=paused)
     assert remembered.read(bed.settings).damaged
     orders.kill(bed.settings, killed=False)
     assert in_file(bed) == []
