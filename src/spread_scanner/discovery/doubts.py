@@ -17,7 +17,7 @@ from spread_scanner.schema.enums import SOURCES
 from spread_scanner.symbology.known import Doubt, Known
 from spread_scanner.symbology.tables import Tables
 
-ACCEPT = "pair-discovery --accept"
+ACCEPT = "spread-ctl discover --accept"
 
 
 @dataclass

@@ -168,7 +168,7 @@ def test_one_that_has_lost_everything_is_believed_by_a_person_alone(days: Days) 
         found = days.run(bare, after_s=7_200)
         assert found.partial
         assert pairs(found) == ALL
-        assert "not believed without pair-discovery --accept" in found.states["binance-spot"]
+        assert "not believed without spread-ctl discover --accept" in found.states["binance-spot"]
     found = days.run(bare, accept=True)
     assert not found.partial
     assert listings(found, "binance-spot") == 0

@@ -44,7 +44,7 @@ WHAT_TO_DO = {
     "old": "does cron or the timer run? spread-ctl discover",
     "away": "spread-ctl discover; enabled = false where it is blocked for good",
     "room": "set the max_symbols that it names, restart",
-    "funding": "pair-discovery --funding says what the exchange answers",
+    "funding": "does cron or the timer run? its log says what the exchange answers",
     "mixed": "mend what it names, spread-ctl reload",
     "version": "restart to take the installed one",
     "switched": "spread-ctl allow, resume, or leave it",
