@@ -1,9 +1,10 @@
 """The standard streams of a command, so that no state of them ends it with a traceback.
 
 Closed ones lead to /dev/null: an opened file must never become somebody's stdout. What the terminal
-cannot show is substituted. When the reader of stdout has gone (`| head -1`) the command ends with
-the code that a shell shows for SIGPIPE; when stdout cannot take more (a full disk), with one line
-and exit code 1. On stderr what cannot be written is lost.
+cannot show is substituted, and one that does not know its size has the usual one. When the reader
+of stdout has gone (`| head -1`) the command ends with the code that a shell shows for SIGPIPE; when
+stdout cannot take more (a full disk), with one line and exit code 1. On stderr what cannot be
+written is lost.
 """
 
 import io
@@ -56,6 +57,9 @@ def prepare() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    for name in ("COLUMNS", "LINES"):  # 0, as a serial line has it: not known, and not no room
+        if not os.environ.get(name, "").strip("0"):
+            os.environ.pop(name, None)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
     sys.stdout = _opened(_Stdout(1, "w", closefd=False), sys.stdout, "replace")

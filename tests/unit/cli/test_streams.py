@@ -21,6 +21,8 @@ ROWS = [
     ("nonsense <&- 2>/dev/full", {}, 2, ""),
     ("decode FRAME --source binance-spot", PLAIN, 0, "币安人生USDT"),
     ("decode FRAME --source binance-spot", {"PYTHONIOENCODING": "latin-1"}, 0, "币安人生USDT"),
+    ("settings", {"COLUMNS": "0", "LINES": "0"}, 0, "[system]"),
+    ("--help", {"COLUMNS": "00"}, 0, "--namespace"),
     ("decode FRAME --source okx-spot", {**PLAIN, "TERM": "dumb"}, 1, "no recording"),
 ]
 
