@@ -170,7 +170,7 @@ PY
     ) || exit 2
 }
 
-# The engine's CPU is the engine's alone: a feed beside it would cost it its caches.
+# The engine's CPU is the engine's alone: whoever runs beside it would cost it its caches.
 install_pinning() {
     local unit first others
     if [ "$pin" = none ]; then
@@ -182,7 +182,8 @@ install_pinning() {
         case $unit in
             spread-engine.service)
                 put_text "[Service]"$'\n'"CPUAffinity=$first" "$units/$unit.d/70-cpus.conf" 644 ;;
-            feed-*.service|spread-tracker.service)
+            shm-init.service) ;; # it has ended before the engine starts
+            *.service)
                 put_text "[Service]"$'\n'"CPUAffinity=$others" "$units/$unit.d/70-cpus.conf" 644 ;;
         esac
     done
