@@ -233,12 +233,14 @@ def _before(folder: Path) -> Before:
     """What the last run left behind."""
     previous = publish.newest_intact(folder)
     states: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
     report = ""
     with contextlib.suppress(TableError, OSError, UnicodeDecodeError):
-        states = load_metadata(folder).sources
+        metadata = load_metadata(folder)
+        states, warnings = metadata.sources, metadata.warnings
         report = (folder / CURRENT / REPORT_TXT).read_text(encoding="utf-8")
     generation = publish.next_generation(folder)
-    return Before(previous, load_known(folder), generation, states, report)
+    return Before(previous, load_known(folder), generation, states, report, warnings)
 
 
 def _publish(folder: Path, findings: Findings) -> None:
@@ -247,7 +249,7 @@ def _publish(folder: Path, findings: Findings) -> None:
         findings.tables,
         texts(findings),
         findings.states,
-        findings.warnings,
+        [*findings.before_warnings, *findings.warnings],
         findings.added,
     )
 

@@ -53,6 +53,7 @@ from spread_scanner.schema.enums import DIRECTIONS
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, QuickLooks
 from spread_scanner.symbology.normalise import spellings
 from spread_scanner.symbology.tables import Tables
+from spread_scanner.view.conditions.found import NO_ROOM
 
 TRIED_S_MAX = 3_600.0
 AS_BEFORE = "as in the last tables"
@@ -125,9 +126,17 @@ async def look(
         added=outcome.added(previous, tables),
         before_report=before.report,
     )
-    findings.warnings = outcome.no_room(placed.over, placed.resting, _room(settings))
-    findings.warnings += outcome.no_lot(tables)
+    warnings = outcome.no_room(placed.over, placed.resting, _room(settings))
+    warnings += outcome.no_lot(tables)
+    findings.before_warnings = [*before.warnings]
+    findings.warnings = [one for one in warnings if not _is_said(one, before.warnings)]
     return QuickLook(findings, names, looks)
+
+
+def _is_said(warning: str, before: Sequence[str]) -> bool:
+    """Of room a full run has said more: of all that the tables have none for."""
+    lacks_room = warning.startswith(NO_ROOM) and any(one.startswith(NO_ROOM) for one in before)
+    return lacks_room or warning in before
 
 
 def _room(settings: Settings) -> int:

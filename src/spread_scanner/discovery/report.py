@@ -39,6 +39,7 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)  # pairs that the last tables did not have
     before_report: str = ""  # a quick look leaves the full run's report in force, below its own
+    before_warnings: list[str] = field(default_factory=list)  # and its warnings
 
     @property
     def partial(self) -> bool:

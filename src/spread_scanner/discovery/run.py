@@ -49,6 +49,7 @@ class Before(NamedTuple):
     generation: int
     states: Mapping[str, str] = MappingProxyType({})  # of the sources
     report: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 async def discover(settings: Settings, options: Options, before: Before, bars: Bars) -> Findings:

@@ -25,6 +25,7 @@ from spread_scanner.discovery.show import Bars
 from spread_scanner.errors import ExchangeError, TableError
 from spread_scanner.symbology import publish, tables
 from spread_scanner.symbology.known import QuickLooks
+from spread_scanner.view.conditions.found import NO_ROOM
 
 SPOT, FUTURES = "bybit-spot", "okx-futures"
 
@@ -47,7 +48,9 @@ class Looking:
         self.world.write(self.folder)
         options = Options(offline=self.folder, quick=True)
         last = self.last
-        before = Before(last.tables, last.known, last.tables.generation + 1, last.states, "FULL")
+        said = (*last.before_warnings, *last.warnings)
+        generation = last.tables.generation + 1
+        before = Before(last.tables, last.known, generation, last.states, "FULL", said)
         with Bars(Console(stderr=True)) as bars:
             found = asyncio.run(quick.look(self.settings, options, before, self.looks, bars))
         self.looks = found.looks
@@ -194,6 +197,30 @@ def test_no_room_displaces_nobody_and_is_said(looking: Looking, build: Any) -> N
     assert looking.look().findings is None
     full = run(looking.world.write(looking.folder), looking.settings)
     assert any("max_symbols = 256" in row for row in full.warnings)
+
+
+def test_what_the_last_full_run_warned_about_stands_after_a_look(
+    looking: Looking, build: Any, tmp_path: Path
+) -> None:
+    """Else the alert for want of room would end, which is not so, and come again in hours."""
+    many = {f"C{number:02}": 1.0 + number for number in range(65)}
+    looking.world = World(many)
+    rows = looking.world.rows[FUTURES, INSTRUMENTS]
+    kept = [row for row in rows if "C07" in str(row)]
+    rows[:] = [row for row in rows if row not in kept]
+    for label in ROWS.keys() - {SPOT, FUTURES}:  # of two sources alone: the last in order
+        listed = looking.world.rows[label, INSTRUMENTS]
+        listed[:] = [row for row in listed if "C64" not in str(row)]
+    looking.settings = build.settings("[system]\nmax_symbols = 64\n")
+    looking.last = run(looking.world.write(looking.folder), looking.settings)
+    (no_room,) = looking.last.warnings
+    assert no_room.startswith(NO_ROOM)
+    rows += kept
+    found = looking.look().findings
+    assert found is not None
+    main._publish(tmp_path / "made", found)
+    assert main._before(tmp_path / "made").warnings == (no_room,)
+    assert found.warnings == [], "it is no news"
 
 
 def test_the_report_of_the_last_full_run_stays_below(looking: Looking) -> None:
