@@ -58,10 +58,13 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         return EXIT_DONE
     try:
         settings, alerts = _settings()
-        path = config.config_folder() / CONFIG
-        targets = senders(_with_credentials(alerts, environ), path=path)
+        targets, unusable = _targets(_with_credentials(alerts, environ))
     except ConfigError as error:
         log.error("a failed unit cannot be told", unit=unit, error=str(error))
+        return EXIT_SETTINGS
+    for wrong in unusable:
+        log.error("a failed unit cannot be told to a target", unit=unit, error=str(wrong))
+    if unusable and not targets:
         return EXIT_SETTINGS
     if not targets:
         log.info("a unit has failed, and nobody is to be told", unit=unit, result=result)
@@ -87,6 +90,17 @@ def _settings() -> tuple[Settings | None, Alerts]:
         return settings, settings.config.spread_alerts
     except ConfigError:
         return None, config.load_alerts()
+
+
+def _targets(alerts: Alerts) -> tuple[list[Sender], list[ConfigError]]:
+    """Those that can be made, and what is wrong with others: it may be what ended spread-alerts."""
+    path = config.config_folder() / CONFIG
+    found = senders(structs.replace(alerts, telegram_token_file=""), path=path)
+    try:
+        found += senders(structs.replace(alerts, webhook_url=""), path=path)
+    except ConfigError as error:
+        return found, [error]
+    return found, []
 
 
 def _with_credentials(alerts: Alerts, environ: Mapping[str, str]) -> Alerts:

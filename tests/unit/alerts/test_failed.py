@@ -102,6 +102,20 @@ def test_bad_settings_are_told_of_as_long_as_its_own_section_is_good(
     assert failed.main(["spread-engine"], SAID) == 2
 
 
+def test_a_token_that_is_none_keeps_no_other_target_from_telling_it(
+    bed: Any, write: Write, target: Target
+) -> None:
+    """It ends spread-alerts for good, and nobody else would tell that."""
+    token = bed.folder / "token"
+    token.write_text("no token of a bot")
+    telegram = f'telegram_token_file = "{token}"\ntelegram_chat_id = "5"\n'
+    write(f'webhook_url = "{target.url}/first"\n{telegram}')
+    assert failed.main([ALERTS], SAID) == 0
+    assert keys(target) == [f"unit:{ALERTS}"]
+    write(telegram)
+    assert failed.main([ALERTS], SAID) == 2
+
+
 def test_a_target_that_fails_is_tried_a_few_times(
     bed: Any, write: Write, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
