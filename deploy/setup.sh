@@ -133,7 +133,7 @@ install_units() {
         put "$here/deploy/$unit" "$opt/$unit" 755
     done
     remove_former_units
-    [ -z "$pin" ] || install_pinning
+    if [ -n "$pin" ]; then install_pinning; else keep_pinning; fi
 }
 
 # Which CPUs --pin means, in `cpus`: refused before anything is changed.
@@ -185,6 +185,18 @@ install_pinning() {
             shm-init.service) ;; # it has ended before the engine starts
             *.service)
                 put_text "[Service]"$'\n'"CPUAffinity=$others" "$units/$unit.d/70-cpus.conf" 644 ;;
+        esac
+    done
+}
+
+# An upgrade brings units that the last --pin did not know.
+keep_pinning() {
+    local unit pinned=$units/spread-tracker.service.d/70-cpus.conf
+    [ -f "$pinned" ] || return 0
+    for unit in $(our_units); do
+        case $unit in
+            spread-engine.service|shm-init.service) ;;
+            *.service) put "$pinned" "$units/$unit.d/70-cpus.conf" 644 ;;
         esac
     done
 }

@@ -128,6 +128,10 @@ def test_pinning_gives_the_engine_a_cpu_of_its_own(tmp_path: Path) -> None:
         other = (units / f"{service}.d/70-cpus.conf").read_text()
         assert other == "[Service]\nCPUAffinity=3 4 6\n", service
     assert not (units / "shm-init.service.d/70-cpus.conf").exists()
+    (units / "spread-analyst.service.d/70-cpus.conf").unlink()  # an older version has not known it
+    setup(tmp_path)
+    assert (units / "spread-analyst.service.d/70-cpus.conf").read_text() == other
+    assert "nothing changed" in setup(tmp_path)
     setup(tmp_path, "--pin", "none")
     assert not list(units.rglob("70-cpus.conf"))
 
