@@ -31,11 +31,12 @@ from spread_scanner.schema.enums import (
     DIRECTIONS,
     EXCHANGE_SOURCES,
 )
-from spread_scanner.schema.names import PROCESSES
+from spread_scanner.schema.names import GATEWAY, PROCESSES
 
 GENERATED = "<!-- Written by `python -m spread_scanner.cli.reference`; edit the source instead. -->"
 
 EVERYBODY_KEPT = ", ".join(f"`{key}`" for key in restart.EVERYBODY)
+GATEWAY_KEPT = ", ".join(f"`{key}`" for key in restart.MORE[GATEWAY] if key not in restart.WHETHER)
 
 CONFIGURATION = f"""{GENERATED}
 
@@ -53,8 +54,10 @@ An environment variable overrides a key. `SPREAD_<SECTION>__<KEY>` is for config
 underscores; a value is written as in TOML, and where text is wanted it needs no quotes.
 
 What takes effect when: `spread-ctl reload` takes everything but what it refuses by name, as it
-needs a restart: {EVERYBODY_KEPT} (of the whole system) and a process's `cpus` (of that process).
-[pair-discovery] is read at the next discovery.
+needs a restart: {EVERYBODY_KEPT} (of the whole system), a process's `cpus`, and of [{GATEWAY}]
+{GATEWAY_KEPT} and whether there is a `tls_certificate` (of that process). Discovery reads
+[pair-discovery] and [symbols] at its next run, with a reload or without; `discover_every_s`,
+`look_every_s` and `funding_every_s` are read by `spread-ctl up`, which takes them with a reload.
 """
 
 COUNTERS = f"""{GENERATED}
