@@ -348,6 +348,15 @@ class SourceBooks:
     # --- lines
 
     @property
+    def asks_by_rest(self) -> bool:
+        """Whether there is no book of something, and that begins with a snapshot by REST."""
+        adapter = self._adapter
+        return adapter is not None and any(
+            not one.stands and adapter.seed_request(one.row.exchange_symbol) is not None
+            for one in self._followed.values()
+        )
+
+    @property
     def carried(self) -> bool:
         """Whether a connection carries each line of books."""
         return all(line.carried for line in self._lines)

@@ -40,7 +40,7 @@ from spread_scanner.feed.placing import Placing
 from spread_scanner.feed.sharing import put_in_force, share_of
 from spread_scanner.feed.tempo import Tempo
 from spread_scanner.runtime import trust, ws
-from spread_scanner.runtime.gate import Gates
+from spread_scanner.runtime.gate import Ban, Gates
 from spread_scanner.runtime.life import End
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import ProcessState, Source
@@ -264,10 +264,17 @@ class Feed:
             found = FeedState(ProcessState.PAUSED, "")
         else:
             refusal = LISTED.sub("[...]", self._refusal())
-            found = self._outlook.look(lines, ban, now_ns, refusal)
+            found = self._outlook.look(lines, ban, now_ns, refusal, self._ban_by_rest())
         if found != self._shown:
             self._shown = found
             process.state(found.state, found.message)
+
+    def _ban_by_rest(self) -> Ban | None:
+        """Where something has to be asked there: who is halted no more, or a book."""
+        books = self._books
+        if not self._missed.asks and (books is None or not books.asks_by_rest):
+            return None
+        return self._gates.by_rest(self._share.adapter, self._share.target.proxy).ban()
 
     def _refusal(self) -> str:
         """The exchange's words, if it gives nothing that any line asks for; else empty."""

@@ -56,6 +56,11 @@ class Missed:
             self.stop()
             self.look()
 
+    @property
+    def asks(self) -> bool:
+        """The list is asked for, or will be as soon as it may."""
+        return self._task is not None
+
     def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -101,7 +106,7 @@ class Missed:
         from spread_scanner.runtime.rest import Patience, RestClient
 
         adapter, proxy = self._share.adapter, self._share.target.proxy
-        gate = self._gates.gate(adapter.source.exchange.label, adapter.rest_base(), proxy)
+        gate = self._gates.by_rest(adapter, proxy)
         patience = Patience(ANSWER_S_MAX, ATTEMPTS, PAUSE_S_MAX)
         trading: set[str] = set()
         request: RestRequest | None = adapter.instruments_request()

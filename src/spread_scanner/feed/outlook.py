@@ -45,11 +45,17 @@ class Outlook:
         self._there_ns: dict[LineLike, int] = {}
 
     def look(
-        self, lines: Sequence[LineLike], ban: Ban | None, now_ns: int, refusal: str = ""
+        self,
+        lines: Sequence[LineLike],
+        ban: Ban | None,
+        now_ns: int,
+        refusal: str = "",
+        by_rest: Ban | None = None,
     ) -> FeedState:
         """RUNNING or DEGRADED, and the reason for whatever is not as it should be.
 
-        `refusal` is what the exchange says where it refuses all that is asked for.
+        `refusal` is what the exchange says where it refuses all that is asked for; `by_rest` is a
+        ban that something waits for which has to be asked by REST.
         """
         there_ns = {
             line: now_ns if serves(line) else self._there_ns.get(line, now_ns) for line in lines
@@ -71,4 +77,6 @@ class Outlook:
             return FeedState(state, f"{what}: {why}" if why else what)
         if ban is not None:
             return FeedState(ProcessState.RUNNING, str(ban))
+        if by_rest is not None:
+            return FeedState(ProcessState.RUNNING, f"by REST: {by_rest}")
         return FeedState(ProcessState.RUNNING, "")

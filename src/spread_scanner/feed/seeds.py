@@ -79,7 +79,7 @@ class Seeds:
 
         share = self._share
         proxy = share.target.proxy
-        gate = self._gates.gate(adapter.source.exchange.label, adapter.rest_base(), proxy)
+        gate = self._gates.by_rest(adapter, proxy)
         patience = Patience(ANSWER_S_MAX, 1, BAN_S_MAX)
         async with RestClient(adapter, patience, proxy, gate=gate, tls=share.tls) as client:
             for symbol in exchange_symbols:

@@ -159,6 +159,10 @@ class Gates:
         pace = Pace(limits.connects_per_s_max, limits.connects_burst)
         return self.gate(adapter.source.exchange.label, adapter.ws_url(), proxy, pace)
 
+    def by_rest(self, adapter: Adapter, proxy: str) -> Gate:
+        """The gate to an adapter's REST interface."""
+        return self.gate(adapter.source.exchange.label, adapter.rest_base(), proxy)
+
     def close(self) -> None:
         self._dials.close()
 

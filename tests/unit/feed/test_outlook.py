@@ -74,6 +74,16 @@ def test_a_ban_is_told_with_its_time_even_while_all_are_there() -> None:
     )
 
 
+def test_a_ban_of_the_rest_interface_is_told_where_there_is_no_graver_word() -> None:
+    lines, ban, of_rest = [Row()], Ban(418, 90.0), Ban(429, 9.0)
+    outlook = Outlook()
+    assert outlook.look(lines, None, 0, "", of_rest) == (
+        RUNNING,
+        "by REST: 429 too many requests, nobody dials for 9 s more",
+    )
+    assert outlook.look(lines, ban, 0, "", of_rest).message.startswith("418 banned")
+
+
 def test_everything_refused_is_degraded_at_once_with_the_exchanges_words() -> None:
     outlook = Outlook()
     assert outlook.look([Row()], None, 0, "Blocked!") == (

@@ -535,6 +535,29 @@ def test_a_reload_ends_no_ban(bed: Bed) -> None:
     played(bed, act)
 
 
+def test_a_ban_of_the_rest_interface_is_told_while_something_waits_for_it(bed: Bed) -> None:
+    """It is another host's, and a feed's quotes need nothing of it."""
+
+    def act(reload: Reload) -> None:
+        feed = bed.feed
+
+        def message() -> str:
+            feed._show_state(reload.now_ns)
+            return bed.health.read(SOURCE.process).message
+
+        gate = feed._gates.by_rest(reload.share.adapter, reload.share.target.proxy)
+        gate.refused(429, 90.0)
+        assert message() == ""
+        feed._announced([Halted(NAMES[0], "SETTLING")])
+        bed.machine.advance_ms(1)
+        feed._missed.look()
+        assert message().startswith("by REST: 429 too many requests")
+        feed._missed.stop()
+        assert message() == ""
+
+    played(bed, act)
+
+
 def test_a_coin_that_is_halted_and_traded_again_on_its_way_to_another_line_arrives(
     bed: Bed,
 ) -> None:

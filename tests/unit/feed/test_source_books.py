@@ -201,7 +201,9 @@ def test_an_exchange_that_breaks_every_book_is_asked_for_a_quarter_of_its_pace(
     virtual_clock.advance_ms(1_000)
     with ExitStack() as stack:
         there = Breaking(bed, virtual_clock, stack, label, channel, 64)
+        assert there.books.asks_by_rest
         assert sum(there.live(5).values()) == 64
+        assert not there.books.asks_by_rest
         asked = there.live(120)
         assert 0.9 * 120 * per_s <= sum(asked.values()) <= 120 * per_s + 1
         assert max(asked.values()) - min(asked.values()) <= 1
