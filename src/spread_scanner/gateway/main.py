@@ -143,19 +143,22 @@ class Serving:
         self._process.row.generation(self._system.generation)
         self._process.state(ProcessState.RUNNING, self.address())
         self._warn()
-        beat_s = self._process.settings.config.system.heartbeat_ms / 1e3
         with contextlib.closing(self._system.bits()) as bits:
             self._bits = bits
             with contextlib.closing(Watching(bits, self._flush)) as self._watching:
                 while self._turn() and not serving.done():
-                    rest_s = min(beat_s, TICK_S if self._broadcast.clients else LOOK_NS / NS_PER_S)
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), rest_s)
+                        await asyncio.wait_for(self._woken.wait(), self.rest_s())
                     self._woken.clear()
                 self._broadcast.close()
         past.end()
         self._server.should_exit = True
         await serving
+
+    def rest_s(self) -> float:
+        """Until the next turn, should nobody wake it: it beats, by the settings in force."""
+        beat_s = self._process.settings.config.system.heartbeat_ms / 1e3
+        return min(beat_s, TICK_S if self._broadcast.clients else LOOK_NS / NS_PER_S)
 
     def _attend(self) -> None:
         """Somebody has come who is to be told: now, and not what was written while nobody was."""

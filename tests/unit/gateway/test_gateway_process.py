@@ -9,7 +9,8 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +22,7 @@ from bed import until
 from spread_scanner import config
 from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
+from spread_scanner.gateway.main import Serving
 from spread_scanner.orders import orders
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
 from spread_scanner.shminit import making
@@ -79,6 +81,18 @@ def test_a_reload_takes_new_tokens_and_refuses_another_port(start: Any, listed_b
     with pytest.raises(ConfigError, match=r"spread-gateway\.port"):
         orders.reload(config.load())
     assert httpx.get(address + "/v1/directions").status_code == 401
+
+
+def test_a_reload_changes_how_often_it_beats(listed_bed: Any) -> None:
+    file = listed_bed.folder / "config" / "config.toml"
+    text = file.read_text()
+    serving = Serving.__new__(Serving)  # what it rests by is all that is looked at
+    process = SimpleNamespace(settings=config.load(file.parent, environ={}))
+    serving._process, serving._broadcast = cast(Any, process), cast(Any, SimpleNamespace(clients=1))
+    before_s = serving.rest_s()
+    file.write_text(text.replace("[system]", "[system]\nheartbeat_ms = 10", 1))
+    process.settings = config.load(file.parent, environ={})
+    assert before_s > serving.rest_s() == 0.01
 
 
 def test_a_port_that_is_taken_is_said(start: Any, listed_bed: Any) -> None:
