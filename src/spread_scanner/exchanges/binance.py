@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 from spread_scanner.config import SourceSettings
 from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import (
+    TS_IMPOSSIBLE,
     Ack,
     Event,
     Funding,
@@ -77,7 +78,9 @@ class BookTicker(Struct, gc=False):
     A: float | None = None
     e: str = CHANNEL
     T: int = 0  # the matching engine's
-    E: int = 0  # when it was sent: a few ms later, and more under load, which is when it matters
+    # When it was sent: a few ms later, and more under load, which is when it matters; for T that is
+    # none, or cannot be.
+    E: int = 0
     st: int = 1
 
 
@@ -323,11 +326,12 @@ class Binance(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, "coin-margined")]
         if ticker.e != CHANNEL:
             return [Notice(NoticeKind.OTHER, ticker.e)]
-        ms = ticker.T or ticker.E
-        ts_event = wire.ts_ns(ms) if ms else TS_ABSENT
+        ts_event, ts_engine = wire.ts_ns(ticker.T), TS_ABSENT
+        if ts_event in (TS_ABSENT, TS_IMPOSSIBLE):  # one that cannot be is said, as it is
+            ts_event, ts_engine = wire.ts_ns(ticker.E), ts_event
         bid = wire.flat(ticker.b, ticker.B, ticker.s)
         ask = wire.flat(ticker.a, ticker.A, ticker.s)
-        return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u)]
+        return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u, ts_engine)]
 
     def templates(self) -> tuple[str, ...]:
         prices = '"b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}"'

@@ -687,6 +687,22 @@ def test_a_binance_futures_quote_is_of_its_engines_time(bench: Bench, native: bo
     assert lagging(bench)
 
 
+@pytest.mark.parametrize("ms", [0, 1_790_000_000, 1_790_000_000_000_000])
+def test_where_the_engines_time_cannot_be_when_it_was_sent_is_the_quotes(
+    bench: Bench, ms: int
+) -> None:
+    """And judged: what is late by it is late."""
+    tier = Tier(bench, {"X": ROW}, native=True)
+    now = now_ms(bench)
+    tier.push(BINANCE % (1, b"100", now - 20, now - 20))
+    tier.push(BINANCE % (2, b"100", ms, now - 15))
+    assert (bench.read().ts_event, bench.read().flags) == ((now - 15) * 10**6, 0)
+
+    tier.push(BINANCE % (3, b"100", ms, now - 30_000))
+    assert lagging(bench)
+    assert bench.counters["bad_times"] == (2 if ms else 0)
+
+
 UNREADABLE = {
     "a size at a price of zero": BINANCE % (3, b"0", 1_790_000_000_000, 1),
     "a price that is no number": BINANCE % (3, b"x", 1_790_000_000_000, 1),
@@ -713,7 +729,7 @@ def test_a_message_that_cannot_be_read_costs_the_quote_it_would_have_replaced(
 @pytest.mark.parametrize("ms", [1_790_000_000, 5, 4_200_000_000_000, -1])
 def test_a_time_that_cannot_be_is_none_and_said(bench: Bench, ms: int) -> None:
     tier = Tier(bench, {"X": ROW}, native=True)
-    tier.push(BINANCE % (1, b"100", ms, 1_790_000_000_000))
+    tier.push(BINANCE % (1, b"100", ms, ms))
 
     assert (bench.read().bid_px, bench.read().ts_event) == (100.0, TS_ABSENT)
     assert bench.read().flags == QuoteFlag.NO_TS_EVENT
