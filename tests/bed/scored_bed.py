@@ -35,11 +35,12 @@ from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 from spread_scanner.supervise import learned, score
 from spread_scanner.supervise.carried import right_carried
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.learned import UsualJudged
 from spread_scanner.supervise.observer import lives_of
 from spread_scanner.supervise.outages import Outages
 from spread_scanner.supervise.score import TOLERANCE_MS, Score
-from spread_scanner.supervise.seen import DownTime, follow_ups_of, seen_of
+from spread_scanner.supervise.seen import CpuWait, DownTime, follow_ups_of, seen_of
 from spread_scanner.supervise.truth import TruthFile, read_truth
 from spread_scanner.symbology import usual
 from spread_scanner.symbology.coins import by_source
@@ -125,6 +126,8 @@ class ScoredBed:
         self.engine = enter(Engine(namespace, row, enter(self.control.claim(ENGINE)), history))
         self.writers = [enter(self.store.writer(source.source_id)) for source in EXCHANGE_SOURCES]
         self.adopts = True  # once it is due
+        self.engine_runs = True  # or is given no CPU, which nobody notes by itself
+        self.waits: list[CpuWait] = []  # that the score is told of
         self.size_factor = 1.0  # of what is stored, to what was sent
         self.books_factor = 1.0  # of what is stored of a book, to what was told
         self.books_id_off = 0  # likewise, of its update id
@@ -245,7 +248,7 @@ class ScoredBed:
             self.exchange.tick()
             if self._shelves:
                 self._show_books()
-            for _ in range(CYCLES):
+            for _ in range(CYCLES if self.engine_runs else 0):
                 self.engine.loop.step(clock.mono_ns())
             self._adopt()
             found = self.consumer.pop_many(1_000)
@@ -313,8 +316,8 @@ class ScoredBed:
         """Of what the engine has learned up to now, from a history on."""
         kept = self.engine.adopt()
         assert kept is not None
-        adopted = learned.adopted_of(kept, self.tables)
-        return learned.judged(adopted, truth, self._seeded_ns, self.begun_ns, TOLERANCE_MS)
+        adopted, late = learned.adopted_of(kept, self.tables), Lateness(TOLERANCE_MS, self.waits)
+        return learned.judged(adopted, truth, self._seeded_ns, self.begun_ns, late)
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,8 @@ of the truth file, for whoever learns it from one look a second.
 
 A look need not fall on the second: a row has the lowest and the highest that it may have seen,
 within TOLERANCE_NS of it, by the monotonic clock. Of a leg that was not heard all the while, or
-has been silent for QUIET_S, a look may have seen nothing: the pair's range is not `sure`.
+has been silent for QUIET_S, a look may have seen nothing: the pair's range is not `sure`. While
+the pairs learn, the time before it has a row, too: whoever waited for a CPU has seen any of that.
 """
 
 import itertools
@@ -42,6 +43,8 @@ class Looks:
         self.learning = True
         for leg in self._legs:
             leg.widths[:] = (leg.ask - leg.bid,) * 2
+        if not self.watching:
+            self._forget()
 
     def advance(self, mono_ns: int) -> None:
         """Time goes on: begin and end what is due, also where nothing was sent for a while."""
@@ -50,7 +53,7 @@ class Looks:
         for second in itertools.count(self._second):
             at_ns = second * NS_PER_S
             if not self.watching and mono_ns >= at_ns - TOLERANCE_NS:
-                self._begin()
+                self._begin(at_ns)
             if not self.watching or mono_ns < at_ns + TOLERANCE_NS:
                 return
             self._end(at_ns)
@@ -58,7 +61,7 @@ class Looks:
 
     def sent(self, leg: Leg, bid: float, ask: float) -> None:
         """A quote goes out. What stands when a second begins to be watched, `_begin` takes."""
-        if not self.watching:
+        if not (self.watching or self.learning):
             return
         seen = leg.seen
         if not (bid >= seen[0] and bid <= seen[1] and ask >= seen[2] and ask <= seen[3]):
@@ -77,27 +80,40 @@ class Looks:
                 leg.steady = False
             self._end(self._second * NS_PER_S)
 
-    def _begin(self) -> None:
+    def _begin(self, at_ns: int) -> None:
+        if self.learning:
+            self._write_before(at_ns)
         self.watching = True
         for leg in self._legs:
             if leg.count > leg.count_before:
                 leg.count_before, leg.spoke = leg.count, self._second
             quiet_s = self._second - leg.spoke
             leg.steady = quiet_s < QUIET_S and leg.heard and leg.sure and not leg.jumped
-            leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
             if self.learning:
                 leg.widths[:] = (leg.ask - leg.bid,) * 2
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was seen before is no part of what is seen from now on."""
+        for leg in self._legs:
+            leg.seen[:] = leg.bid, leg.bid, leg.ask, leg.ask
+
+    def _write_before(self, at_ns: int) -> None:
+        """What leaving earned between the second before and this one."""
+        rows = []
+        for number, pair in enumerate(self._pairs):
+            low, high = _leaving(pair)
+            if low <= high:
+                rows.append([number, round(low, DECIMALS), round(high, DECIMALS)])
+        if rows:
+            self._write({"before_mono_ns": at_ns, "pairs": rows})
 
     def _end(self, at_ns: int) -> None:
         self.watching = False
         rows = []
         for number, pair in enumerate(self._pairs):
             spot, futures = pair.spot, pair.futures
-            bid_low, bid_high, ask_low, ask_high = spot.seen
-            _, _, back_low, back_high = futures.seen
-            least, most = bid_low - back_high, bid_high - back_low
-            low = min(least / ask_low, least / ask_high) * BPS
-            high = max(most / ask_low, most / ask_high) * BPS
+            low, high = _leaving(pair)
             told = low <= high  # both sides of both legs were
             sure = _steady(spot) and _steady(futures)
             if told:
@@ -111,6 +127,16 @@ class Looks:
             self._write({"look_mono_ns": at_ns, "pairs": rows})
         if self.learning:
             self._passed()
+            self._forget()
+
+
+def _leaving(pair: Pair) -> Bounds:
+    """The lowest and the highest of what its legs were seen to be; NaN: a side was not there."""
+    bid_low, bid_high, ask_low, ask_high = pair.spot.seen
+    _, _, back_low, back_high = pair.futures.seen
+    least, most = bid_low - back_high, bid_high - back_low
+    low = min(least / ask_low, least / ask_high) * BPS
+    return Bounds(low, max(most / ask_low, most / ask_high) * BPS)
 
 
 def _parity(spot: Leg, futures: Leg) -> Bounds:

@@ -78,11 +78,20 @@ class SentLook(NamedTuple):
     sure: bool
 
 
+class SentRange(NamedTuple):
+    """Between what leaving a pair earned."""
+
+    low_bps: float
+    high_bps: float
+
+
 class History(NamedTuple):
-    """What leaving a pair is said to have earned before the run, and earned in it."""
+    """What leaving a pair is said to have earned before the run, and earned in it; `before`: since
+    the time around the second before, by the ns of a look."""
 
     exit_bps: float
     looks: list[SentLook]
+    before: dict[int, SentRange]
 
 
 class TruthFile(NamedTuple):
@@ -146,12 +155,10 @@ def read_truth(path: Path) -> TruthFile:
             asked.setdefault(key, []).append(_quote_of(row))
         elif "book" in row:
             _take_book(row, books)
-        elif "look_mono_ns" in row:
-            for number, low_bps, high_bps, sure in row["pairs"]:
-                look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))
-                pairs[number].looks.append(look)
+        elif "pairs" in row:
+            _take_second(row, pairs)
         elif "usual" in row:
-            pairs.append(History(float(row["usual"]["exit_bps"]), []))
+            pairs.append(History(float(row["usual"]["exit_bps"]), [], {}))
             histories[row["usual"]["symbol"], row["usual"]["direction"]] = pairs[-1]
         elif "fell_mono_ns" in row:
             place = newest[row["symbol"], row["direction"]]
@@ -164,6 +171,17 @@ def read_truth(path: Path) -> TruthFile:
                 newest[pair] = len(truth.intervals)
             truth.intervals.append(_interval_of(row))
     return truth
+
+
+def _take_second(row: dict[str, Any], pairs: Sequence[History]) -> None:
+    """What leaving earned around a second, or between the one before and this."""
+    if "before_mono_ns" in row:
+        for number, low_bps, high_bps in row["pairs"]:
+            pairs[number].before[int(row["before_mono_ns"])] = SentRange(low_bps, high_bps)
+        return
+    for number, low_bps, high_bps, sure in row["pairs"]:
+        look = SentLook(int(row["look_mono_ns"]), low_bps, high_bps, bool(sure))
+        pairs[number].looks.append(look)
 
 
 def _take_book(row: dict[str, Any], books: dict[tuple[str, str, int], list[SentBook]]) -> None:

@@ -240,7 +240,7 @@ class Run:
             window_ns,
             sent=truth,
             lives=observer.lives(),
-            usual=self._usual_judged(simulation, truth, window_ns[0]),
+            usual=self._usual_judged(simulation, truth, window_ns[0], late),
             carried=right_carried(
                 follow_ups_of(observer.signals, observer.symbols),
                 truth,
@@ -255,7 +255,7 @@ class Run:
         return scored(result, self._options.market.seed, window_ns[0])
 
     def _usual_judged(
-        self, simulation: Simulation, truth: TruthFile, begin_ns: int
+        self, simulation: Simulation, truth: TruthFile, begin_ns: int, late: Lateness
     ) -> list[learned.UsualJudged]:
         """Of each pair, what the engine has adopted last; nothing if it never came so far."""
         adopted = learned.adopted_last(self._supervisor.settings)
@@ -266,7 +266,7 @@ class Run:
             truth,
             simulation.seeded_ns,
             begin_ns,
-            self._options.tolerance_ms,
+            late,
             self._supervisor.outages.all,
             implausible_bps=self._supervisor.settings.config.spread_engine.implausible_bps,
             seeded=simulation.seeded,

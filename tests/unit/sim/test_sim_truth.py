@@ -1,5 +1,6 @@
 """The truth follows the market: a dead source is believed for a while and unknown after it."""
 
+import itertools
 from pathlib import Path
 from typing import cast
 
@@ -286,3 +287,9 @@ def test_while_somebody_learns_the_market_rests_around_each_second_and_loses_not
     assert all(low == high for row in looks for _, low, high, _ in row["pairs"])
     moved = {tuple(low for _, low, _, _ in row["pairs"]) for row in looks}
     assert len(moved) == len(looks)
+    between = {row["before_mono_ns"]: row["pairs"] for row in rows if "before_mono_ns" in row}
+    assert min(between) > learning_ns, "nobody judges by it before"
+    for one, after in itertools.pairwise(looks):
+        told = zip(one["pairs"], between[after["look_mono_ns"]], after["pairs"], strict=True)
+        assert all(low <= min(was[1], then[1]) for was, (_, low, _), then in told)
+        assert all(high >= max(was[1], then[1]) for was, (_, _, high), then in told)

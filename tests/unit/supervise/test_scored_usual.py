@@ -8,10 +8,12 @@ from scored_bed import ScoredBed
 
 from bed import seed
 from spread_scanner import clock
-from spread_scanner.clock import NS_PER_S, VirtualClock
+from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
+from spread_scanner.schema.names import ENGINE
 from spread_scanner.sim.learning import Learning
 from spread_scanner.sim.options import Options
 from spread_scanner.sim.planting import Planting
+from spread_scanner.supervise.seen import CpuWait
 from spread_scanner.supervise.truth import read_truth
 from spread_scanner.symbology.usual import pair_keys
 
@@ -143,6 +145,41 @@ def test_a_run_in_which_what_is_usual_moves_is_scored_by_what_it_moves_to(
     assert bool(found.missed) == (wrong in ("the truth", "the history"))
     assert bool(found.invented) == (wrong == "the engine")
     assert (len(found.usual_wrong) == found.usual_judged) == (wrong == "the history")
+
+
+@pytest.mark.parametrize("waited_ms", [0, 120, 500])
+def test_an_engine_that_was_given_no_cpu_has_seen_what_was_sent_meanwhile(
+    tmp_path: Path, namespace: str, virtual_clock: VirtualClock, waited_ms: int
+) -> None:
+    """Its look was due while nothing stood, and was made while a spread did. What the kernel says
+    that it waited explains that; nothing else does, nor does it explain another mean."""
+    options = Options(
+        seed=seed(), symbols=2, rate=150, tick_ms=50, planting=Planting(every_s=0),
+        truth_path=tmp_path / "truth.jsonl",
+    )  # fmt: skip
+    with ScoredBed(tmp_path, namespace, virtual_clock, options, 0.0, LEARNS) as bed:
+        bed.exchange.truth.learn(Learning(HALF_LIFE_S, TRUST_S))
+        bed.load()
+        bed.exchange.truth.begin()
+        bed.run(2.9 - clock.mono_ns() % NS_PER_S / NS_PER_S)
+        bed.engine_runs, start_ns = False, clock.mono_ns()
+        bed.run(0.4)
+        bed.exchange.planter.ask("BTC-USDT", "binance-bybit", 90.0, 0.3, "futures")
+        bed.run(0.1)
+        bed.engine_runs, end_ns = True, clock.mono_ns()
+        if waited_ms:
+            bed.waits.append(CpuWait(ENGINE, start_ns, end_ns, waited_ms * NS_PER_MS))
+        bed.run(3.0)
+        bed.end()
+        found = bed.usual(read_truth(bed.truth_path))
+    wrong = [(one.symbol, one.direction) for one in found if not one.ok]
+    assert bool(wrong) == (waited_ms < 500), wrong
+    assert ("BTC-USDT", "binance-bybit") in wrong or not wrong
+    assert not any(
+        one._replace(usual_bps=one.high_bps + 0.6).ok
+        or one._replace(usual_bps=one.low_bps - 0.6).ok
+        for one in found
+    )
 
 
 def test_learning_may_begin_in_the_midst_of_a_second(
