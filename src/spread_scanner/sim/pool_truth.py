@@ -9,13 +9,14 @@ sizes finds the one that it was.
 Providers that are cut, silent or behind change nothing while another one tells all in time. Where
 none does, and for SETTLED_NS after the chain went back or an account was another one, a reader may
 be behind or have nothing to stand behind: a row says from when to when, for nobody owes a signal
-then. What nobody has told for BELIEVED_NS is unknown.
+then. What nobody has told for BELIEVED_NS is unknown. A book says how long ago its rate had become
+another one: who was given no CPU may know of no other.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -46,9 +47,17 @@ FEE_LAMPORTS, LAMPORTS = 5_300, 10**9
 STABLE = "binance-spot", "USDC-USDT"
 RUNGS_KEPT = 1_000
 KEPT = 3  # rates, and states of a pool, that a reader's quote may be of
+RATES_NS = 2 * NS_PER_S  # so long a rate that was is kept for readers' books
 BELIEVED_NS = 2 * NS_PER_S
 SETTLED_NS = 3 * NS_PER_S  # until seeds have come again
 SUBSCRIBED_NS = 2 * NS_PER_S  # a connection that stands for so long has everything
+
+
+class _Rate(NamedTuple):
+    """What a USDC brought and cost in USDT, from when on; monotonic ns."""
+
+    bid_ask: tuple[float, float]
+    since_ns: int
 
 
 class PoolListing(Listing):
@@ -115,7 +124,7 @@ class PoolTruth:
         self._stable = next(
             leg for leg in truth.legs.values() if (leg.listing.label, leg.listing.symbol) == STABLE
         )
-        self._rates: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._rates: deque[_Rate] = deque()  # the newest last
         self._known: dict[str, tuple[tuple[int, int], Asked]] = {}  # by pool: of what state
         self._of_late: dict[str, deque[Asked]] = {}  # by pool
         self._rungs: dict[tuple[str, int, int], Ladder] = {}  # by pool, state and second
@@ -127,9 +136,20 @@ class PoolTruth:
     def rate(self) -> None:
         """Whatever a USDC is now; while it is another one, what pools ask in USDT is, too."""
         now = self._stable.bid, self._stable.ask
-        if self._stable.heard and (not self._rates or self._rates[-1] != now):
-            self._rates.append(now)
+        if self._stable.heard and (not self._rates or self._rates[-1].bid_ask != now):
+            self._rates.append(_Rate(now, clock.mono_ns()))
+            while len(self._rates) > KEPT and self._rates[1].since_ns < clock.mono_ns() - RATES_NS:
+                self._rates.popleft()
             self._tell_single()
+
+    def _ages_ns(self, at_ns: int) -> dict[tuple[float, float], int]:
+        """Of each rate of late, the newest first, how long it had been another one then."""
+        ages: dict[tuple[float, float], int] = {}
+        until_ns = at_ns
+        for rate in reversed(self._rates):
+            ages.setdefault(rate.bid_ask, max(0, at_ns - until_ns))
+            until_ns = rate.since_ns
+        return ages
 
     def acted(self, said: dict[str, Any]) -> None:
         """A fault, or an order."""
@@ -191,7 +211,7 @@ class PoolTruth:
         """The best of its pools. Two that are further apart than their fees: the bid is shown at
         the ask."""
         leg = self._truth.legs[listing]
-        rate = self._rates[-1] if self._rates and self._stable.heard else None
+        rate = self._rates[-1].bid_ask if self._rates and self._stable.heard else None
         asks = [
             by_rate(self._known[key][1], rate) if through and rate else self._known[key][1]
             for key, through in listing.pools.items()
@@ -212,10 +232,10 @@ class PoolTruth:
         """Ladders are made once a slot, where somebody wants them. While all is shaken nobody knows
         which pools one is of."""
         if self._shaken_since is None:
-            number, rates = self._best_slot, [*self._rates]
-            told_ns = clock.mono_ns()
+            number, told_ns = self._best_slot, clock.mono_ns()
+            ages_ns = self._ages_ns(told_ns)
             self._truth.may_have_shown(
-                listing, lambda: self._books(listing, slot, number, rates, told_ns)
+                listing, lambda: self._books(listing, slot, number, ages_ns, told_ns)
             )
 
     def _books(
@@ -223,20 +243,23 @@ class PoolTruth:
         listing: PoolListing,
         slot: int,
         number: int,
-        rates: list[tuple[float, float]],
+        ages_ns: Mapping[tuple[float, float], int],
         told_ns: int,
     ) -> list[dict[str, Any]]:
         """Every book that a reader may have made of the pools as they stood in a slot, by any rate
         of then and since."""
         if self._shaken_ns > told_ns or self._shaken_since is not None:
             return []
-        by: list[tuple[float, float] | None] = [*dict.fromkeys([*rates, *self._rates])]
+        since = {one.bid_ask: 0 for one in self._rates if one.since_ns >= told_ns}
+        rates = sorted({**ages_ns, **since}.items(), key=lambda one: one[1])
+        by: list[tuple[tuple[float, float] | None, int]] = [*rates] or [(None, 0)]
         of_now, of_before = (self._ladders(listing, at) for at in (slot, slot - 1))
         rows: dict[str, dict[str, Any]] = {}
-        for rate in by or [None]:
+        for rate, age_ns in by:
             for ladders in variants(_in_usdt(of_now, rate), _in_usdt(of_before, rate)):
                 bids, asks = book(ladders)
-                rows[repr((bids, asks))] = book_row(listing, number, bids, asks)
+                row = {**book_row(listing, number, bids, asks), "rate_age_ns": age_ns}
+                rows.setdefault(repr((bids, asks)), row)
         return [*rows.values()]
 
     def _ladders(self, listing: PoolListing, slot: int) -> list[tuple[Ladder, bool]]:
@@ -255,14 +278,14 @@ class PoolTruth:
 
     def _tell_single(self) -> None:
         """What each pool asks, and asked of late."""
-        at = self._best_slot
+        at, rates = self._best_slot, [*self._ages_ns(clock.mono_ns())][:KEPT]
         for listing in self._pools:
             ticks = {
                 (one.ask_px, one.ask_sz)
                 for key, through in listing.pools.items()
                 for now in self._of_late.get(key, ())
                 if now.ask_px > 0
-                for one in ([by_rate(now, rate) for rate in self._rates] if through else [now])
+                for one in ([by_rate(now, rate) for rate in rates] if through else [now])
             }
             told = [Tick(at, repr(px), "", repr(px), repr(sz), 0, at) for px, sz in sorted(ticks)]
             self._truth.may_have_asked(self._truth.legs[listing], told)

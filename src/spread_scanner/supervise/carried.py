@@ -6,9 +6,10 @@ is assumed to earn, and the threshold, are the record's own: learned.py and the 
 judge those. No settlement is crossed. Not judged, but counted by why: a record whose books are not
 in the file, for nobody was told them while the pair paid, one of a pair that never paid, and one of
 a pool's ladder while its providers were shaken. Any other ladder has to agree with one that may
-have been made of its pools as they stood at its slot, or a few before or after. Where it does not,
-and its maker waited for a CPU for longer than a slot, it is counted, too: rates and pools that came
-meanwhile are in no file together.
+have been made of its pools as they stood at its slot, or a few before or after, by a rate that was
+another one for no longer than a slot and what its maker may be late. Where it does not, and its
+maker waited for a CPU for longer than a slot, it is counted, too: pools that came meanwhile are in
+no file together.
 """
 
 import math
@@ -53,8 +54,8 @@ UNTOLD = "nobody was told these books"
 NEVER_PAID = "of pairs that never paid"
 SHAKEN_THEN = "providers of pools were shaken"
 BUSY_THEN = "made late on a busy machine"
-# Of a ladder of pools: whose maker has waited for a CPU for longer than a slot may have made it of
-# rates and pools that nobody else knew together.
+# A slot. A ladder of pools stands for so long, and whose maker has waited for a CPU for longer may
+# have made it of pools that nobody else knew together.
 WAITED_NS_MAX = 400 * NS_PER_MS
 NOBODY_WAITED = Lateness(0.0)
 
@@ -153,8 +154,13 @@ def _one_judged(
     )
     futures = sent.books.get((legs.futures.label, one.symbol, one.fut_update_id), ())
     is_told = bool(spots)
+    late_ns = late.before_ns(one, one.mono_ns) if by_pools else 0
     if by_pools:
-        spots = sent.ladders(legs.spot.label, one.symbol, one.spot_update_id)
+        spots = [
+            told
+            for told in sent.ladders(legs.spot.label, one.symbol, one.spot_update_id)
+            if told.rate_age_ns <= WAITED_NS_MAX + late_ns
+        ]
     fees_bps = 2 * sum(fee_bps(leg, one.symbol) for leg in (legs.spot, legs.futures))
     found: CarriedJudged | None = None
     for told in product(spots, futures):
@@ -166,7 +172,6 @@ def _one_judged(
     if not found or not is_told:
         return SHAKEN_THEN if by_pools and sent.are_shaken(one.mono_ns, 0) else UNTOLD
     if by_pools:
-        late_ns = late.before_ns(one, one.mono_ns)
         if sent.are_shaken(one.mono_ns, late_ns):
             return SHAKEN_THEN
         if late_ns - late.tolerance_ns > WAITED_NS_MAX:

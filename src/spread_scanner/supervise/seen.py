@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SignalKind
+from spread_scanner.config.pools import StableRate
+from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, SOURCE_BY_LABEL, SignalKind
 from spread_scanner.schema.names import ENGINE, EXCHANGE_SIM, TRACKER
 from spread_scanner.schema.records import FOLLOW_UP_BOUNDED, decimal, signals_apart
 
@@ -91,10 +92,12 @@ class CpuWait(NamedTuple):
 
 @functools.cache
 def needed_by(symbol: str, direction: str, *, tracked: bool = False) -> frozenset[str]:
-    """Whom a pair's signals depend on, or with `tracked` its opportunities."""
+    """Whom a pair's signals depend on, or with `tracked` its opportunities. A simulated run has the
+    rate of USDC from where the settings as shipped do."""
     legs = DIRECTION_BY_LABEL[direction]
+    rate = {SOURCE_BY_LABEL[StableRate().source].process} if legs.spot.exchange.by_pools else set()
     needed = {legs.spot.process, legs.futures.process, ENGINE, direction, symbol}
-    return frozenset(needed | {EXCHANGE_SIM, MACHINE} | ({TRACKER} if tracked else set()))
+    return frozenset(needed | rate | {EXCHANGE_SIM, MACHINE} | ({TRACKER} if tracked else set()))
 
 
 def seen_of(records: np.ndarray, symbols: dict[int, str]) -> list[SeenSignal]:

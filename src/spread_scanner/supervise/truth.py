@@ -53,10 +53,12 @@ SentSide = list[tuple[float, float]]  # price and size in base units, the best f
 
 
 class SentBook(NamedTuple):
-    """A book as it was told; a side of 20 levels is cut off there."""
+    """A book as it was told; a side of 20 levels is cut off there. Of pools: how long the rate that
+    it is by had been another one."""
 
     bids: SentSide
     asks: SentSide
+    rate_age_ns: int = 0
 
 
 class OrderRule(NamedTuple):
@@ -186,9 +188,9 @@ def _take_second(row: dict[str, Any], pairs: Sequence[History]) -> None:
 
 def _take_book(row: dict[str, Any], books: dict[tuple[str, str, int], list[SentBook]]) -> None:
     """A snapshot by REST and a stream, or two streams, may have told two under one id."""
-    sides = ([(px, sz) for px, sz in row[side]] for side in SentBook._fields)
+    bids, asks = ([(px, sz) for px, sz in row[side]] for side in ("bids", "asks"))
     told = books.setdefault((row["source"], row["symbol"], int(row["book"])), [])
-    if (book := SentBook(*sides)) not in told:
+    if (book := SentBook(bids, asks, row.get("rate_age_ns", 0))) not in told:
         told.append(book)
 
 

@@ -69,6 +69,9 @@ class Told:
             provider.advance()
         self.side.told()
 
+    def moved(self, ms: int) -> None:
+        self._clock.advance_ms(ms)
+
     def leg(self, source: str, symbol: str) -> Leg:
         names = (source, symbol)
         return next(
@@ -134,6 +137,29 @@ def test_each_source_shows_the_book_that_the_product_makes_of_its_pools(told: To
         assert bids
         assert asks
         assert any(alike(row["bids"], bids) and alike(row["asks"], asks) for row in rows)
+
+
+def test_a_book_by_a_rate_of_before_says_how_long_that_was_another(told: Told) -> None:
+    """However often it has changed meanwhile: who was given no CPU knows of none since."""
+    for _ in range(SUBSCRIBED_NS // (400 * MS) + 3):
+        told.slot()
+    stable = told.leg("binance-spot", "USDC-USDT")
+    listing = next(one for one in told.pools if any(one.pools.values()))
+    for more in range(1, 11):
+        stable.bid, stable.ask = RATE[0] + more * 1e-4, RATE[1] + more * 1e-4
+        told.kept.rate()
+        told.moved(100)
+    told.slot()
+    markets, now = of_product(told, listing)
+    rows = [*told.leg(listing.label, listing.symbol).books[-1]()]
+    for more, age_ms in ((10, 0), (9, 500), (7, 700), (0, 1_400)):
+        rate = StableQuote(RATE[0] + more * 1e-4, RATE[1] + more * 1e-4, fresh=True)
+        rungs = [
+            markets.best(listing.symbol, rate, now, size) for size in PoolSettings().ladder_quote
+        ]
+        asks = levels([rung.ask for rung in rungs], bids=False)
+        ages_ms = {row["rate_age_ns"] // MS for row in rows if alike(row["asks"], asks)}
+        assert ages_ms == {age_ms}, more
 
 
 def alike(told: list[tuple[float, float]], made: list[tuple[float, float]]) -> bool:

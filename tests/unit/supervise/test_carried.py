@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from spread_scanner.clock import NS_PER_MS
 from spread_scanner.schema.enums import DIRECTIONS, POOL_DIRECTIONS, Source
 from spread_scanner.supervise.carried import (
     BUSY_THEN,
@@ -154,12 +155,15 @@ def of_pools(
     slots: tuple[int, ...],
     shaken: list[DownTime],
     late: Lateness = NOBODY_WAITED,
+    rate_age_ms: int = 0,
     **other: Any,
 ) -> RightCarried:
     """What is said of a ladder that has the number of a slot, where it was told in others."""
     books = {(BY_POOLS.futures.label, PAIR, 8): [FUTURES]}
     for told in slots:
-        books[BY_POOLS.spot.label, PAIR, told] = [SPOT]
+        wrong = SPOT._replace(bids=[(98.0, 1.0)])
+        aged = SPOT._replace(rate_age_ns=rate_age_ms * NS_PER_MS)
+        books[BY_POOLS.spot.label, PAIR, told] = [wrong, aged]
     rules = {(PAIR, BY_POOLS.label): OrderRule(0.5, 5.0, 5.0)}
     said = SAID._replace(direction=BY_POOLS.label, spot_update_id=slot, **other)
     sent = SENT._replace(books=books, rules=rules, shaken=shaken)
@@ -210,6 +214,27 @@ def test_while_providers_are_not_shaken_a_ladder_is_judged(start_ns: int, end_ns
 
 
 @pytest.mark.parametrize(
+    ("age_ms", "who", "waited_ms", "right"),
+    [
+        (0, "", 0, True),
+        (400, "", 0, True),  # it stands for a slot
+        (401, "", 0, False),  # a rate that everybody else had forgotten
+        (700, "feed-solana", 300, True),
+        (701, "feed-solana", 300, False),
+        (700, "feed-binance-spot", 300, True),  # that knew the rate
+        (700, "spread-tracker", 300, False),
+    ],
+)
+def test_a_ladder_by_a_rate_that_had_become_another_is_right_as_long_as_its_maker_waited(
+    age_ms: int, who: str, waited_ms: int, right: bool
+) -> None:
+    late = Lateness(0.0, [CpuWait(who, 0, 2, waited_ms * NS_PER_MS)] if who else [])
+    judged, unjudged = of_pools(100, (100,), [], late, rate_age_ms=age_ms)
+    assert [one.ok for one in judged] == [right]
+    assert unjudged == {}
+
+
+@pytest.mark.parametrize(
     ("who", "waited_ns", "size_base", "unjudged"),
     [
         ("feed-solana", WAITED_NS_MAX + 1, 2.5, {BUSY_THEN: 1}),
@@ -222,7 +247,7 @@ def test_a_ladder_whose_maker_waited_is_right_or_not_judged(
     who: str, waited_ns: int, size_base: float, unjudged: dict[str, int]
 ) -> None:
     late = Lateness(0.0, [CpuWait(who, 0, 2, waited_ns)])
-    said = {"size_base": size_base, "size_quote": size_base * 100.0}
+    said: dict[str, Any] = {"size_base": size_base, "size_quote": size_base * 100.0}
     judged, not_judged = of_pools(100, (100,), [], late, **said)
     assert not_judged == unjudged
     assert [one.ok for one in judged] == ([] if unjudged else [size_base == 3.0])

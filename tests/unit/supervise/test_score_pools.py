@@ -77,6 +77,15 @@ def test_while_providers_are_shaken_nothing_of_pools_is_owed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("who", "owed"), [("feed-binance-spot", 0), ("feed-solana", 0), ("feed-bybit-spot", 1)]
+)
+def test_while_nobody_tells_the_rate_of_usdc_nothing_of_pools_is_owed(who: str, owed: int) -> None:
+    away = DownTime(who, 1_500 * MS, 2_500 * MS)
+    result = score([interval(2_000, 3_000)], [], WINDOW, sent=truth_file(), outages=[away])
+    assert len(result.missed) == owed
+
+
+@pytest.mark.parametrize(
     ("shaken_ms", "late_ms", "invented"),
     [
         (None, 1_000, 1),
