@@ -9,7 +9,7 @@ import contextlib
 import gc
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ SHIPPED = Path(__file__).parents[2] / "config"
 NAMESPACE = f"bench-pools-{os.getpid()}"
 ROUNDS = 6  # until nothing more is wanted
 SYMBOLS = ("SOL-USDC", "SOL-USDT", "USDC-USDT")
+told_id = SYMBOLS.index
+TOLD_RATE = 0.999, 1.001
 STABLE = SOURCE_BY_LABEL["binance-spot"].source_id
 Accounts = Mapping[str, tuple[str, bytes]]
 
@@ -160,10 +162,16 @@ class ToldPools:
 
 @contextmanager
 def told_pools(
-    programs: Mapping[str, str], mints: tuple[str, str], accounts: Accounts, *, sources: bool
+    programs: Mapping[str, str],
+    mints: tuple[str, str],
+    accounts: Accounts,
+    *,
+    sources: bool,
+    quoted: Sequence[str] = SYMBOLS[:2],
 ) -> Iterator[ToldPools]:
     """Pools by their keys, all SOL in USDC; with `sources` their quotes and books are written, SOL
-    in USDT by a rate, too, as where everything is turned on."""
+    in USDT by a rate, too, as where everything is turned on. Of what the tables have `quoted`
+    is what there are pairs of."""
     namespace = NAMESPACE
     later: list[Callable[[], None]] = []
     with contextlib.ExitStack() as held:
@@ -171,7 +179,7 @@ def told_pools(
         settings = _settings(folder, namespace, programs, mints, sources)
         held.callback(_remove, namespace)
         ensure(settings)
-        publish(settings.generated_dir, _tables(), {})
+        publish(settings.generated_dir, _tables(quoted), {})
         row = held.enter_context(held.enter_context(Health.attach(namespace)).claim(FEED_SOLANA))
         table = held.enter_context(PoolTable.attach(namespace))
         writer = held.enter_context(table.writer())
@@ -179,15 +187,15 @@ def told_pools(
         usdc = held.enter_context(store.writer(STABLE))
 
         def rate() -> None:
-            usdc.write(2, 0.999, 1.0, 1.001, 1.0, TS_ABSENT, store.clock.now_ns(), 1)
+            usdc.write(2, TOLD_RATE[0], 1.0, TOLD_RATE[1], 1.0, TS_ABSENT, store.clock.now_ns(), 1)
             usdc.heartbeat(clock.mono_ns())
 
         feed = PoolFeed(settings.pools, writer, PoolCounting(row), lambda pool, why: None)
         feed.soon = later.append
         if sources:
-            quoted = PoolSources(settings, later.append)
-            held.callback(quoted.close)
-            quoted.hear(feed)
+            quoting = PoolSources(settings, later.append)
+            held.callback(quoting.close)
+            quoting.hear(feed)
         pools = ToldPools(feed, accounts, later, rate if sources else None)
         gc.collect()
         pools.garbage = GarbageTurns(clock.mono_ns())
@@ -216,9 +224,10 @@ def _settings(
     return config.load(folder, {})
 
 
-def _tables() -> Tables:
-    """Each pool's source quotes SOL in both; another what a USDC is."""
-    listed = [(source.source_id, at, SYMBOLS[at]) for source in POOL_SOURCES[:3] for at in (0, 1)]
+def _tables(quoted: Sequence[str]) -> Tables:
+    """Each pool's source quotes these; another what a USDC is."""
+    places = [SYMBOLS.index(symbol) for symbol in quoted]
+    listed = [(source.source_id, at, SYMBOLS[at]) for source in POOL_SOURCES[:3] for at in places]
     rows = [(STABLE, 2, "USDCUSDT"), *listed]
     return Tables(
         generation=1,

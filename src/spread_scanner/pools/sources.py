@@ -13,7 +13,7 @@ waits for is one stretch at most, whatever there is to be quoted.
 import contextlib
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -287,7 +287,7 @@ class PoolSources:
         reference = (self._settings.pools.reference_quote,)
         for of in self.sources.values():
             for symbol in of.ids:
-                yield from of.markets.renew(symbol, reference, at)
+                yield from _renewed(of.markets, symbol, reference, at)
                 self._write(of, symbol, self._stable(), at)
                 yield
         if now_ns - self._wanted_ns >= WANTED_NS:
@@ -318,8 +318,7 @@ class PoolSources:
             if symbol_id not in wanted:
                 of.no_book(symbol)
                 continue
-            for own in filter(None, (symbol, in_usdc(symbol))):
-                yield from of.markets.renew(own, sizes, at)
+            yield from _renewed(of.markets, symbol, sizes, at)
             rate = self._stable()
             rungs = [of.markets.best(symbol, rate, at, size) for size in sizes]
             of.book(symbol, rungs, at.slot, self._store.clock.now_ns())
@@ -363,3 +362,11 @@ class PoolSources:
         self.sources.clear()
         self._pieces = self._all_pieces()
         self._attached.close()
+
+
+def _renewed(
+    markets: PoolMarkets, symbol: str, sizes_quote: Sequence[float], at: ChainTime
+) -> Iterator[None]:
+    """Ask all pools that a symbol is quoted by anew: one in USDC may have no pair of its own."""
+    for traded in filter(None, (symbol, in_usdc(symbol))):
+        yield from markets.renew(traded, sizes_quote, at)

@@ -2,13 +2,13 @@
 nothing that cannot be stood behind is shown as if it could.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_told import NAMESPACE, told_pools
+from pool_told import NAMESPACE, TOLD_RATE, told_id, told_pools
 from solana_bed import FeedBed, SolanaThread, feeding, solana
 
 from spread_scanner import clock
@@ -256,14 +256,18 @@ def test_a_reload_switches_sources_and_rates_and_is_refused_by_name(world: World
     assert bed.end() == 0
 
 
-def test_quotes_go_by_the_chains_second_and_not_by_this_machines() -> None:
+@pytest.mark.parametrize(
+    "quoted", [("SOL-USDC", "SOL-USDT"), ("SOL-USDT", "SOL-USDC"), ("SOL-USDT",)]
+)
+def test_quotes_go_by_the_chains_second_and_not_by_this_machines(quoted: Sequence[str]) -> None:
+    """Also what a pool in USDC is in USDT, whichever comes first, or has a pair at all."""
     pool = SimDlmm(1, 0, (BASES[0], USDC), 1_000_000)
     pool.unix_s = began_s = 1_700_000_000  # this machine's clock is years off it
     pool.swap(1, pool.amounts[1] // 40)
     mints = pool.coins[0].mint, pool.coins[1].mint
     accounts, asks = pool.everything(2), []
     with (
-        told_pools({pool.key: pool.kind}, mints, accounts, sources=True) as told,
+        told_pools({pool.key: pool.kind}, mints, accounts, sources=True, quoted=quoted) as told,
         PriceStore.attach(NAMESPACE) as store,
     ):
         for second in (began_s + 1, began_s + 100_000):
@@ -271,11 +275,14 @@ def test_quotes_go_by_the_chains_second_and_not_by_this_machines() -> None:
             told.next_slot()
             told.rest()
             pool.unix_s = second
-            quote = store.read(PROGRAM_SOURCES[pool.kind].source_id, 0)
-            assert quote is not None
-            assert (quote.bid_px, quote.ask_px) == pytest.approx(sides(pool), rel=1e-9)
-            asks.append(quote.ask_px)
-    assert asks[0] > asks[1] * 1.0001, "what volatility adds has gone"
+            for symbol in quoted:
+                rate = (1.0, 1.0) if symbol == "SOL-USDC" else TOLD_RATE
+                quote = store.read(PROGRAM_SOURCES[pool.kind].source_id, told_id(symbol))
+                assert quote is not None
+                wanted = [px * by for px, by in zip(sides(pool), rate, strict=True)]
+                assert (quote.bid_px, quote.ask_px) == pytest.approx(wanted, rel=1e-9), symbol
+                asks.append(quote.ask_px)
+    assert asks[0] > asks[len(quoted)] * 1.0001, "what volatility adds has gone"
 
 
 def test_what_moves_while_a_slot_is_renewed_is_quoted_first(
