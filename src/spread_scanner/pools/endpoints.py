@@ -22,7 +22,8 @@ class ProviderEndpoint:
         self.http_told, self.ws_told = provider.http_url, provider.ws_url
         urls = self.http_url, self.ws_url, *self.proxies
         self._dialled = name, *urls
-        secrets = {key, *(part for url in urls for part in _secret_parts(url))}
+        # A host's name is said in small letters by whoever has checked whose it is.
+        secrets = {key, key.lower(), *(part for url in urls for part in _secret_parts(url))}
         self._secrets = sorted(secrets - {""}, key=len, reverse=True)
 
     def __eq__(self, other: object) -> bool:

@@ -43,6 +43,12 @@ def test_no_error_says_it(url: str, secret: str) -> None:
         assert "***" in one.masked(said)
 
 
+def test_no_error_says_it_in_small_letters_as_a_hosts_name_is() -> None:
+    one = endpoint("{key}.rpc.example/")
+    said = f"Hostname mismatch, certificate is not valid for '{SECRET.lower()}.rpc.example'"
+    assert one.masked(said) == "Hostname mismatch, certificate is not valid for '***.rpc.example'"
+
+
 def test_a_proxys_password_is_not_said() -> None:
     one = endpoint("rpc.example/", proxies=["socks5://me:pass-word@proxy:1080"])
     assert (
