@@ -126,8 +126,10 @@ class PoolSource:
         self._shelf.publish(self._book)
 
     def _mark_stale(self, symbol_id: int) -> None:
+        """Its quote and the ladder that stands: the next one comes with a slot, if any does."""
         if symbol_id not in self._stale:
             self._stale.add(symbol_id)
+            self._shelf.mark(symbol_id, BookFlag.STALE)
             self.writer.mark_stale(np.array([symbol_id], np.uint16))
 
     def no_book(self, symbol: str) -> None:

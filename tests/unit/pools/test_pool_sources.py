@@ -13,7 +13,7 @@ from solana_bed import FeedBed, SolanaThread, feeding, solana
 
 from spread_scanner import clock
 from spread_scanner.pools import sources
-from spread_scanner.schema.books import BookFlag
+from spread_scanner.schema.books import BOOK_UNUSABLE, BookFlag
 from spread_scanner.schema.enums import (
     POOL_SOURCES,
     SOURCE_BY_LABEL,
@@ -322,3 +322,27 @@ def test_what_moves_while_a_slot_is_renewed_is_quoted_first(
         assert pieces < 6, "decoded, asked and written, and its accounts beside it"
         told.rest()
         assert shown()[1] > before[1], "ladders come last"
+
+
+def test_a_ladder_of_pools_that_nobody_covers_any_more_is_stale_until_a_slot_brings_another() -> (
+    None
+):
+    """Without a provider no slot is told, with which the next one would come."""
+    pool = SimClmm(1, 0, (BASES[0], USDC), 1_000_000)
+    mints = pool.coins[0].mint, pool.coins[1].mint
+    source_id = PROGRAM_SOURCES[pool.kind].source_id
+    with (
+        told_pools({pool.key: pool.kind}, mints, pool.everything(2), sources=True) as told,
+        BookStore.attach(NAMESPACE) as books,
+    ):
+
+        def unusable() -> list[int]:
+            found = (books.read(source_id, symbol_id) for symbol_id in (0, 1))
+            return [int(book.record["flags"]) & BOOK_UNUSABLE for book in found if book is not None]
+
+        assert unusable() == [0, 0], "in USDC and in USDT"
+        told._feed.lost("a", clock.mono_ns())
+        told.rest()
+        assert unusable() == [int(BookFlag.STALE)] * 2
+        told._begin()
+        assert unusable() == [0, 0]
