@@ -99,6 +99,7 @@ class Score(NamedTuple):
     opportunities_wrong: list[WrongOpportunity]
     sizes_wrong: list[SizeJudged | CarriedJudged]
     sizes_judged: int
+    sizes_unjudged: int  # of quotes of pools, which a busy machine made late
     carried_judged: int  # of the sizes: those that followed on a signal
     carried_unjudged_why: dict[str, int]  # which are none of the sizes; how many for which reason
     usual_wrong: list[UsualJudged]
@@ -165,7 +166,8 @@ def score(
             of_pair = spans[interval.symbol, interval.direction]
             late_ns = late.after_ns(interval, end_ns)
             (found if _overlaps(of_pair, interval, end_ns, late_ns) else missed).append(interval)
-    sizes: list[SizeJudged | CarriedJudged] = [*right_sizes(seen, sent), *carried.judged]
+    of_tops = right_sizes(seen, sent, late)
+    sizes: list[SizeJudged | CarriedJudged] = [*of_tops.judged, *carried.judged]
     return Score(
         planted=len(found) + len(missed),
         planted_by_pools=sum(
@@ -184,6 +186,7 @@ def score(
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
         sizes_judged=len(sizes),
+        sizes_unjudged=of_tops.unjudged,
         carried_judged=len(carried.judged),
         carried_unjudged_why=dict(carried.unjudged),
         usual_wrong=[one for one in usual if not one.ok],

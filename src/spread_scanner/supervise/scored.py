@@ -34,6 +34,7 @@ def scored(result: Score, seed: int, begin_ns: int) -> dict[str, Any]:
         "opportunities_wrong": len(result.opportunities_wrong),
         "sizes_wrong": len(result.sizes_wrong),
         "sizes_judged": result.sizes_judged,
+        "sizes_unjudged": result.sizes_unjudged,
         "carried_judged": result.carried_judged,
         "carried_unjudged": result.carried_unjudged,
         "carried_unjudged_why": result.carried_unjudged_why,

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
+from spread_scanner.supervise.carried import NOBODY_WAITED, WAITED_NS_MAX
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.seen import SeenSignal
 from spread_scanner.supervise.truth import OrderRule, SentQuote, TruthFile
 
@@ -42,9 +44,18 @@ class SizeJudged(NamedTuple):
         )
 
 
-def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]:
+class RightSizes(NamedTuple):
+    """All sizes that are judged, and how many are not, as a busy machine made their quotes late."""
+
+    judged: list[SizeJudged]
+    unjudged: int
+
+
+def right_sizes(
+    seen: Iterable[SeenSignal], sent: TruthFile, late: Lateness = NOBODY_WAITED
+) -> RightSizes:
     """Of each signal whose two quotes are known, and what its pair asks of a size."""
-    right = []
+    right, unjudged = [], 0
     for one in seen:
         legs = DIRECTION_BY_LABEL[one.direction]
         spots = sent.tops(legs.spot.label, one.symbol, one.spot_update_id)
@@ -57,9 +68,18 @@ def right_sizes(seen: Iterable[SeenSignal], sent: TruthFile) -> list[SizeJudged]
             for spot in spots
             for future in futures
         ]
-        if may_be:
-            right.append(next((judged for judged in may_be if judged.ok), may_be[0]))
-    return right
+        if not may_be:
+            continue
+        found = next((judged for judged in may_be if judged.ok), may_be[0])
+        if found.ok or not (legs.spot.exchange.by_pools and _waited(one, late)):
+            right.append(found)
+        else:
+            unjudged += 1
+    return RightSizes(right, unjudged)
+
+
+def _waited(one: SeenSignal, late: Lateness) -> bool:
+    return late.before_ns(one, one.mono_ns) - late.tolerance_ns > WAITED_NS_MAX
 
 
 def _orderable(spot: SentQuote, futures: SentQuote, rule: OrderRule) -> float:

@@ -97,6 +97,7 @@ class RunSummary(TypedDict):
     opportunities_wrong: NotRequired[int]
     sizes_wrong: NotRequired[int]
     sizes_judged: NotRequired[int]
+    sizes_unjudged: NotRequired[int]  # of pools' quotes, which a busy machine made late
     carried_judged: NotRequired[int]
     carried_unjudged: NotRequired[int]
     carried_unjudged_why: NotRequired[dict[str, int]]

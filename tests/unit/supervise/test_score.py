@@ -389,7 +389,7 @@ def test_a_signal_of_less_than_may_be_ordered_is_wrong(rule: OrderRule, right: f
         one = seen(ENTER, 2_001)._replace(
             spot_update_id=7, fut_update_id=8, size_base=size, size_quote=size * 100
         )
-        (judged,) = right_sizes([one], sent)
+        (judged,) = right_sizes([one], sent).judged
         assert (judged.right_base, judged.ok) == (right, right > 0 and size == right)
 
 

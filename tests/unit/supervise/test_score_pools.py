@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, SignalKind
+from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.score import BELIEVED_S, score
-from spread_scanner.supervise.seen import DownTime, SeenSignal, TrackedLife
+from spread_scanner.supervise.seen import CpuWait, DownTime, SeenSignal, TrackedLife
 from spread_scanner.supervise.truth import (
     SLOTS_APART,
     Interval,
@@ -67,6 +68,27 @@ def test_a_size_is_that_of_a_pool_about_that_slot(
     result = score([interval(2_000, 3_000)], signals, WINDOW, sent=truth_file())
     assert (result.sizes_judged, len(result.sizes_wrong)) == (judged, wrong)
     assert result.planted_by_pools == result.planted == 1
+
+
+@pytest.mark.parametrize(
+    ("who", "waited_ms", "size_base", "judged", "wrong", "unjudged"),
+    [
+        ("feed-solana", 401, 9.0, 0, 0, 1),
+        ("feed-binance-spot", 401, 9.0, 0, 0, 1),  # which tells the rate
+        ("feed-solana", 401, 8.0, 1, 0, 0),  # and is right
+        ("feed-solana", 400, 9.0, 1, 1, 0),
+        ("spread-tracker", 401, 9.0, 1, 1, 0),
+    ],
+)
+def test_a_size_whose_quote_a_busy_machine_made_late_is_right_or_not_judged(
+    who: str, waited_ms: int, size_base: float, judged: int, wrong: int, unjudged: int
+) -> None:
+    said = {"size_base": size_base, "size_quote": 99.0 * size_base}
+    signals = [seen(ENTER, 2_001, spot_update_id=SLOT, fut_update_id=8, **said)]
+    late = Lateness(250.0, [CpuWait(who, 1_900 * MS, 1_990 * MS, waited_ms * MS)])
+    result = score([interval(2_000, 3_000)], signals, WINDOW, sent=truth_file(), lateness=late)
+    found = result.sizes_judged, len(result.sizes_wrong), result.sizes_unjudged
+    assert found == (judged, wrong, unjudged)
 
 
 def test_while_providers_are_shaken_nothing_of_pools_is_owed() -> None:
