@@ -91,7 +91,7 @@ def _pool_of(settings: Settings, written: str) -> tuple[str, PoolEntry]:
     known = dict(settings.pools.wanted())
     found = [key for key in known if key.startswith(written)]
     if len(found) != 1:
-        said = "several pools begin so" if found else "pools.toml has no such pool"
+        said = "several pools begin so" if found else "pools.toml has no such pool that is enabled"
         raise Unusable(said, pool=written, near=nearby(written, found or known))
     return found[0], known[found[0]]
 
