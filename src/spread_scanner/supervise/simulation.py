@@ -32,6 +32,7 @@ STOP_TIMEOUT_S = 3.0
 ASK_TIMEOUT_S = 30.0
 VALIDATE_S = 1.0
 PORTS_TRIED = 100
+PLACES = tuple(f"SPREAD_SYSTEM__{name}" for name in ("NAMESPACE", "DATA_DIR", "GENERATED_DIR"))
 
 
 class SimulatedMarket(NamedTuple):
@@ -192,13 +193,12 @@ def _listed(row: InstrumentRow) -> tuple[str, str]:
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the settings that lead to real exchanges or to another namespace."""
+    """The environment without the settings that lead to real exchanges, to another namespace or to
+    folders where another system has its tables and data."""
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith("SPREAD_EXCHANGES__")
-        and not name.startswith("SPREAD_DIRECTIONS__")
-        and name != "SPREAD_SYSTEM__NAMESPACE"
+        if not name.startswith(("SPREAD_EXCHANGES__", "SPREAD_DIRECTIONS__")) and name not in PLACES
     }
 
 

@@ -14,7 +14,7 @@ import typer
 from spread_scanner.cli import run
 from spread_scanner.supervise import children, simulation, up
 from spread_scanner.supervise.log_files import CannotLog
-from spread_scanner.supervise.simulation import SimulatedMarket
+from spread_scanner.supervise.simulation import SimulatedMarket, environment
 from spread_scanner.supervise.supervisor import CannotStart
 
 SHIPPED = Path(__file__).parents[3] / "config"
@@ -132,3 +132,16 @@ def test_a_simulated_run_shows_itself_to_browsers(
 def test_where_the_gateway_answers_is_said(tmp_path: Path) -> None:
     assert up._note(3.0, "http://127.0.0.1:3001").startswith("http://127.0.0.1:3001  ends in 3 s")
     assert up._note(None, "") == "Ctrl-C ends it"
+
+
+def test_what_leads_to_another_system_is_left_out_of_a_simulated_ones_environment() -> None:
+    """Its tables and opportunities would replace, or stand among, those of real exchanges."""
+    others = {
+        "SPREAD_SYSTEM__NAMESPACE": "live",
+        "SPREAD_SYSTEM__DATA_DIR": "/var/lib/spread-scanner",
+        "SPREAD_SYSTEM__GENERATED_DIR": "/var/lib/spread-scanner/generated",
+        "SPREAD_EXCHANGES__OKX_SPOT__ENABLED": "false",
+        "SPREAD_DIRECTIONS__DIRECTION__OKX_BYBIT__ENABLED": "false",
+    }
+    kept = {"PATH": "/bin", "SPREAD_SPREAD_ENGINE__BASIS_HALF_LIFE_S": "20"}
+    assert environment(kept | others) == kept
