@@ -83,6 +83,21 @@ def test_a_unit_says_nothing_that_the_drop_in_of_all_units_takes_back() -> None:
         assert not said((UNITS / unit).read_text()) & everywhere, unit
 
 
+def test_a_process_may_ask_the_scheduler_for_what_it_asks_it_for() -> None:
+    """The filter takes away all that alters resources, and gives back what is needed of that."""
+    said = re.findall("^SystemCallFilter=(.*)$", (UNITS / "hardening.conf").read_text(), re.M)
+    assert said[1] == "~@privileged @resources"
+    calls = {
+        r"os\.nice\(": "setpriority",
+        r"os\.setpriority\(": "setpriority",
+        r"os\.sched_setaffinity\(": "sched_setaffinity",
+        r"_SchedAttr\(": "sched_setattr",
+    }
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    asked = {call for text, call in calls.items() if re.search(text, sources)}
+    assert asked == set(said[2].split())
+
+
 def test_one_that_is_stopped_in_the_midst_of_its_work_has_not_failed() -> None:
     """systemd takes SIGTERM for a clean end of what stays, and for a failure of a one-shot."""
     texts = {name: (UNITS / name).read_text() for name in SERVICES}

@@ -77,7 +77,7 @@ def _answer(arguments: tuple[str, ...]) -> bytes:
         ) as child,
         _known(child),
     ):
-        # It may have ended; and a service of systemd may do neither, whose unit has its bounds.
+        # It may have ended; and a service may be refused either, whose unit has its bounds.
         with contextlib.suppress(OSError):
             resource.prlimit(child.pid, resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
         with contextlib.suppress(OSError):

@@ -26,9 +26,9 @@ from spread_scanner.history.kept import HistoryKind, KeptFile, KeptHistory
 from spread_scanner.history.units import HOUR_NS, LogPart
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.symbology import replacing
+from spread_scanner.wal.priority import give_way
 
 DICTIONARY_BYTES = 2 << 20
-NICE = 10
 PERIODS = (
     (HistoryKind.CANDLES_1S, candles.SECOND_NS),
     (HistoryKind.CANDLES_1M, candles.MINUTE_NS),
@@ -233,7 +233,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         sys.stderr.write("two folders are needed: the log's and the history's\n")
         return EXIT_SETTINGS
-    os.nice(NICE)
+    give_way()
     try:
         made = compact(Path(arguments[0]), Path(arguments[1]))
     except (SpreadError, OSError, pa.ArrowException) as error:

@@ -11,15 +11,14 @@ waits on the tapes.
 """
 
 import contextlib
-import os
 import threading
 
 from spread_scanner.recorder.recording import Recording
 from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process, run
 from spread_scanner.schema.names import RECORDER
+from spread_scanner.wal.priority import give_way
 
 DRAIN_S = 0.02
-NICE = 10
 
 
 def main() -> int:
@@ -31,7 +30,7 @@ def _body(process: Process) -> None:
     if not process.settings.config.spread_recorder.wanted:
         process.unwanted(NOT_ENABLED)
         return
-    os.nice(NICE)
+    give_way()
     woken = threading.Event()
     process.watch(woken.set)
     with contextlib.closing(Recording(process)) as recording:

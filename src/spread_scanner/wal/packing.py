@@ -22,11 +22,11 @@ from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS
 from spread_scanner.wal import packed, reader, segments
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.packed import NotPacked
+from spread_scanner.wal.priority import give_way
 from spread_scanner.wal.reader import Link, NoLog
 
 RAW_BYTES_MIN = 1 << 30  # the newest stay as they are: starts and questions read these
 TOGETHER = 8  # segments for which it is worth while to start a process
-NICE = 10
 _MADE = ".made"
 
 
@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 2 or not all(one.isdecimal() for one in arguments[1:]):
         sys.stderr.write("a folder and numbers of segments are needed\n")
         return EXIT_SETTINGS
-    os.nice(NICE)
+    give_way()
     try:
         done = pack(Path(arguments[0]), [int(one) for one in arguments[1:]], LogDisk())
     except (SpreadError, OSError) as error:

@@ -15,11 +15,11 @@ import pytest
 from recorder_bed import recorded_of
 
 import bed as waits
-from spread_scanner.recorder.main import NICE
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
 from spread_scanner.wal import reader
+from spread_scanner.wal.priority import NICE
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("SPREAD_KILLS", "12"))
