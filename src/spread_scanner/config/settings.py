@@ -833,7 +833,8 @@ class Recorder(Struct, forbid_unknown_fields=True, frozen=True):
             ge=0.2,
             le=1e6,
             description="Log and history together are not larger: segments that are in the history "
-            "go first, then the oldest ticks, then candles; the log alone has half of it.",
+            "go first, then the oldest ticks, then candles; the log alone has half of it. What the "
+            "last two snapshots do not know stays all the same.",
         ),
     ] = 50.0
     free_gb_min: Annotated[

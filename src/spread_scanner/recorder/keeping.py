@@ -2,8 +2,9 @@
 
 A segment goes when the one behind it was begun so long ago and, where there is a history, when it
 is in there; or when the log is too large, or the disk too full. None goes that has records which
-the newest whole snapshot does not know: a start would miss what stood. Of the budget, which log and
-history share, the log alone has half: so a compaction that fails does not eat what was compacted.
+a whole snapshot does not know, the newest or the one before, should that decay: a start would miss
+what stood. Of the budget, which log and history share, the log alone has half: so a compaction that
+fails does not eat what was compacted, nor do snapshots that cannot be written.
 What is in the history goes before what is not; where segments alone do not make room, the history
 gives up its oldest. A segment's file is used again, or unlinked where the disk is short; so is that
 of one that lies packed beside it.
@@ -41,6 +42,7 @@ class LogKept(NamedTuple):
     free_bytes: int
     segments: int  # that are left
     packed: int  # of them
+    held: bool  # more is too much, but a snapshot does not know it
 
 
 class DiskRoom:
@@ -50,18 +52,20 @@ class DiskRoom:
     def __init__(self) -> None:
         self._seen: deque[tuple[int, int]] = deque()
 
-    def trouble(self, now_ns: int, free_bytes: int, free_bytes_min: float) -> str:
+    def trouble(self, now_ns: int, free_bytes: int, free_bytes_min: float, held: str = "") -> str:
         """What is wrong with it, at `now_ns`, monotonic: that there is too little, so that the
-        oldest of the log goes, or that this is near. Empty: nothing."""
+        oldest of the log goes, or that this is near; or that it would have to go, and why it is
+        `held`. Empty: nothing."""
         while self._seen and now_ns - self._seen[0][0] > ROOM_LOOK_BACK_NS:
             self._seen.popleft()
         self._seen.append((now_ns, free_bytes))
         begun_ns, begun_bytes = self._seen[0]
         passed_ns, gone = now_ns - begun_ns, begun_bytes - free_bytes
         said = f"{free_bytes / GB:.1f} GB are free on the disk"
-        if free_bytes < free_bytes_min:
+        if held or free_bytes < free_bytes_min:
             left = f", enough for {_minutes(free_bytes, passed_ns, gone)} min" if gone > 0 else ""
-            return f"{said}{left}: the oldest of the log goes"
+            goes = f"nothing of the log goes, as {held}" if held else "the oldest of the log goes"
+            return f"{said}{left}: {goes}"
         if gone <= 0 or passed_ns < ROOM_LOOK_BACK_NS // 2:  # a segment is made at once
             return ""
         minutes = _minutes(free_bytes - free_bytes_min, passed_ns, gone)
@@ -87,18 +91,20 @@ class LogSegments:
             sum(map(_bytes, {link.path, segments.packed_of(link.path)})) for link in self.links
         ]
         self._known = None if standing is None else frozenset(standing.segments)
-        found, _ = snapshot.newest(folder)
-        self._known_seq = 0 if found is None else found.seq
+        self._snapshots_seq = snapshot.known_seq(folder)
         self.bytes = sum(self._sizes)
         self.passed = 0  # how many are to go
         self.dropped = self.lost = 0
 
     @property
     def more(self) -> bool:
-        """Whether any may go."""
-        if self.passed >= len(self.links) - SEGMENTS_MIN:
-            return False
-        return self.links[self.passed + 1].first_seq <= self._known_seq
+        """Whether any is left but the newest."""
+        return self.passed < len(self.links) - SEGMENTS_MIN
+
+    @property
+    def is_in_snapshots(self) -> bool:
+        """Whether they know all of the oldest."""
+        return self.links[self.passed + 1].first_seq <= self._snapshots_seq
 
     @property
     def left(self) -> tuple[int, int]:
@@ -158,16 +164,22 @@ def keep(
     def short() -> bool:
         return shutil.disk_usage(folder).free < settings.free_gb_min * GB
 
+    share = budget if history is None else budget / 2
+    held = False
     while log_segments.more:
         old = log_segments.age_ns(now_wall_ns) > settings.raw_h * HOUR_NS
         over = log_segments.bytes + history_bytes > budget
-        too_much = short() or log_segments.bytes > (budget if history is None else budget / 2)
+        too_much = short() or log_segments.bytes > share
         if not (too_much or (log_segments.is_kept and (old or over))):
             break
+        if not log_segments.is_in_snapshots:
+            held = too_much
+            break
         log_segments.drop(unlink=short())
+    beyond = held and log_segments.bytes > share  # no reason for the history to be less
     if history is not None and history_bytes:
-        excess = log_segments.bytes + history_bytes - budget
-        if short():
+        excess = (share if beyond else log_segments.bytes) + history_bytes - budget
+        if short() and not beyond:
             excess = max(excess, settings.free_gb_min * GB - shutil.disk_usage(folder).free)
         with contextlib.suppress(HistoryTaken):  # a compaction is at work: at the next look
             gone = retention.trim(history, retention.ages_ns(settings), now_ns, excess)
@@ -180,4 +192,5 @@ def keep(
         history_bytes,
         free,
         *log_segments.left,
+        held,
     )

@@ -216,7 +216,8 @@ class Recording:
         self._process.row.set(_COUNTER["segments"], kept.segments)
         self._process.row.set(_COUNTER["segments_packed"], kept.packed)
         free_bytes_min = settings.free_gb_min * GB
-        self._short = self._room.trouble(clock.mono_ns(), kept.free_bytes, free_bytes_min)
+        held = self._snapshots.refusal if kept.held else ""
+        self._short = self._room.trouble(clock.mono_ns(), kept.free_bytes, free_bytes_min, held)
 
     def _tell(self) -> None:
         """Counters, and the row's message: how far the log is, and how far on the disk."""

@@ -7,6 +7,7 @@ that this one decays. It says up to which record of the log it knows everything:
 tail, whatever is newer counts. That record was on the disk: no later life gives its number again.
 """
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,6 +93,16 @@ def newest(folder: Path) -> tuple[Snapshot | None, list[str]]:
         except (BadSnapshot, OSError) as error:
             troubles.append(str(error))
     return None, troubles
+
+
+def known_seq(folder: Path) -> int:
+    """All records before it are known by each snapshot that is whole: they may leave the log, as
+    the newest may decay afterwards. 0: there is none."""
+    known = []
+    for name in (SNAPSHOT, PREVIOUS):
+        with contextlib.suppress(BadSnapshot, OSError):
+            known.append(read(folder / name).seq)
+    return min(known, default=0)
 
 
 def read(path: Path) -> Snapshot:

@@ -4,6 +4,7 @@ its order, and what is not is a Gap.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -277,6 +278,11 @@ def test_states_of_sources_take_no_memory_while_the_log_has_no_room(
     assert last["heartbeat_mono_ns"][0] == recorded.store.heartbeat_mono_ns(3)
 
 
+def both_snapshots_know(folder: Path) -> None:
+    """What the newest does: no minute has gone by in which nothing new came."""
+    snapshot.write(folder, snapshot.read(folder / snapshot.SNAPSHOT), LogDisk())
+
+
 @pytest.mark.parametrize("why", ["age", "budget", "room"])
 def test_the_oldest_segments_go_first(
     recorded: Recorded, why: str, monkeypatch: pytest.MonkeyPatch
@@ -302,11 +308,12 @@ def test_the_oldest_segments_go_first(
     else:
         settings = msgspec.structs.replace(settings, free_gb_min=1e6)
     kept = keeping.keep(folder, log, settings, wall_ns)
-    assert kept.dropped == {"age": 2, "budget": 3, "room": len(before) - 2}[why]
+    assert kept.dropped == {"age": 2, "budget": 3, "room": len(before) - 3}[why]
     again = keeping.keep(folder, log, settings, wall_ns)
     assert again.dropped == 0, "each is counted once, though it is in the log until it is used"
     if why == "room":
-        assert [link.number for link in reader.chain(folder)] == before[-2:]
+        left = [link.number for link in reader.chain(folder)]
+        assert left == before[-3:], "of the third the snapshot before the newest does not know all"
         recorded.process.settings = msgspec.structs.replace(
             recorded.bed.settings,
             config=msgspec.structs.replace(recorded.bed.settings.config, spread_recorder=settings),
@@ -319,7 +326,8 @@ def test_the_oldest_segments_go_first(
 
 
 def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> None:
-    """Rule D6: its last record is one that the newest whole snapshot knows, whatever is short."""
+    """Rule D6: its last record is one that each whole snapshot knows, whatever is short; so that
+    from either, should the other decay, the log leads on without a hole."""
     settings = msgspec.structs.replace(
         recorded.bed.settings.config.spread_recorder, free_gb_min=1e6
     )
@@ -346,13 +354,44 @@ def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> 
     assert before.seq <= newest.seq <= firsts[-1]
     assert kept_since(None) == numbers, "there is no snapshot"
     assert kept_since(firsts[1] - 1) == numbers
-    assert kept_since(firsts[1]) == numbers[1:]
-    assert kept_since(firsts[3] - 1) == numbers[2:]
+    assert kept_since(firsts[1]) == numbers, "the one before does not know it"
+    assert kept_since(firsts[3] - 1) == numbers[1:]
+    assert kept_since(firsts[3]) == numbers[2:]
     raw = bytearray((folder / snapshot.SNAPSHOT).read_bytes())
     raw[-1] ^= 1
     snapshot.write(folder, newest._replace(seq=firsts[-1]), LogDisk())
     (folder / snapshot.SNAPSHOT).write_bytes(raw)
-    assert kept_since(None) == numbers[2:], "the newest is damaged: the one before counts"
+    assert kept_since(None) == numbers[3:], "the newest is damaged: the one before counts"
+
+
+def test_what_no_snapshot_lets_go_is_told_and_costs_the_history_nothing(
+    recorded: Recorded,
+) -> None:
+    hours_later(recorded, 3)
+    history = recorded.bed.settings.data_dir / HISTORY_FOLDER
+    folder, log = recorded.folder, recorded.recording.log
+    assert compact.compact(folder, history)
+    files = kept.read(history).files
+    settings = recorded.bed.settings.config.spread_recorder
+    settings = msgspec.structs.replace(settings, budget_gb=0.2, free_gb_min=1e6)
+    both_snapshots_know(folder)
+    snapshots = [folder / snapshot.SNAPSHOT, folder / snapshot.PREVIOUS]
+    whole = [path.read_bytes() for path in snapshots]
+    for path in snapshots:
+        path.unlink()
+
+    def look() -> keeping.LogKept:
+        now_ns = recorded.store.clock.now_ns()
+        return keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history, now_ns)
+
+    stays = look()
+    assert (stays.dropped, stays.held) == (0, True)
+    assert kept.read(history).files == files
+    for path, raw in zip(snapshots, whole, strict=True):
+        path.write_bytes(raw)
+    gone = look()
+    assert (gone.dropped > 0, gone.segments, gone.held) == (True, keeping.SEGMENTS_MIN, False)
+    assert not kept.read(history).files, "the disk is as short as before"
 
 
 def test_a_feed_that_falls_quiet_is_on_the_disk_within_the_interval(recorded: Recorded) -> None:
@@ -396,6 +435,16 @@ def test_it_is_said_how_long_the_disk_has_room(looks: list[tuple[int, float]], s
     assert bool(found[-1]) == bool(said)
 
 
+def test_it_is_said_why_nothing_of_the_log_goes() -> None:
+    room, held = keeping.DiskRoom(), "no snapshot could be written: [Errno 13] Permission denied"
+    assert room.trouble(0, int(9e9), 5e9, held) == (
+        f"9.0 GB are free on the disk: nothing of the log goes, as {held}"
+    )
+    assert room.trouble(8 * keeping.MINUTE_NS, int(6e9), 5e9, held) == (
+        f"6.0 GB are free on the disk, enough for 16 min: nothing of the log goes, as {held}"
+    )
+
+
 def test_a_snapshot_is_written_each_minute_and_at_the_end(recorded: Recorded) -> None:
     recorded.quote(3, 2, 5)
     recorded.turns(60)
@@ -427,16 +476,24 @@ def test_a_snapshot_that_cannot_be_written_is_said(
     monkeypatch.setattr(snapshot, "write", refused)
     recorded.clock.advance_ms(60_000)
 
-    def is_said() -> bool:
+    def is_said(what: str) -> bool:
         recorded.turns(60)
         seen = recorded.health.read(RECORDER)
-        return (
-            seen is not None
-            and seen.state is ProcessState.DEGRADED
-            and "no snapshot could be written" in seen.message
-        )
+        return seen is not None and seen.state is ProcessState.DEGRADED and what in seen.message
 
-    waits.until(is_said, "its own thread has failed")
+    waits.until(lambda: is_said("no snapshot could be written"), "its own thread has failed")
+    for _ in range(keeping.SEGMENTS_MIN):
+        recorded.recording.close()
+        recorded.begin()
+        recorded.quote()
+    settings = msgspec.structs.replace(recorded.bed.settings.config.spread_recorder, budget_gb=0.01)
+    recorded.process.settings = msgspec.structs.replace(
+        recorded.bed.settings,
+        config=msgspec.structs.replace(recorded.bed.settings.config, spread_recorder=settings),
+    )
+    recorded.clock.advance_ms(60_000)
+    said = "nothing of the log goes, as no snapshot could be written"
+    waits.until(lambda: is_said(said), "the log is beyond its budget")
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
@@ -530,6 +587,7 @@ def test_behind_a_log_of_another_version_it_records_on(
     stays = keeping.keep(recorded.folder, log, settings, wall_ns)
     assert (stays.dropped, stays.bytes) == (0, (len(before) + 1) * (64 << 20))
     settings = msgspec.structs.replace(settings, budget_gb=0.01)
+    both_snapshots_know(recorded.folder)
     assert keeping.keep(recorded.folder, log, settings, wall_ns).dropped == len(before) - 1
 
 
@@ -543,6 +601,7 @@ def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> 
     assert compact.compact(folder, history)
     before = len(reader.chain(folder))
     now_ns = recorded.store.clock.now_ns()
+    both_snapshots_know(folder)
     gone = keeping.keep(folder, log, settings, wall_ns, history, now_ns)
     assert gone.dropped == before - keeping.SEGMENTS_MIN
     assert (gone.lost, gone.history_bytes > 0) == (0, True)
@@ -605,6 +664,7 @@ def test_segments_that_are_in_the_history_are_packed_and_their_files_used_again(
     after = [(one.seq, one.payload.tobytes()) for one in reader.pieces(folder)]
     assert after[: len(before)] == before
     settings = msgspec.structs.replace(settings, raw_h=0.1)
+    both_snapshots_know(folder)
     gone = keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history)
     assert gone.dropped == len(links) - keeping.SEGMENTS_MIN
     assert set(segments.numbered(folder, segments.PACKED)) == {max(known)}
