@@ -138,6 +138,7 @@ class LogWriter:
         self._current: _Current | None = None
         self._syncing: tuple[Future[None], _Place, int] | None = None
         self._making: Future[Path] | None = None
+        self._left: list[Path] = []  # that failed before anything of them was safe
         self._threads = ThreadPoolExecutor(2, "wal")
         try:
             self._safe = self._found()
@@ -415,6 +416,8 @@ class LogWriter:
         self.refusal = str(error)
         with contextlib.suppress(OSError):
             self._hear(patient=True)
+        if self._current is not None and self._current.number != self._safe.number:
+            self._left.append(segments.path_of(self.folder, self._current.number))
         with contextlib.suppress(OSError):
             self._close_current()
         self._written = 0
@@ -437,6 +440,7 @@ class LogWriter:
         making, self._making = self._making, None
         path = making.result()
         number = int(path.stem)
+        left, self._left = self._left, [*self._left, path]
         file = self._disk.open(path)
         try:
             head = self._head(number)
@@ -444,6 +448,10 @@ class LogWriter:
         except OSError:
             self._disk.close(file)
             raise
+        self._left = []
+        for path in left:  # no part of the log any more: the new one does not name them
+            with contextlib.suppress(OSError):
+                self._disk.unlink(path)
         return _Current(number, file, head)
 
     def _head(self, number: int) -> np.ndarray:

@@ -11,9 +11,9 @@ from log_bed import SMALL, CountedDisk, contents, numbers, ticks, write_every_ki
 import bed as waits
 from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
-from spread_scanner.wal import reader, segments
+from spread_scanner.wal import frames, reader, segments
 from spread_scanner.wal.salvage import examine
-from spread_scanner.wal.writer import DOCUMENT_PART_BYTES, LogWriter, Origin
+from spread_scanner.wal.writer import DOCUMENT_PART_BYTES, TRIES, LogWriter, Origin
 
 
 def test_what_is_synced_is_read_back_in_order(tmp_path: Path) -> None:
@@ -195,6 +195,43 @@ def test_while_a_disk_refuses_nothing_is_lost_and_nothing_is_called_safe(
     assert writer.durable_seq == 100
     writer.close()
     assert numbers(tmp_path) == list(range(100))
+
+
+@pytest.mark.parametrize("refused", ["heads", "blocks"])
+def test_segments_that_fail_at_once_do_not_fill_the_disk(
+    tmp_path: Path, virtual_clock: VirtualClock, refused: str
+) -> None:
+    """They are made, and nothing can be written to them: none stays that is no part of the log."""
+    zeros = bytes(SMALL)
+
+    class Picky(CountedDisk):
+        picky = False
+
+        def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+            is_head = offset == 0 and len(parts[0]) == frames.HEAD_DTYPE.itemsize
+            if self.picky and b"".join(parts) not in zeros and is_head == (refused == "heads"):
+                raise OSError(errno.EIO, "refused")
+            return super().pwrite(file, parts, offset)
+
+    disk = Picky()
+    writer = LogWriter(tmp_path, segment_bytes=SMALL, disk=disk)
+    writer.append(RecordKind.TICK, ticks(0, 50))
+    writer.sync()
+    disk.picky = True
+    for at in range(50, 350, 50):  # more than the segment has room for
+        virtual_clock.advance_ms(2_000)
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.commit()
+    assert writer.segments_failed > 3 * TRIES
+    disk.picky = False
+    virtual_clock.advance_ms(2_000)
+    writer.sync()
+    assert numbers(tmp_path) == list(range(350))
+    writer.close()
+    files = segments.numbered(tmp_path)
+    waiting = {number for number, path in files.items() if reader.waits(path)}
+    assert set(files) == waiting | {link.number for link in reader.chain(tmp_path)}
+    assert len(waiting) <= 1, "the next one"
 
 
 def test_what_cannot_be_written_fills_memory_to_a_bound(
