@@ -6,7 +6,7 @@ else, no network either. Needs the extra [history].
 
 import contextlib
 import sqlite3
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from spread_scanner import config
@@ -92,13 +92,14 @@ def refused(error: Exception) -> SpreadError:
 def spread(
     symbol: str,
     direction: str,
-    since: datetime | str | None = None,
+    since: date | str | None = None,
     *,
     form: str = "arrow",
     settings: Settings | None = None,
 ) -> Any:
     """One pair's spread at each change of either leg, by time: an arrow table, or a polars or
-    pandas frame. Times without a zone are UTC. Raises Unusable, NoAnswer, ConfigError."""
+    pandas frame. `since`: a date, or a time, which is UTC where it has no zone. Raises Unusable,
+    NoAnswer, ConfigError."""
     if direction not in DIRECTION_BY_LABEL:
         allowed = ", ".join(DIRECTION_BY_LABEL)
         raise Unusable("no such direction", direction=direction, allowed=allowed)
@@ -121,9 +122,9 @@ def spread(
             raise NoAnswer(f"{form} is not installed: {error}") from None
 
 
-def _since_ns(since: datetime | str) -> int:
+def _since_ns(since: date | str) -> int:
     try:
-        return moment_ns(datetime.fromisoformat(since) if isinstance(since, str) else since)
+        return moment_ns(datetime.fromisoformat(str(since)))
     except ValueError:
         allowed = "an ISO date or time"
         raise Unusable("cannot read the time", since=since, allowed=allowed) from None

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ def test_a_spread_is_that_of_the_one_definition(past: tuple[Settings, Any]) -> N
 def test_times_are_utc_whatever_the_machine_s_zone_is(
     past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def since(moment: datetime | str) -> int:
+    def since(moment: date | str) -> int:
         return len(history.spread("BTC-USDT", "binance-okx", moment, settings=past[0]))
 
     wanted = since("2023-11-15 00:00:00")
@@ -171,6 +171,7 @@ def test_times_are_utc_whatever_the_machine_s_zone_is(
     try:
         assert since(datetime(2023, 11, 15, tzinfo=UTC)) == wanted
         assert since("2023-11-15") == wanted
+        assert since(date(2023, 11, 15)) == wanted
         assert since("2023-11-15T09:00:00+09:00") == wanted
         assert since("0001-01-01T00:00:00+14:00") > wanted
         assert since("9999-12-31T23:59:59-14:00") == 0
@@ -273,8 +274,9 @@ def test_odd_names_are_refused(past: tuple[Settings, Any]) -> None:
         history.spread("BTC-USDT", "nope", settings=past[0])
     with pytest.raises(Unusable, match=r"no such form.*polars"):
         history.spread("BTC-USDT", "binance-okx", form="excel", settings=past[0])
-    with pytest.raises(Unusable):
-        history.spread("BTC-USDT", "binance-okx", "yesterday", settings=past[0])
+    for since in ("yesterday", "", 5):
+        with pytest.raises(Unusable, match=r"cannot read the time.*an ISO date or time"):
+            history.spread("BTC-USDT", "binance-okx", since, settings=past[0])  # type: ignore[arg-type]
 
 
 def test_nothing_was_recorded_yet(tmp_path: Path) -> None:
