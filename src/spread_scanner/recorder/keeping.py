@@ -119,7 +119,8 @@ class LogSegments:
 
     def age_ns(self, now_wall_ns: int) -> int:
         """How long ago the oldest was ended."""
-        return now_wall_ns - int(self.links[self.passed + 1].head["created_wall_ns"])
+        behind = reader.nearest_whole(self.links, self.links[self.passed + 1])
+        return now_wall_ns - int(behind.head["created_wall_ns"])
 
     def drop(self, *, unlink: bool) -> None:
         """Let go of the oldest."""

@@ -325,6 +325,23 @@ def test_the_oldest_segments_go_first(
         assert "GB are free" in seen.message
 
 
+def test_a_segment_is_no_older_for_a_ruined_one_behind_it(recorded: Recorded) -> None:
+    for _ in range(4):
+        recorded.quote()
+        recorded.recording.close()
+        recorded.begin()
+    folder, log = recorded.folder, recorded.recording.log
+    both_snapshots_know(folder)
+    ruined = reader.chain(folder)[1]
+    with ruined.path.open("r+b") as file:
+        for at in (0, ruined.path.stat().st_size - frames.COPY_BYTES):
+            file.seek(at)
+            file.write(bytes(frames.COPY_BYTES))
+    assert not reader.chain(folder)[1].is_known
+    settings = recorded.bed.settings.config.spread_recorder
+    assert keeping.keep(folder, log, settings, recorded.clock.wall_ns()).dropped == 0
+
+
 def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> None:
     """Rule D6: its last record is one that each whole snapshot knows, whatever is short; so that
     from either, should the other decay, the log leads on without a hole."""
