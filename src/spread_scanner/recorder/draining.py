@@ -44,18 +44,24 @@ class LogEnd:
         self.next: dict[tuple[RecordKind, int], int] = {}
         self.ts: dict[tuple[RecordKind, int], int] = {}
         self.signal_seq = 0
+        self.signal_ts = TS_ABSENT
+        self.begun_ts = 0  # when the oldest segment that was read began; 0: there is none
 
     @classmethod
     def read(cls, folder: Path, instance_id: int) -> "LogEnd":
-        """Of the newest segments alone. What is damaged, or of another version, says nothing.
-        Raises OSError."""
+        """Of the newest segments alone: who was quiet for longer is not in it. What is damaged, or
+        of another version, says nothing. Raises OSError."""
         known = cls()
         try:
             links = reader.chain(folder)
         except reader.NoLog:
             return known
         links = [link for link in links if link.head["instance_id"] == instance_id]
-        for link in links[-TAIL_SEGMENTS:]:
+        links = links[-TAIL_SEGMENTS:]
+        if links:
+            head = links[0].head
+            known.begun_ts = int(head["created_mono_ns"]) + int(head["anchor_ns"])
+        for link in links:
             data = reader.bytes_of(link)
             for piece in reader.pieces_of(link, data, reader.walk(link, data).blocks):
                 known._note(piece)
@@ -63,7 +69,9 @@ class LogEnd:
 
     def _note(self, piece: reader.Piece) -> None:
         if piece.kind is RecordKind.SIGNAL:
-            self.signal_seq = int(piece.array()["seq"][-1])
+            last_signal = piece.array()[-1]
+            self.signal_seq = int(last_signal["seq"])
+            self.signal_ts = int(last_signal["ts_engine"])
         for of in TAPES:
             if piece.kind is of.kind:
                 records = piece.array()
@@ -89,9 +97,11 @@ class Tape:
     ) -> None:
         self.of, self.source_id, self._log = of, source_id, log
         self._reader, self._counters = reader, counters
-        self._next = known.next.get((of.kind, source_id), 0)
         self._ts = known.ts.get((of.kind, source_id), TS_ABSENT)
         self._unreleased = 0
+        self._next = known.next.get((of.kind, source_id), -1)
+        if self._next < 0:  # not in the newest of the log: whoever looked then has seen to the rest
+            self._next = self._waiting_from(counters().given)
         self.taken = self.missed = self.gaps = 0
         if not self._reader.asked:  # nobody did meanwhile: what passed has no number
             self.drain()
@@ -128,11 +138,16 @@ class Tape:
     def close(self, given: int, now_ns: int) -> None:
         """What was dropped of so many, behind all that was taken, is a Gap; what could not be taken
         stays on the tape."""
-        waiting = self._reader.peek_many(1, self._unreleased)
-        following = min([given, *waiting["number"].tolist()])
+        following = self._waiting_from(given)
         if following > self._next:
             self._gap(following, now_ns)
         self._reader.close()
+
+    def _waiting_from(self, given: int) -> int:
+        """The number of the first record that waits, or that is the next one to be given."""
+        waiting = self._reader.peek_many(1, self._unreleased)
+        following: int = min([given, *waiting["number"].tolist()])
+        return following
 
     def _append(self, records: np.ndarray) -> None:
         """A Gap stands before the record behind the hole."""
@@ -172,8 +187,10 @@ class Signals:
 
     def __init__(self, ring: SignalRing, known: LogEnd, log: LogWriter) -> None:
         self._ring, self._log = ring, log
-        self._last = known.signal_seq  # 0: none is known
-        self._ts = TS_ABSENT
+        self._last, self._ts = known.signal_seq, known.signal_ts  # 0: none is known
+        self._since_ts = (
+            0 if self._last else known.begun_ts
+        )  # what is older whoever looked then has
         self._at = 0
         self.signals = self.missed = self.gaps = 0
 
@@ -183,7 +200,7 @@ class Signals:
             return
         first, found = self._ring.past(self._at)
         self._at = first + len(found)
-        new = found[found["seq"] > self._last]
+        new = found[(found["seq"] > self._last) & (found["ts_engine"] >= self._since_ts)]
         if not len(new):
             return
         begin = int(new["seq"][0])

@@ -16,7 +16,7 @@ import bed as waits
 from spread_scanner.books._order_book import FollowedBook
 from spread_scanner.clock import NS_PER_MS, VirtualClock
 from spread_scanner.history import compact, kept
-from spread_scanner.recorder import compacting, keeping
+from spread_scanner.recorder import compacting, draining, keeping
 from spread_scanner.recorder.documents import settings_body
 from spread_scanner.recorder.recording import COMMIT_NS
 from spread_scanner.schema.enums import ProcessState, QuoteFlag, SwitchKind
@@ -88,12 +88,7 @@ def test_a_life_that_was_killed_is_gone_on_with_where_the_log_ends(recorded: Rec
     wanted = recorded.recording._tapes_open[0]._reader
     for _ in range(5):
         recorded.quote()
-    recorded.recording.log.sync()
-    for tape in recorded.recording._tapes_open:
-        tape._reader._asks = False  # whoever is killed takes nothing back
-        tape._reader.close()
-    recorded.recording._tapes_open = []
-    recorded.recording._stack.close()
+    kill(recorded)
     assert wanted is not None
     for _ in range(5):
         recorded.quote()
@@ -153,6 +148,50 @@ def test_signals_are_looked_on_at_and_a_hole_is_a_gap(recorded: Recorded) -> Non
     recorded.begin()
     recorded.turns()
     assert len([1 for piece in recorded.pieces(RecordKind.SIGNAL) for _ in piece.array()]) == 12
+
+
+def kill(recorded: Recorded) -> None:
+    """As kill -9 leaves it: still asked for."""
+    recorded.recording.log.sync()
+    for tape in recorded.recording._tapes_open:
+        tape._reader._asks = False  # whoever is killed takes nothing back
+        tape._reader.close()
+    recorded.recording._tapes_open = []
+    recorded.recording._stack.close()
+
+
+@pytest.mark.parametrize("end", ["ended", "killed"])
+def test_what_was_quiet_for_long_is_neither_missing_nor_there_twice(
+    recorded: Recorded, end: str
+) -> None:
+    """What a life goes on with is older than the newest segments of the log."""
+    for _ in range(3):
+        recorded.quote()
+    of_before = signals(1, 5)
+    of_before["ts_engine"] = recorded.store.clock.now_ns()
+    recorded.ring.push_many(of_before)
+    recorded.turns()
+    for _ in range(draining.TAIL_SEGMENTS + 1):
+        recorded.clock.advance_ms(1_000)
+        if end == "ended":
+            recorded.recording.close()
+        else:
+            kill(recorded)
+        recorded.begin()
+        recorded.turns(60)
+    if end == "killed":
+        kill(recorded)
+    recorded.quote()
+    of_now = signals(6, 2)
+    of_now["ts_engine"] = recorded.store.clock.now_ns()
+    recorded.ring.push_many(of_now)
+    if end == "killed":
+        recorded.begin()
+    recorded.turns()
+    assert recorded.ticks() == [0, 1, 2, 3]
+    assert all(first == following for first, following in recorded.gaps()), "none is missing"
+    seqs = [one for piece in recorded.pieces(RecordKind.SIGNAL) for one in piece.array()["seq"]]
+    assert seqs == [*range(1, 8)]
 
 
 def documents(recorded: Recorded, kind: RecordKind) -> list[Any]:
