@@ -216,6 +216,9 @@ class Recording:
         self._process.row.set(_COUNTER["segments"], kept.segments)
         self._process.row.set(_COUNTER["segments_packed"], kept.packed)
         free_bytes_min = settings.free_gb_min * GB
+        if kept.held:
+            self._snapshots.soon()
+            self._snapshots.turn(self.log.durable_seq)
         held = self._snapshots.refusal if kept.held else ""
         self._short = self._room.trouble(clock.mono_ns(), kept.free_bytes, free_bytes_min, held)
 

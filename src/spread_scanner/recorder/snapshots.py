@@ -1,4 +1,5 @@
-"""A snapshot of the store beside the log, each minute or each GB of it, and at the end.
+"""A snapshot of the store beside the log, each minute or each GB of it, and at the end; sooner
+where segments have to go that none knows yet, as lives may be shorter than a minute.
 
 What the log has is older than what the store shows when it is read afterwards, so the position is
 read first. It is written in a thread of its own: a sync takes as long as the disk likes.
@@ -46,6 +47,10 @@ class Snapshots:
         due = clock.mono_ns() >= self._at_ns + EACH_NS
         if due or durable_seq >= self._at_seq + EACH_RECORDS:
             self._begin(durable_seq)
+
+    def soon(self) -> None:
+        """The next one is wanted at once, whenever the last one was."""
+        self._at_ns = min(self._at_ns, clock.mono_ns() - EACH_NS)
 
     def close(self, durable_seq: int) -> None:
         """The last one."""

@@ -160,6 +160,24 @@ def kill(recorded: Recorded) -> None:
     recorded.recording._stack.close()
 
 
+def test_lives_that_are_killed_within_a_minute_keep_to_the_budget(recorded: Recorded) -> None:
+    settings = msgspec.structs.replace(recorded.bed.settings.config.spread_recorder, budget_gb=0.01)
+    recorded.process.settings = msgspec.structs.replace(
+        recorded.bed.settings,
+        config=msgspec.structs.replace(recorded.bed.settings.config, spread_recorder=settings),
+    )
+    for _ in range(8):
+        recorded.recording._documents.tables = b""  # who is killed writes no last snapshot
+        kill(recorded)
+        recorded.begin()
+        recorded.quote()
+        recorded.turns()
+        writing = recorded.recording._snapshots._writing
+        if writing is not None:
+            writing.result()
+    assert len(reader.chain(recorded.folder)) < 8
+
+
 @pytest.mark.parametrize("end", ["ended", "killed"])
 def test_what_was_quiet_for_long_is_neither_missing_nor_there_twice(
     recorded: Recorded, end: str
