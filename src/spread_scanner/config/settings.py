@@ -901,7 +901,10 @@ class Gateway(Struct, forbid_unknown_fields=True, frozen=True):
     ] = field(default_factory=list)
     origins: Annotated[
         list[Annotated[str, Meta(pattern=r"^https?://[^\s/]+$")]],
-        Meta(description="Pages of others that may read /v1 in a browser: https://example.org."),
+        Meta(
+            description="Pages that may read /v1 and log in in a browser beside its own: "
+            "https://example.org; behind a proxy with the certificate the dashboard's own.",
+        ),
     ] = field(default_factory=list)
     connections_max: Annotated[
         int, Meta(ge=1, le=65_536, description="Connections at once; the next is refused.")

@@ -50,11 +50,9 @@ class Access:
             said = "send the token as Authorization: Bearer"
             raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
 
-    def cookie_for(self, headers: Mapping[bytes, bytes], token: bytes) -> str:
+    def cookie_for(self, token: bytes) -> str:
         """What the dashboard holds from now on instead of the token that it was told; empty where
-        nobody needs one. Raises NotAnswered when it is told by another site's page, or no token."""
-        if b"origin" in headers and not self._own(headers):
-            raise NotAnswered(HTTPStatus.FORBIDDEN, "foreign_page", "a page of another origin")
+        nobody needs one. Raises NotAnswered when that is not the token."""
         if not self.tokens.to_read:
             return ""
         known = (self.tokens.to_read, self.tokens.to_control or self.tokens.to_read)
@@ -64,7 +62,7 @@ class Access:
 
     @property
     def over_tls(self) -> bool:
-        """Whether what is told travels encrypted."""
+        """Whether the gateway itself encrypts what it tells."""
         return bool(self._settings.tls_certificate)
 
     def check_control(self, headers: Mapping[bytes, bytes]) -> None:
@@ -83,6 +81,12 @@ class Access:
         """Raises NotAnswered when nobody may be told over a socket; browsers hold no other page's
         script back from opening one, so that its Origin decides."""
         self.check(address, headers)
+        self.check_page(headers)
+
+    def check_page(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises NotAnswered when the page of another site asks that is none of the settings'.
+        Behind a proxy that has the certificate the dashboard's own origin is one of these: its
+        scheme is not known here, and what a proxy says of it anybody else could say as well."""
         origin = headers.get(b"origin", b"")
         if origin and not self._own(headers) and origin.decode("latin-1") not in self._origins:
             said = "no page of spread-gateway.origins"

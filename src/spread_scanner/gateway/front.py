@@ -206,9 +206,11 @@ class Front:
             more = (policy, *_OF_PAGE, *(_PACKED if packs else ()))
             await _say(send, _handed_out(ready, headers, more))
         elif scope["method"] == "POST" and path in (dashboard.LOGIN, dashboard.LOGOUT):
+            self.access.check_page(headers)
             leaves = path == dashboard.LOGOUT
-            value = "" if leaves else self.access.cookie_for(headers, await _body(receive))
-            cookie = set_cookie(headers, value, secure=self.access.over_tls)
+            value = "" if leaves else self.access.cookie_for(await _body(receive))
+            secure = headers.get(b"origin", b"").startswith(b"https:") or self.access.over_tls
+            cookie = set_cookie(headers, value, secure=secure)
             await _say(send, answer_of(HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),)))
         else:
             return False

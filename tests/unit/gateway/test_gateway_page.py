@@ -222,11 +222,37 @@ def test_a_token_is_told_once_and_a_cookie_reads(gateway_of: Callable[..., Any])
     asyncio.run(ask())
 
 
-def test_another_sites_page_logs_nobody_in(gateway_of: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("path", ["/page/login", "/page/logout"])
+def test_another_sites_page_logs_nobody_in_or_out(
+    gateway_of: Callable[..., Any], path: str
+) -> None:
     asking = gateway_of(TOKENS)
     headers = {"origin": "http://127.0.0.1:9"}
-    sent = asking.ask("POST", "/page/login", content=TOKENS.to_read, headers=headers)
-    assert asyncio.run(sent).json()["code"] == "foreign_page"
+    answer = asyncio.run(asking.ask("POST", path, content=TOKENS.to_read, headers=headers))
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_page")
+    assert "set-cookie" not in answer.headers
+
+
+def test_behind_a_proxy_with_the_certificate_the_page_of_origins_logs_in(
+    gateway_of: Callable[..., Any],
+) -> None:
+    """The browser says https, the proxy hands on plain HTTP and the Host."""
+    asking = gateway_of(TOKENS, hosts=["desk.example"], origins=["https://desk.example"])
+    headers = {"host": "desk.example", "origin": "https://desk.example"}
+
+    async def ask() -> None:
+        answer = await asking.ask("POST", "/page/login", content=TOKENS.to_read, headers=headers)
+        assert answer.status_code == 204, answer.text
+        cookie, said = cookie_of(answer)
+        assert said.endswith("; Secure")
+        sent = {"host": "desk.example", "cookie": cookie}
+        assert (await asking.get("/v1/status", headers=sent)).status_code == 200
+        named = {name.encode(): value.encode() for name, value in (headers | sent).items()}
+        asking.front.check_socket("127.0.0.1", named)
+        halt = await asking.ask("POST", "/v1/control/halt", headers=headers | sent)
+        assert halt.json()["code"] == "foreign_page"
+
+    asyncio.run(ask())
 
 
 def test_the_cookie_ends_with_its_token_and_travels_by_tls_where_there_is_any(
