@@ -5,7 +5,8 @@ told as soon as a quote is written (Watching) and has the loop flush; ten times 
 has what is due by the clock told. What a kind is, how it is told and what is kept for who is slow
 stands in its channel (gateway/channels.py). One that reads nothing for ten seconds is closed with
 1013. The order within a frame's wish: snapshot, then updates of the same scan. A fault of ours in a
-channel is its clients', who are let go: the loop, which answers everybody else, goes on.
+channel is its clients', one while a wish is heard is whoever's wish it is; they are let go: the
+loop, which answers everybody else, goes on.
 """
 
 from collections.abc import Callable
@@ -91,6 +92,14 @@ class Broadcast:
         if client.stuck_ns:
             client.unheard = said
             return
+        try:
+            self._wished(client, said)
+        except SegmentError:  # replaced: the process is about to leave
+            raise
+        except Exception as fault:
+            self._let_go("a wish", fault, [client])
+
+    def _wished(self, client: Client, said: bytes) -> None:
         channels: list[Channel] = []
         try:
             wish = msgspec.json.decode(said, type=PushWish)
@@ -152,7 +161,7 @@ class Broadcast:
         for channel in self._of.get(client, ()):
             self._safely(channel, lambda of: of.resume(client))
         said, client.unheard = client.unheard, b""
-        if said:
+        if said and client in self._of:  # not let go meanwhile
             self.heard(client, said)
 
     def _safely(self, channel: Channel, act: Callable[[Channel], None]) -> None:
@@ -162,11 +171,16 @@ class Broadcast:
         except SegmentError:  # replaced: the process is about to leave
             raise
         except Exception as fault:
-            if self._failed is None:
-                raise
-            self._failed(channel.kind, fault)
-            for client in [one for one, wished in self._of.items() if channel in wished]:
-                client.let_go(FAULT)
+            whose = [one for one, wished in self._of.items() if channel in wished]
+            self._let_go(channel.kind, fault, whose)
+
+    def _let_go(self, what: str, fault: Exception, whose: list[Client]) -> None:
+        """A fault of ours, in what: those whom it concerns are told of it and let go."""
+        if self._failed is None:
+            raise fault
+        self._failed(what, fault)
+        for client in whose:
+            client.let_go(FAULT)
 
     def let_all_go(self, why: str) -> None:
         """Nobody is told any more."""

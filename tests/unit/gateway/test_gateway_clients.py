@@ -457,6 +457,34 @@ def test_a_fault_in_a_channel_is_its_clients_and_nobody_elses(
     stream.close()
 
 
+@pytest.mark.parametrize("step", ["prepared", "snapshot", "resume"])
+@pytest.mark.parametrize("stuck", [False, True], ids=["at once", "when it reads again"])
+def test_a_fault_while_a_wish_is_heard_is_told_counted_and_whoevers_wish_it_was(
+    gateway_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, step: str, stuck: bool
+) -> None:
+    faults: list[Exception] = []
+    stream = Broadcast(gateway_of().system, failed=lambda _, fault: faults.append(fault))
+    hurt, well = Told(stream), Told(stream)
+    hurt.wish("prices")
+    well.wish("status")
+
+    def fails(*_: object) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(stream._channels["prices"], step, fails)
+    if stuck:
+        hurt.client.pause()
+    hurt.wish("status", "prices")
+    if stuck:
+        stream.resume(hurt.client)
+    well.wish("status")
+    wrong = int(stuck or step != "resume")
+    assert (len(hurt.let_go), len(well.let_go), stream.clients) == (wrong, 0, 2 - wrong)
+    assert [type(fault) for fault in faults] == [OverflowError] * wrong
+    assert len(well.of("status")) == 2
+    stream.close()
+
+
 def test_a_slow_client_is_told_its_signals_when_it_reads_again(
     stream: Broadcast, listed_bed: Any
 ) -> None:
