@@ -461,7 +461,7 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         count.refused(error)
         detail = "; ".join(wrong) or error.detail
         said = problems.problem(error.status_code, "bad_request", detail, request.url.path)
-        return _said(said, error.headers)  # a 405 says what is allowed
+        return _said(said, _allowed(error.headers or {}))
 
     def ours(request: Request[Any, Any, Any], fault: Exception) -> Response[Problem]:
         count.failed(request.url.path, fault)
@@ -499,6 +499,14 @@ async def _check(request: Request[Any, Any, Any]) -> None:
     if "data" in known and not await request.body():
         said = f"a body is wanted, as {BODY_WANTED}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
+
+
+def _allowed(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a 405 says is allowed; where GET is, HEAD is as well (gateway/front.py)."""
+    return {
+        name: value.replace("GET", "GET, HEAD") if name.lower() == "allow" else value
+        for name, value in headers.items()
+    }
 
 
 def _said(problem: Problem, headers: Mapping[str, str] | None = None) -> Response[Problem]:
