@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spread_scanner.errors import SpreadError, Unusable
+from spread_scanner.errors import SpreadError
 from spread_scanner.schema.log import ARRAYS, DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import packed, segments
 from spread_scanner.wal.frames import (
@@ -48,7 +48,7 @@ class LogDamaged(SpreadError):
     """Records that were on the disk cannot be read any more."""
 
 
-class NoLog(Unusable):
+class NoLog(SpreadError):
     """There is no log where one was looked for, or it is of another version."""
 
 
