@@ -128,6 +128,7 @@ export class Chart extends Component {
     let down = false;
     for (const [s, value] of points) {
       if (value !== null) pen[down ? "lineTo" : "moveTo"](x(s), y(value));
+      if (value !== null && !down) pen.lineTo(x(s) + 1, y(value)); // one between two gaps is seen, too
       down = value !== null;
     }
     pen.stroke();

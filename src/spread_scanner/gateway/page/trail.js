@@ -3,6 +3,7 @@
 
 const POINTS = 150;
 const EACH_MS = 2_000;
+const PAUSE_POINTS = 3; // as a busy page makes by itself
 
 export class Trail {
   constructor() {
@@ -12,21 +13,31 @@ export class Trail {
     this.told = -Infinity;
   }
 
-  // Whether there was a new point.
+  // Whether there was a new point. Points keep their time: a pause in which nothing was told (the page
+  // was hidden, the gateway away) is a gap, a short one has what stands now.
   take(board, at) {
-    if (at - this.told < EACH_MS) return false;
-    if (at - this.told > POINTS * EACH_MS) this.filled = 0;
-    this.told = at;
-    this.newest = (this.newest + 1) % POINTS;
-    this.filled = Math.min(POINTS, this.filled + 1);
+    const passed = Math.floor((at - this.told) / EACH_MS);
+    if (passed < 1) return false;
+    const anew = passed > POINTS;
+    const points = anew ? 1 : passed;
+    this.told = anew ? at : this.told + passed * EACH_MS;
+    this.filled = Math.min(POINTS, (anew ? 0 : this.filled) + points);
+    for (let left = points - 1; left >= 0; left--) {
+      this.newest = (this.newest + 1) % POINTS;
+      for (const ring of this.rings.values()) ring[this.newest] = NaN;
+      if (left === 0 || points <= PAUSE_POINTS) this.#point(board);
+    }
+    if (this.rings.size > 2 * board.count) this.#forget(board);
+    return true;
+  }
+
+  #point(board) {
     const { net_bps: net, usable } = board.columns;
     board.keys.forEach((key, i) => {
       let ring = this.rings.get(key);
       if (!ring) this.rings.set(key, (ring = new Float32Array(POINTS).fill(NaN)));
       ring[this.newest] = usable[i] && net[i] !== null ? net[i] : NaN;
     });
-    if (this.rings.size > 2 * board.count) this.#forget(board);
-    return true;
   }
 
   #forget(board) {

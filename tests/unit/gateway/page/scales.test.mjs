@@ -44,3 +44,23 @@ test("a trail has a point each two seconds, gaps where nothing stood, and an end
   trail.take(board(7), 10_000_000);
   assert.deepEqual(trail.of("a"), [7]);
 });
+
+test("a trail's points keep their time: a pause is a gap, also of a pair that was away", () => {
+  const trail = new Trail();
+  const board = (...keys) => ({
+    count: keys.length, keys, places: new Map(keys.map((key, i) => [key, i])),
+    columns: { net_bps: keys.map(() => 1), usable: keys.map(() => true) },
+  });
+  trail.take(board("a", "b"), 0);
+  trail.take(board("a"), 2_050);
+  trail.take(board("a", "b"), 6_100); // a moment late
+  trail.take(board("a", "b"), 66_000); // a page that was hidden
+  const wallMs = 1_000_000;
+  const [a, b] = ["a", "b"].map((key) => trail.timed(key, wallMs, 66_000));
+  assert.equal(a.length, 34);
+  assert.deepEqual(a.filter(([, net]) => net !== null).map(([s]) => s), [934, 936, 938, 940, 1000]);
+  assert.deepEqual(b.filter(([, net]) => net !== null).map(([s]) => s), [934, 938, 940, 1000]);
+  for (const at of [67_999, 68_000]) trail.take(board("a"), at);
+  assert.deepEqual(trail.timed("a", wallMs, 68_500).at(-1), [1000, 1]);
+  assert.equal(trail.of("a").length, 35);
+});
