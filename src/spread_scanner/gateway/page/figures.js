@@ -14,7 +14,9 @@ export function signed(value, digits = 1) {
 }
 
 export function plain(value, digits = 1) {
-  return known(value) ? value.toFixed(digits).replace("-", MINUS) : UNKNOWN;
+  if (!known(value)) return UNKNOWN;
+  const text = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(text) !== 0 ? MINUS : "") + text;
 }
 
 // 1,234 is 1.23k: a size is compared, not booked.
@@ -39,8 +41,8 @@ export function price(value) {
 export function duration(ms) {
   if (!known(ms) || ms < 0) return UNKNOWN;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
-  const s = ms / 1e3;
-  if (s < 59.95) return `${s.toFixed(1)} s`;
+  if (ms < 59_950) return `${(ms / 1e3).toFixed(1)} s`;
+  const s = Math.max(60, ms / 1e3);
   if (s < 3600) return `${Math.floor(s / 60)} m ${String(Math.floor(s % 60)).padStart(2, "0")} s`;
   const h = s / 3600;
   if (h < 24) return `${Math.floor(h)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} m`;

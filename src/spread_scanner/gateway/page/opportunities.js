@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import * as figures from "./figures.js";
+import { partOf } from "./ordering.js";
 import { Heads, html } from "./ui.js";
 
 const SHOWN = 200;
@@ -34,7 +35,8 @@ export const sentenceOf = (row, board, standing, at, utc) =>
 export function Opportunities({ page }) {
   const { session, state, preferences, older } = page;
   const standing = standingOf(session);
-  const rows = allOf(session, older).filter((row) => row.symbol.includes(state.q.toUpperCase()));
+  const q = partOf(state.q);
+  const rows = allOf(session, older).filter((row) => row.symbol.includes(q));
   const open = rows.filter(({ id }) => standing.has(id)).length;
   const more = async () => {
     const last = [...session.opportunities, ...older].at(-1)?.id;

@@ -3,8 +3,11 @@
 import { known } from "./figures.js";
 import { BY_KEY } from "./columns.js";
 
+// A part of a symbol however it is typed, as the gateway takes it: BTC-USDT for btc/usdt.
+export const partOf = (typed) => typed.trim().replace(/^\/+|\/+$/g, "").toUpperCase().replaceAll("/", "-");
+
 export function wanted(board, state, muted) {
-  const q = state.q.trim().toUpperCase();
+  const q = partOf(state.q);
   const [buy, sell] = [new Set(state.buy), new Set(state.sell)];
   const { symbol, net_bps: net, size_quote: size, usable } = board.columns;
   const found = [];

@@ -1,6 +1,7 @@
 // Pools of Solana: what each is worth, what it holds there, and why one cannot be stood behind.
 
 import * as figures from "./figures.js";
+import { partOf } from "./ordering.js";
 import { trouble } from "./sources.js";
 import { Heads, html } from "./ui.js";
 
@@ -12,7 +13,7 @@ const words = (one) => `${one.symbol ?? ""} ${one.program} ${one.pool}`;
 
 // Those that contain what is searched for, in any of their words; pairs together, those of none last.
 export const chosenPools = (pools, q) =>
-  pools.filter((one) => words(one).toUpperCase().includes(q.toUpperCase()))
+  pools.filter((one) => words(one).toUpperCase().includes(partOf(q)))
     .sort((one, other) => (one.symbol === null) - (other.symbol === null) || words(one).localeCompare(words(other)));
 
 const short = (key) => `${key.slice(0, KEY_LETTERS)}…${key.slice(-KEY_LETTERS)}`;

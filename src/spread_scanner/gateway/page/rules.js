@@ -1,6 +1,7 @@
 // Alert rules: what begins and ends by each, from one look at the board to the next. Pure.
 
 import { known } from "./figures.js";
+import { partOf } from "./ordering.js";
 
 export const RULE = Object.freeze({ min: 20, q: "", direction: "", forS: 1, pauseS: 60, sound: false, speech: false });
 
@@ -8,7 +9,7 @@ export const RULE = Object.freeze({ min: 20, q: "", direction: "", forS: 1, paus
 export function changesOf(rule, board, standing, lastTold, muted, now) {
   const begun = [];
   const ended = [];
-  const q = rule.q.toUpperCase();
+  const q = partOf(rule.q);
   const { net_bps: net, usable, symbol, direction } = board.columns;
   for (let i = 0; i < board.count; i++) {
     const key = board.keys[i];

@@ -46,6 +46,7 @@ test("stale, muted or other pairs are nothing to a rule", () => {
   assert.deepEqual(look(board(null), 0), [0, 0]);
   assert.deepEqual(look(board(25), 0, new Set(["AAA-USDT okx-bybit"])), [0, 0]);
   assert.deepEqual(watch({ q: "bbb", forS: 0 })(board(25), 0), [0, 0]);
+  assert.deepEqual(watch({ q: "aaa/usdt", forS: 0 })(board(25), 0), [1, 0]);
   assert.deepEqual(watch({ direction: "okx-mexc", forS: 0 })(board(25), 0), [0, 0]);
 });
 

@@ -45,7 +45,7 @@ test("rows of one value keep their order", () => {
 test("words are sorted as words", () => assert.deepEqual(shown({ sort: "symbol", usable: false, up: true }), [0, 3, 1, 2]));
 
 test("every filter leaves what it should", () => {
-  assert.deepEqual(shown({ q: "aaa", usable: false }), [3, 0]);
+  for (const q of ["aaa", "AAA/USDT", " aaa-usdt", "/aaa/"]) assert.deepEqual(shown({ q, usable: false }), [3, 0], q);
   assert.deepEqual(shown({ buy: ["mexc"] }), [2]);
   assert.deepEqual(shown({ sell: ["bybit"] }), [0, 1]);
   assert.deepEqual(shown({ min: 0 }), [0]);

@@ -6,6 +6,7 @@ test("a sign is always written, and what is not known is a dash", () => {
   assert.equal(figures.signed(12.34), "+12.3");
   assert.equal(figures.signed(-0.5), "−0.5");
   assert.equal(figures.signed(-0.04), "0.0");
+  assert.deepEqual([-0.04, -0, 0, -0.06].map((one) => figures.plain(one)), ["0.0", "0.0", "0.0", "−0.1"]);
   assert.equal(figures.signed(null), "–");
   assert.equal(figures.signed(NaN), "–");
 });
@@ -22,8 +23,8 @@ test("prices have seven digits that mean something", () => {
 });
 
 test("a duration is as fine as it matters", () => {
-  assert.deepEqual([0, 999.4, 999.6, 12_340, 65_000, 3_661_000, 90_000_000, -5, null, NaN].map(figures.duration),
-    ["0 ms", "999 ms", "1.0 s", "12.3 s", "1 m 05 s", "1 h 01 m", "1 d 1 h", "–", "–", "–"]);
+  assert.deepEqual([0, 999.4, 999.6, 12_340, 59_949, 59_960, 65_000, 3_661_000, 90_000_000, -5, null, NaN].map(figures.duration),
+    ["0 ms", "999 ms", "1.0 s", "12.3 s", "59.9 s", "1 m 00 s", "1 m 05 s", "1 h 01 m", "1 d 1 h", "–", "–", "–"]);
 });
 
 test("times are UTC's or this place's, by nanoseconds", () => {

@@ -17,6 +17,7 @@ test("pools of a pair stand together, those of none last", () => {
 test("any word of a pool finds it, in either case", () => {
   assert.deepEqual(keys("usdt"), ["7Xawh"]);
   assert.deepEqual(keys("ORCA"), ["Czfq3"]);
+  assert.deepEqual(keys("sol/usdt "), ["7Xawh"]);
   assert.deepEqual(keys("9Z"), ["9zzzz"]);
   assert.deepEqual(keys("x/y"), []);
 });
