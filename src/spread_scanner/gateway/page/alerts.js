@@ -1,5 +1,5 @@
-// Alerts of this page: rules, a log of what entered and left, what is muted. They end with the page;
-// who wants to be woken uses spread-alerts.
+// Alerts of this page: rules, a log of what entered and left, what is muted. Rules speak while it is
+// open, and the log ends with it; who wants to be woken uses spread-alerts.
 
 import * as figures from "./figures.js";
 import { FOREVER } from "./preferences.js";

@@ -32,7 +32,7 @@ class Page {
     this.served = null; // what /health says
     this.meant = null; // {place, row, by}: whose waterfall is shown
     this.session = new Session({
-      columns: (traced) => this.look(traced),
+      columns: (traced, others) => this.look(traced, others),
       rows: () => this.draw(),
       opportunities: (slid) => {
         if (this.older.length) this.older = [...slid, ...this.older];
@@ -87,11 +87,11 @@ class Page {
     this.set({ sort: key, up: same ? !this.state.up : Boolean(BY_KEY.get(key).words) });
   }
 
-  // All pairs were told anew.
-  look(traced) {
+  // All pairs were told anew; `others`: of other tables, so that a place is another pair's.
+  look(traced, others) {
     const found = this.alerting.look(this.board);
     if (found.length) this.tell(`${found[0].key} ${found[0].what}, net ${signed(found[0].net)}${found.length > 1 ? `, and ${found.length - 1} more` : ""}`);
-    this.order();
+    this.order(others);
     if (traced) this.table?.drawTrails();
   }
 
@@ -103,7 +103,7 @@ class Page {
     this.frame();
   }
 
-  // Nothing moves under a pointer, but what was asked for.
+  // Nothing moves under a pointer, but what was asked for or cannot stay.
   order(asked = false) {
     const now = performance.now();
     if (this.table && this.board.count && (asked || !this.table.held)) {

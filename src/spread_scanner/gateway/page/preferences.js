@@ -1,4 +1,4 @@
-// What is of this browser and not of a link: the theme, whose time, what is muted until when. A
+// What is of this browser and not of a link: the theme, whose time, rules, what is muted until when. A
 // browser that keeps nothing (a private one) forgets it with the page.
 
 const NAME = "spread-scanner";

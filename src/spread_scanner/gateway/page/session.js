@@ -14,7 +14,7 @@ const OPPORTUNITIES = `/v1/opportunities?count=${OPPORTUNITIES_EACH}`;
 const ROWS_MAX = 256; // that are pushed
 
 export class Session {
-  // does: columns(whether trails have grown), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness(), again(panels are to ask at once)
+  // does: columns(whether trails have grown, whether the pairs are others now), rows(), opportunities(those that are no longer of the newest), signal(signal), status(served), freshness(), again(panels are to ask at once)
   constructor(does) {
     this.does = does;
     this.board = new Board();
@@ -95,10 +95,10 @@ export class Session {
     const back = this.failure !== null;
     this.failure = null;
     this.answeredAt = at;
-    this.board.takeColumns(record, at);
+    const others = this.board.takeColumns(record, at);
     const traced = this.trail.take(this.board, at);
     if (back) this.#back();
-    this.does.columns(traced);
+    this.does.columns(traced, others);
   }
 
   // The gateway is there again: all that waits for its turn asks now.

@@ -11,14 +11,15 @@ const answer = (status, told) => ({
 });
 
 // A session whose opportunities are answered so.
-async function told(t, opportunities) {
+async function told(t, opportunities, columns = () => new Promise(NOBODY), does = {}) {
   const listens = { addEventListener: NOBODY };
   Object.assign(globalThis, {
     document: { hidden: false, ...listens }, location: { origin: "http://127.0.0.1:3001" }, addEventListener: NOBODY,
     WebSocket: class { static OPEN = 1; close() {} },
-    fetch: async (path) => (path.startsWith("/v1/opportunities") ? opportunities() : new Promise(NOBODY)),
+    fetch: async (path) =>
+      path.startsWith("/v1/opportunities") ? opportunities() : path === "/v1/spreads/columns" ? columns() : new Promise(NOBODY),
   });
-  const session = new Session(DOES);
+  const session = new Session({ ...DOES, ...does });
   t.after(() => session.polls?.forEach((poll) => poll.stop()));
   session.start();
   await new Promise((resolve) => setImmediate(resolve));
@@ -42,4 +43,20 @@ test("there may be none", async (t) => {
 test("of a gateway that is away the page speaks as a whole", async (t) => {
   const session = await told(t, () => Promise.reject(new TypeError("fetch failed")));
   assert.deepEqual(said(session), ["", 0, "0"]);
+});
+
+test("pairs of other tables are said to be others: a place is another pair's", async (t) => {
+  const symbols = [["AAA-USDT", "BBB-USDT"], ["AAA-USDT", "BBB-USDT"], ["BBB-USDT"]];
+  const record = () => {
+    const symbol = symbols.shift();
+    return { symbol, direction: symbol.map(() => "okx-bybit"), net_bps: symbol.map(() => 1), usable: symbol.map(() => true), ts_ns: 1, version: 1 };
+  };
+  const heard = [];
+  const columns = () => answer(200, record());
+  const session = await told(t, () => answer(200, []), columns, { columns: (_, others) => heard.push(others) });
+  for (let n = 0; n < 2; n++) {
+    session.polls[0].poke();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(heard, [true, false, true]);
 });
