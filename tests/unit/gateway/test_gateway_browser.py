@@ -432,5 +432,8 @@ def test_a_token_is_asked_for_and_no_script_sees_the_cookie(
     shown.kill()
     shown.begin()
     tab.until(LIVE)
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_selector(".login")
     tab.close()
     shown.kill()
