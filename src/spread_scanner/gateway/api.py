@@ -487,11 +487,15 @@ _GIVEN = {"system", "request", "data"}  # what a handler has of itself, not of w
 
 
 async def _check(request: Request[Any, Any, Any]) -> None:
-    """Raises NotAnswered for a parameter that the path does not have, as who misspells one would
-    take the answer to another question for his; and for a body that is missing. Short
+    """Raises NotAnswered for a parameter that the path does not have, or that is said twice, as
+    the answer would be to another question than was asked; and for a body that is missing. Short
     reads take any: bots append one so that nothing in between keeps the answer."""
     known = request.route_handler.parsed_fn_signature.parameters.keys()
     allowed = sorted(known - _GIVEN - request.path_params.keys())
+    twice = [one for one in allowed if len(request.query_params.getall(one, [])) > 1]
+    if twice:
+        said = f"more than once: {', '.join(twice)}"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     unknown = sorted(request.query_params.keys() - set(allowed))
     if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"

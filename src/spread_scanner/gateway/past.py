@@ -110,7 +110,11 @@ def _reason(said: bytes) -> str:
 
 
 def question(view: str, since: datetime | None, until: datetime | None, **wanted: str) -> str:
-    """Rows of a view of the history, the newest first; of that time, where it is named."""
+    """Rows of a view of the history, the newest first; of that time, where it is named. Raises
+    NotAnswered for one that is empty."""
+    if since is not None and until is not None and moment_ns(since) >= moment_ns(until):
+        said = "the period is empty: since is to be before until"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:

@@ -38,6 +38,8 @@ from spread_scanner.view.status import Status
 from spread_scanner.view.tables import TablesView
 
 ROOT = Path(__file__).parents[3]
+HISTORY = "/v1/history/AAA-USDT?direction=okx-bybit"
+NOON = "2026-01-01T12:00:00Z"
 BY_PATH: dict[str, Any] = {
     "/health": Served,
     "/prices": list[Price],
@@ -100,6 +102,9 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/candles/AAA-USDT?source=okx-spot&period=1h", {}, 400, "bad_request", "period"),
     ("GET", "/v1/history/AAA-USDT?direction=up", {}, 404, "unknown_direction", "up"),
     ("GET", "/v1/history/AAA-USDT?direction=okx-okx&since=x", {}, 400, "bad_request", "since"),
+    ("GET", f"{HISTORY}&since={NOON}&until={NOON}", {}, 400, "bad_request", "period is empty"),
+    ("GET", "/v1/spreads?symbol=AAA&symbol=BBB", {}, 400, "bad_request", "more than once: symbol"),
+    ("GET", "/prices?source=okx-spot&source=mexc-spot&_=1", {}, 400, "bad_request", "source"),
     ("GET", "/v1/report?since=yesterday", {}, 400, "bad_request", "since"),
     ("GET", "/v1/nothing", {}, 404, "bad_request", ""),
     ("DELETE", "/v1/status", {}, 405, "bad_request", ""),
