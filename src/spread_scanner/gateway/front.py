@@ -38,6 +38,7 @@ HOT = ("/health", "/prices", "/metrics")  # and the prices of a pair
 PRICES_OF = "/prices/"
 SHORT = ("/health", "/prices", "/scan-arbitrage")  # calls of bots, which any page may make
 CONTROL = f"{VERSIONED}/control/"
+STREAM = f"{VERSIONED}/stream"  # gateway/sockets.py has it, once it is upgraded
 JSON = b"application/json"
 METRICS = CONTENT_TYPE.encode()
 _OF_ALL: tuple[Header, ...] = (
@@ -53,6 +54,7 @@ _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-headers", b"authorization, content-type, if-none-match"),
     (b"access-control-max-age", b"600"),
 )
+_UPGRADE = (("upgrade", "websocket"), ("connection", "upgrade"))
 
 
 class Ready(NamedTuple):
@@ -212,6 +214,9 @@ class Front:
             secure = headers.get(b"origin", b"").startswith(b"https:") or self.access.over_tls
             cookie = set_cookie(headers, value, secure=secure)
             await _say(send, answer_of(HTTPStatus.NO_CONTENT, b"", ((b"set-cookie", cookie),)))
+        elif path == STREAM:
+            said = "a WebSocket is spoken here: ask for an upgrade, and have proxies hand it on"
+            raise NotAnswered(HTTPStatus.UPGRADE_REQUIRED, "bad_request", said, _UPGRADE)
         else:
             return False
         return True

@@ -36,9 +36,9 @@ from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
 from spread_scanner.gateway.connections import Seats
 from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.front import STREAM
 from spread_scanner.gateway.problems import NotAnswered
 
-PATH = "/v1/stream"
 PROTOCOL = "spread-scanner.v1"  # what a client that sends its token as a protocol is answered
 HELD_BYTES_MAX = 64 << 10  # of a client that does not read
 FRAME_BYTES_MAX = 64 << 10
@@ -141,8 +141,8 @@ class Sockets:
         if tokens:
             headers[b"authorization"] = b"Bearer " + tokens[0]
         try:
-            if path != PATH:
-                raise NotAnswered(HTTPStatus.NOT_FOUND, "bad_request", f"the stream is at {PATH}")
+            if path != STREAM:
+                raise NotAnswered(HTTPStatus.NOT_FOUND, "bad_request", f"the stream is at {STREAM}")
             self._check(address, headers)
         except NotAnswered as refused:
             self.seats.count.turned_away(refused)
