@@ -34,8 +34,10 @@ export class Alerting {
     return found;
   }
 
+  // What stands by rules that stay as they are goes on: it was told.
   set(rules) {
-    this.states = [];
+    const before = this.rules;
+    this.states = rules.map((rule) => this.states[before.indexOf(rule)]);
     this.preferences.set({ rules });
   }
 

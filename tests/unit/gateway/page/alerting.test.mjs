@@ -59,6 +59,20 @@ test("the log has what entered and left, the newest first", () => {
   assert.deepEqual(alerting.log.map(({ what, lasted }) => [what, lasted]), [["left", 8], ["entered", undefined]]);
 });
 
+test("a rule that stays as it is tells nothing again when others are changed", () => {
+  const alerting = new Alerting(new Preferences(null));
+  const rule = { ...RULE, forS: 0 };
+  alerting.set([{ ...RULE, min: 99 }, rule]);
+  assert.equal(alerting.look(board(25), 1_000).length, 1);
+  alerting.set([{ ...RULE, min: 20, q: "bbb" }, rule]);
+  assert.equal(alerting.look(board(25), 100_000).length, 0);
+  alerting.set([rule]);
+  assert.equal(alerting.look(board(25), 200_000).length, 0);
+  assert.equal(alerting.look(board(1), 201_000).length, 1);
+  alerting.set([{ ...rule, min: 21 }]);
+  assert.equal(alerting.look(board(25), 300_000).length, 1);
+});
+
 test("today ends at midnight by the time that is shown", () => {
   const now = Date.UTC(2026, 1, 28, 23, 30);
   assert.equal(dayEnds(now, true), Date.UTC(2026, 2, 1));
