@@ -86,7 +86,9 @@ class SocketListener(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Its words."""
         if frame.msg_type is WSMsgType.CLOSE:
-            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            # One that names none has 0 here, which no frame may carry: Node's clients throw at it.
+            code = frame.get_close_code() or WSCloseCode.OK
+            transport.send_close(code, frame.get_close_message())
             transport.disconnect()
         elif frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY) and self._client is not None:
             if frame.fin:

@@ -198,6 +198,27 @@ def test_a_fault_while_a_wish_is_heard_ends_that_stream_and_is_counted(
     at_the_door(visit)
 
 
+@pytest.mark.parametrize(
+    ("said", "answered"),
+    [
+        (b"", b"\x03\xe8"),  # as close() of browsers and of Node says it
+        (b"\x03\xe8", b"\x03\xe8"),
+        (b"\x03\xe9away", b"\x03\xe9away"),
+    ],
+    ids=["no code", "a code", "a code and why"],
+)
+def test_who_says_goodbye_is_answered_with_a_code_that_a_frame_may_carry(
+    at_the_door: Callable[..., None], said: bytes, answered: bytes
+) -> None:
+    async def visit(door: Door) -> None:
+        leaving = await Visitor.listening(door, b'{"op":"subscribe","kinds":["status"]}')
+        assert [(await leaving.frame())["type"] for _ in range(2)] == ["hello", "status"]
+        leaving.say(bytes([0x88, 0x80 | len(said), 0, 0, 0, 0]) + said)
+        assert await leaving.reader.read() == bytes([0x88, len(answered)]) + answered
+
+    at_the_door(visit)
+
+
 SLOW = {
     "silent": (b"", b""),
     "head": (b"GET /v1/directions HTTP/1.1\r\nX: ", b"a"),
