@@ -112,7 +112,8 @@ export class SpreadClient {
     while (this.enabled) {
       try {
         for await (const frame of framesOf(url, this.#token, said)) {
-          pauseMs = 0;
+          // Who is let go as soon as it has wished asks less and less often, too.
+          if (frame.type !== "hello") pauseMs = 0;
           yield frame;
         }
       } catch (error) {

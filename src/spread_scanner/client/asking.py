@@ -138,6 +138,12 @@ def next_pause_s(pause_s: float) -> float:
     return min(max(2 * pause_s, AGAIN_S_MIN), AGAIN_S_MAX)
 
 
+def pause_left_s(pause_s: float, frame: JsonObject) -> float:
+    """None once more than its hello was told: who is let go as soon as it has wished asks less and
+    less often, too."""
+    return pause_s if frame.get("type") == "hello" else 0.0
+
+
 def away(error: Exception) -> JsonObject:
     """A frame of our own: the stream is lost, and tried again."""
     return {"type": "away", "reason": _told(error)}

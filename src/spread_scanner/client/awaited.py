@@ -82,7 +82,7 @@ class AsyncSpreadClient(GatewayAnswers):
         while self.enabled:
             try:
                 async for frame in self._told(following):
-                    pause_s = 0.0
+                    pause_s = asking.pause_left_s(pause_s, frame)
                     yield frame
             except (OSError, WebSocketException, ValueError) as error:
                 yield asking.away(error)

@@ -285,6 +285,31 @@ def test_it_asks_again_less_and_less_often() -> None:
     assert next_pause_s(pauses[-1]) == AGAIN_S_MAX
 
 
+@pytest.mark.parametrize(
+    ("last", "pauses_s"),
+    [
+        ("hello", [AGAIN_S_MIN, 2 * AGAIN_S_MIN, 4 * AGAIN_S_MIN]),
+        ("status", [AGAIN_S_MIN, AGAIN_S_MIN, AGAIN_S_MIN]),
+    ],
+)
+def test_who_is_let_go_as_soon_as_it_has_wished_asks_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, last: str, pauses_s: list[float]
+) -> None:
+    def told(_: Following) -> Iterator[dict[str, str]]:
+        yield {"type": "hello"}
+        yield {"type": last}
+        raise OSError("let go")
+
+    paused_s: list[float] = []
+    monkeypatch.setattr(clock, "sleep", paused_s.append)
+    with SpreadClient(enabled=True) as client:
+        monkeypatch.setattr(client, "_told", told)
+        frames = client.stream("status")
+        assert [next(frames)["type"] for _ in range(3 * 3)] == ["hello", last, "away"] * 3
+        next(frames)
+    assert paused_s == pauses_s
+
+
 def test_who_comes_back_says_which_events_were_the_last() -> None:
     following = Following(["signals", "opportunities"], (), (), {"usable": True})
     before = json.loads(following.wish)

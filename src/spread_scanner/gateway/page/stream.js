@@ -37,7 +37,6 @@ export class Stream {
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/v1/stream`, ["spread-scanner.v1"]);
     this.socket = socket;
     socket.onopen = () => {
-      this.failures = 0;
       socket.send(this.said);
       this.changed(true);
       this.#listenFor(socket);
@@ -46,7 +45,10 @@ export class Stream {
       if (socket !== this.socket) return;
       this.#listenFor(socket);
       const frame = JSON.parse(data);
-      this.hears[frame.type]?.(frame);
+      const hears = this.hears[frame.type];
+      if (!hears) return;
+      this.failures = 0; // not sooner: who is let go as soon as it has wished dials less and less
+      hears(frame);
     };
     socket.onclose = () => this.#lost(socket);
   }
