@@ -11,13 +11,13 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from spread_scanner.shm._latches cimport LatchTable
+from spread_scanner.solana._seen cimport SeenPool
 
 from spread_scanner.pools.units import WholeBecause
 from spread_scanner.schema.pools import PACKED_BYTES, POOL_DTYPE, WHY_BYTES, PoolFlag
 from spread_scanner.shm.pools import record
 from spread_scanner.solana import PoolRefusal
 from spread_scanner.solana.packed import pack
-from spread_scanner.solana.seen import SeenPool
 
 cnp.import_array()
 
@@ -59,7 +59,8 @@ if shown_at % 8 or POOL_DTYPE.fields["priority_slots"][1] != last_at:
 cdef class PoolCell:
     """What is said of one pool, in its place."""
 
-    cdef object _writer, _key, _seen
+    cdef object _writer, _key
+    cdef SeenPool _seen
     cdef int64_t _place
     cdef LatchTable _table
     cdef object _whole  # whose accounts are to be written yet

@@ -1,13 +1,28 @@
+from collections.abc import Callable
+
+Ratio = tuple[int, int]
+Accounts = dict[str, tuple[str, bytes]]
+
 class KeptBytes:
     def __init__(self, *spans: tuple[int, int | None]) -> None: ...
     def same(self, before: bytes, now: bytes) -> bool: ...
 
+class SwappedTicks:
+    def __init__(self, key: str, at: int, price_min: int, price_max: int) -> None: ...
+    def __call__(self, accounts: Accounts) -> tuple[Ratio, tuple[int, int], int] | None: ...
+
+class SwappedBin:
+    def __init__(
+        self,
+        key: str,
+        active_at: int,
+        owner: str,
+        array: tuple[int, bytes, int, int, int],
+        ratio_at: Callable[[int], Ratio],
+        array_key: Callable[[int], str],
+    ) -> None: ...
+    def __call__(self, accounts: Accounts) -> tuple[Ratio, tuple[int, int], None] | None: ...
+
 def as_before(
-    before: dict[str, tuple[str, bytes]],
-    now: dict[str, tuple[str, bytes]],
-    fixed: tuple[str, ...],
-    kept: dict[str, KeptBytes],
+    before: Accounts, now: Accounts, fixed: tuple[str, ...], kept: dict[str, KeptBytes]
 ) -> bool: ...
-def swapped(
-    data: bytes, at: int, price_min: int, price_max: int
-) -> tuple[tuple[int, int], tuple[int, int], int] | None: ...

@@ -1,16 +1,13 @@
 # cython: language_level=3
 """Whether accounts say what they said before, but for what every swap writes; and what that is where
-liquidity is concentrated.
+liquidity is in ticks or bins.
 
-Each program's file says which bytes of its accounts no swap writes; seen.py asks, with each swap.
+Each program's file says which bytes of its accounts no swap writes; _seen.pyx asks, with each swap.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memcmp, memcpy
-
-cdef enum:
-    SPANS_MAX = 12
 
 cdef object Q64 = 64  # bits of a fraction
 cdef object Q128_ONE = 1 << 128
@@ -18,10 +15,6 @@ cdef object Q128_ONE = 1 << 128
 
 cdef class KeptBytes:
     """What of an account's bytes no swap writes."""
-
-    cdef Py_ssize_t begins[SPANS_MAX]
-    cdef Py_ssize_t ends[SPANS_MAX]
-    cdef Py_ssize_t count
 
     def __init__(self, *spans):
         """(begin, end) of each stretch, ascending; an end of None is the account's own."""
@@ -47,7 +40,9 @@ cdef class KeptBytes:
         return True
 
 
-def as_before(dict before not None, dict now not None, tuple fixed not None, dict kept not None):
+cpdef bint as_before(
+    dict before, dict now, tuple fixed, dict kept
+) except -1:
     """Whether accounts by key, (owner, bytes) each, are all as they were: those of `fixed` to the
     byte, those of `kept` in what no swap writes. One that is there now and was not is another."""
     cdef KeptBytes of
@@ -64,17 +59,86 @@ def as_before(dict before not None, dict now not None, tuple fixed not None, dic
     return True
 
 
-def swapped(bytes data not None, Py_ssize_t at, price_min, price_max):
-    """Of an account that has liquidity there and the square root of the price behind it, 128 bits
-    each, the latter in Q64.64: the price as a ratio, what the liquidity at it is worth of each
-    token, and the liquidity. None where no pool has such a price."""
-    cdef uint64_t words[4]
-    if at < 0 or PyBytes_GET_SIZE(data) < at + <Py_ssize_t>sizeof(words):
-        raise ValueError(f"no 32 bytes at {at} of {PyBytes_GET_SIZE(data)}")
-    memcpy(words, PyBytes_AS_STRING(data) + at, sizeof(words))
-    liquidity = <object>words[1] << Q64 | words[0]
-    sqrt_price = <object>words[3] << Q64 | words[2]
-    if not price_min <= sqrt_price <= price_max:
-        return None
-    worth = (liquidity << Q64) // sqrt_price, liquidity * sqrt_price >> Q64
-    return (sqrt_price * sqrt_price, Q128_ONE), worth, liquidity
+cdef class SwappedTicks:
+    """What an account tells after a swap that has liquidity there and the square root of the price
+    behind it, 128 bits each, the latter in Q64.64: SwapTold of pool.py."""
+
+    cdef str _key
+    cdef Py_ssize_t _at
+    cdef object _price_min, _price_max
+
+    def __init__(self, str key not None, Py_ssize_t at, price_min, price_max):
+        if at < 0:
+            raise ValueError(f"no place in an account: {at}")
+        self._key, self._at = key, at
+        self._price_min, self._price_max = price_min, price_max
+
+    def __call__(self, dict accounts not None):
+        """The price as a ratio, what the liquidity at it is worth of each token, and the liquidity.
+        None where no pool has such a price."""
+        cdef bytes data = (<tuple?>accounts[self._key])[1]
+        cdef uint64_t words[4]
+        if PyBytes_GET_SIZE(data) < self._at + <Py_ssize_t>sizeof(words):
+            return None
+        memcpy(words, PyBytes_AS_STRING(data) + self._at, sizeof(words))
+        liquidity = <object>words[1] << Q64 | words[0]
+        sqrt_price = <object>words[3] << Q64 | words[2]
+        if not self._price_min <= sqrt_price <= self._price_max:
+            return None
+        worth = (liquidity << Q64) // sqrt_price, liquidity * sqrt_price >> Q64
+        return (sqrt_price * sqrt_price, Q128_ONE), worth, liquidity
+
+
+cdef class SwappedBin:
+    """What a pair of bins tells after a swap: which bin is active stands in its own account, and
+    what that bin holds in an array's. SwapTold of pool.py."""
+
+    cdef str _key, _owner
+    cdef Py_ssize_t _active_at, _array_bytes, _bins_at, _bin_bytes
+    cdef int32_t _bins_in_array
+    cdef bytes _kind
+    cdef object _ratio_at, _array_key
+    # As they were asked for last: a swap seldom comes to another bin.
+    cdef object _ratio, _array
+    cdef int32_t _active_id, _number
+
+    def __init__(self, str key not None, Py_ssize_t active_at, str owner not None, array not None,
+                 ratio_at, array_key):
+        """`array` is (length, first bytes, where its bins begin, bytes of one, how many there are)
+        of one that belongs to `owner`; `ratio_at` tells a bin's price, and `array_key` the key of
+        an array, by their numbers."""
+        self._key, self._active_at, self._owner = key, active_at, owner
+        (self._array_bytes, self._kind, self._bins_at, self._bin_bytes,
+         self._bins_in_array) = array
+        ends = self._bins_at + self._bins_in_array * self._bin_bytes
+        fits = self._bin_bytes >= 16 and 0 <= self._bins_at and ends <= self._array_bytes
+        if active_at < 0 or self._bins_in_array < 1 or not fits:
+            raise ValueError(f"no place in an account: {active_at}, {array}")
+        self._ratio_at, self._array_key = ratio_at, array_key
+
+    def __call__(self, dict accounts not None):
+        """The price as a ratio, what the active bin holds of each token, nothing where its array is
+        not given, and None. None alone where anything is not what it should be."""
+        cdef bytes pair = (<tuple?>accounts[self._key])[1], data
+        cdef int32_t active_id, number, place
+        cdef uint64_t held[2]
+        cdef tuple account
+        if PyBytes_GET_SIZE(pair) < self._active_at + <Py_ssize_t>sizeof(active_id):
+            return None
+        memcpy(&active_id, PyBytes_AS_STRING(pair) + self._active_at, sizeof(active_id))
+        number, place = active_id // self._bins_in_array, active_id % self._bins_in_array
+        if place < 0:  # as C divides
+            number, place = number - 1, place + self._bins_in_array
+        if self._ratio is None or active_id != self._active_id:
+            self._ratio, self._active_id = self._ratio_at(active_id), active_id
+        if self._array is None or number != self._number:
+            self._array, self._number = self._array_key(number), number
+        account = accounts.get(self._array)
+        if account is None:
+            return self._ratio, (0, 0), None
+        data = account[1]
+        if (account[0] != self._owner or PyBytes_GET_SIZE(data) != self._array_bytes
+                or not data.startswith(self._kind)):
+            return None
+        memcpy(held, PyBytes_AS_STRING(data) + self._bins_at + place * self._bin_bytes, 16)
+        return self._ratio, (held[0], held[1]), None

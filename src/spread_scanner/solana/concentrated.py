@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
-from spread_scanner.solana._kept import KeptBytes, swapped
+from spread_scanner.solana._kept import KeptBytes, SwappedTicks
 from spread_scanner.solana.layout import Q64_BITS
 from spread_scanner.solana.pool import (
     RATE_ALL,
     U64_MAX,
     WHOLE_MAX,
-    Accounts,
     Filled,
     Pool,
     PoolSight,
-    SwapTold,
 )
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenMint
@@ -544,12 +542,7 @@ class ConcentratedPool(Pool):
     ) -> PoolSight:
         """`kept` is what no swap writes of the pool's own account, which has the liquidity there
         and the price behind it."""
-
-        price_min, price_max = prices.at(TICK_MIN), prices.at(TICK_MAX)
-
-        def told(accounts: Accounts) -> SwapTold | None:
-            return swapped(accounts[key][1], liquidity_at, price_min, price_max)
-
+        told = SwappedTicks(key, liquidity_at, prices.at(TICK_MIN), prices.at(TICK_MAX))
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
     def _way(self, down: bool, by_input: bool, rules: FeeRules) -> _Way:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from spread_scanner.solana import keys
-from spread_scanner.solana._kept import KeptBytes
+from spread_scanner.solana._kept import KeptBytes, SwappedBin
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
 from spread_scanner.solana.pool import (
     WHOLE_MAX,
@@ -27,7 +27,6 @@ from spread_scanner.solana.pool import (
     Filled,
     Pool,
     PoolSight,
-    SwapTold,
     account_of,
     bytes_of,
     mint_of,
@@ -54,7 +53,7 @@ _NO_MINT = "11111111111111111111111111111111"
 _INDEX = Layout("<q")
 # Amounts and price of a bin; its orders, open and in process, and whether they sell X.
 _BIN = Layout("<2Q16s80xQ8xQ4x?")
-_AMOUNTS = Layout("<2Q")
+_ARRAY = ARRAY_BYTES, ARRAY_KIND, _BINS_AT, _BIN_BYTES, BINS_IN_ARRAY
 # What the fee is made of, from 8 on; then which bin is active, mints and vaults.
 _PAIR = Layout("<4H2I2iH3B3x2Ii4xq11xBiHB3xBx32s32s32s32s")
 _PAIR_AT = 8
@@ -460,13 +459,11 @@ class DlmmPool(Pool):
         """The active bin's array is read as `assemble` does."""
         kept = {key: KEPT} | dict.fromkeys(self.pair.reserves, BALANCE_KEPT)
         step = self.pair.bin_step
-
-        def told(accounts: Accounts) -> SwapTold | None:
-            active_id = i32(accounts[key][1], _ACTIVE_AT)
-            ratio = price_at(active_id, step), 1 << Q64_BITS
-            at = _active_at(key, active_id, accounts)
-            return ratio, (0, 0) if at is None else _AMOUNTS.unpack_from(*at), None
-
+        told = SwappedBin(
+            *(key, _ACTIVE_AT, keys.METEORA_DLMM, _ARRAY),
+            lambda bin_id: (price_at(bin_id, step), 1 << Q64_BITS),
+            partial(array_key, key),
+        )
         return PoolSight(self.mints, kept, told)
 
     def check_open(self, unix_ts: int, slot: int) -> None:
@@ -685,19 +682,13 @@ def _reach(
 
 def _active(key: str, active_id: int, accounts: Accounts) -> DlmmBin | None:
     """The bin at the price, of an array that is read no further for it."""
-    at = _active_at(key, active_id, accounts)
-    return None if at is None else _bin(*at)
-
-
-def _active_at(key: str, active_id: int, accounts: Accounts) -> tuple[bytes, int] | None:
-    """The array of the bin at the price, and where it begins there; None where it is not given."""
     number, place = divmod(active_id, BINS_IN_ARRAY)
     at = array_key(key, number)
     if at not in accounts:
         return None
     data = bytes_of(accounts, at, keys.METEORA_DLMM, "BinArray")
     checked(data, "BinArray", length=ARRAY_BYTES, kind=ARRAY_KIND)
-    return data, _BINS_AT + place * _BIN_BYTES
+    return _bin(data, _BINS_AT + place * _BIN_BYTES)
 
 
 def assemble(key: str, accounts: Accounts) -> DlmmPool:

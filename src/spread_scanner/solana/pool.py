@@ -59,7 +59,7 @@ class PoolSight(NamedTuple):
 
     fixed: tuple[str, ...]
     kept: dict[str, KeptBytes]
-    told: Callable[[Accounts], SwapTold | None]
+    told: Callable[[dict[str, tuple[str, bytes]]], SwapTold | None]
 
 
 class Pool(ABC):

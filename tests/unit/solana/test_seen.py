@@ -11,8 +11,8 @@ from bench_pools import HERE, MAKERS, POOL, PROGRAMS, SLOT, UNIX_TS
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.wanted import names_the_same, wanted
 from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble, keys, tokens
+from spread_scanner.solana._seen import SeenPool
 from spread_scanner.solana.pool import price_of, quote_of
-from spread_scanner.solana.seen import SeenPool
 
 Accounts = dict[str, tuple[str, bytes]]
 MINTS = (tokens.WSOL, tokens.USDC)
