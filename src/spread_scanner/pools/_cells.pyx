@@ -10,7 +10,6 @@ import math
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from spread_scanner.shm._latches cimport LatchTable
 from spread_scanner.solana._seen cimport SeenPool
 
 from spread_scanner.pools.units import WholeBecause
@@ -20,28 +19,6 @@ from spread_scanner.solana import PoolRefusal
 from spread_scanner.solana.packed import pack
 
 cnp.import_array()
-
-
-cdef struct Shown:
-    # What of a record changes with a swap, or with time: POOL_DTYPE from "price" on.
-    double price
-    double reserve0
-    double reserve1
-    double liquidity
-    double fee
-    uint64_t slot
-    uint64_t published
-    int64_t told_mono_ns
-    int64_t written_mono_ns
-    int64_t renewed_mono_ns
-    int64_t good_ns
-    uint32_t decimals0
-    uint32_t decimals1
-    uint32_t flags
-    uint32_t because
-    uint64_t priority_price
-    int64_t priority_mono_ns
-    uint32_t priority_slots
 
 
 cdef Py_ssize_t shown_at = POOL_DTYPE.fields["price"][1]
@@ -59,22 +36,10 @@ if shown_at % 8 or POOL_DTYPE.fields["priority_slots"][1] != last_at:
 cdef class PoolCell:
     """What is said of one pool, in its place."""
 
-    cdef object _writer, _key
-    cdef SeenPool _seen
-    cdef int64_t _place
-    cdef LatchTable _table
-    cdef object _whole  # whose accounts are to be written yet
-    cdef cnp.ndarray _record
-    cdef Shown *_shown
-    cdef object _units
-    cdef readonly int64_t slot
-    cdef readonly int64_t published
-
     def __init__(self, writer, place, key, entry):
         self._writer, self._place, self._key = writer, place, key
         self._table = writer.table
         self._seen = SeenPool(key)
-        self._units = (1, 1)
         self._record = record(key, entry.program)
         self._shown = <Shown *>(<char *>cnp.PyArray_DATA(self._record) + shown_at)
         self._shown.price = self._shown.reserve0 = self._shown.reserve1 = NONE
@@ -82,7 +47,7 @@ cdef class PoolCell:
         self._shown.flags = STALE
         self._write()
 
-    def publish(self, whole, symbol, int64_t told_ns, int64_t now_ns):
+    cpdef int publish(self, whole, str symbol, int64_t told_ns, int64_t now_ns) except -1:
         """A pool as it stands now, to be shown; the accounts that it is quoted by follow. Raises
         PoolRefusal where it has no price: its cell says so."""
         cdef Shown *shown = self._shown
@@ -105,6 +70,7 @@ cdef class PoolCell:
         shown.slot, shown.published = self.slot, self.published
         shown.told_mono_ns, shown.written_mono_ns = told_ns, now_ns
         shown.because = BECAUSE[whole.because]
+        return 0
 
     cdef int _name(self, symbol) except -1:
         """What stands there as long as the pool is watched."""
@@ -127,7 +93,7 @@ cdef class PoolCell:
             self._writer.write_state(self._place, self._key, self.published, packed)
             self._whole = None
 
-    def show(self, *, bint good, bint paused, int64_t now_ns, int64_t good_ns):
+    cpdef int show(self, bint good, bint paused, int64_t now_ns, int64_t good_ns) except -1:
         """Whether what stands there can be stood behind: until when, or no longer."""
         cdef uint32_t flags = self._shown.flags & REFUSED
         if good:
@@ -135,7 +101,7 @@ cdef class PoolCell:
         else:
             flags |= STALE
         self._shown.flags = flags | PAUSED if paused else flags
-        self._write()
+        return self._write()
 
     def offer(self, uint64_t price, uint32_t slots, int64_t now_ns):
         """What is to be offered for writing it, by what was heard now."""
@@ -143,11 +109,11 @@ cdef class PoolCell:
         self._shown.priority_mono_ns = now_ns
         self._write()
 
-    def refuse(self, str why):
+    cpdef int refuse(self, str why) except -1:
         """There is no price to be stood behind, and why."""
         self._record[0]["why"] = why.encode(errors="replace")[:WHY_BYTES]
         self._shown.flags |= REFUSED | STALE
-        self._write()
+        return self._write()
 
     cdef int _write(self) except -1:
         if self._table.publish(<uint64_t>self._place, cnp.PyArray_DATA(self._record)):

@@ -1,9 +1,13 @@
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from spread_scanner.config.pools import PoolEntry
+from spread_scanner.pools._cells import PoolCell
+from spread_scanner.pools.counting import PoolCounting
 from spread_scanner.pools.held import Account, AccountTaking
 from spread_scanner.pools.pace import ProviderPace
 from spread_scanner.pools.units import WholePool
 from spread_scanner.pools.wanted import WantedAccounts
+from spread_scanner.solana import PoolRefusal
 
 class HeldAccount:
     account: Account
@@ -47,3 +51,30 @@ class PoolUnits:
     ) -> list[WholePool]: ...
     def due(self, now_ns: int) -> list[WholePool]: ...
     def next_due_ns(self) -> int | None: ...
+
+class WatchedPool:
+    key: str
+    entry: PoolEntry
+    symbol: str
+    cell: PoolCell
+    wanted: WantedAccounts
+    refusal: PoolRefusal | None
+    named_by: Account | None
+    good: bool
+    def __init__(self, key: str, entry: PoolEntry, symbol: str, cell: PoolCell) -> None: ...
+
+class AccountPath:
+    units: PoolUnits
+    pace: ProviderPace
+    count: PoolCounting
+    changed: Callable[[], None]
+    moved: Callable[[WatchedPool], None]
+    soon: Callable[[Callable[[], None]], None]
+    paused: bool
+    pools: dict[str, WatchedPool]
+    of_head: dict[str, list[WatchedPool]]
+    unfollowed: dict[str, WatchedPool]
+    def __init__(self, units: PoolUnits, pace: ProviderPace, count: PoolCounting) -> None: ...
+    def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None: ...
+    def publish(self, whole: list[WholePool], now_ns: int) -> None: ...
+    def show(self, pool: WatchedPool, now_ns: int) -> None: ...

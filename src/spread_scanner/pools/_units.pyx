@@ -1,14 +1,18 @@
 # cython: language_level=3
-"""Accounts as they are held (held.py says by which rules), and when their pools are to be published
-(units.py). No I/O; time is told.
+"""Accounts as they are held (held.py says by which rules), when their pools are to be published
+(units.py), and the way from what is told to the pools' cells. No I/O but theirs; time is told.
 
 Compiled, as every account that is told goes through here. Who watches pools: feed.py.
 """
 
 from libc.stdint cimport int64_t
 
+from spread_scanner.pools._cells cimport PoolCell
+
 from spread_scanner.pools.held import AccountTaking
 from spread_scanner.pools.units import SETTLE_NS, WholeBecause, WholePool
+from spread_scanner.pools.wanted import WantedAccounts, names_the_same
+from spread_scanner.solana import PoolRefusal
 
 cdef object TAKEN = AccountTaking.TAKEN
 cdef object REPEATED = AccountTaking.REPEATED
@@ -19,6 +23,8 @@ cdef object UNHEARD = AccountTaking.UNHEARD
 cdef object TOGETHER = WholeBecause.TOGETHER
 cdef object LATER_SLOT = WholeBecause.LATER_SLOT
 cdef object SETTLED = WholeBecause.SETTLED
+cdef dict COUNTED = {OLD: "skip_old", REPEATED: "skip_old", ROLLED_BACK: "rolled_back",
+                     CONFLICT: "conflicts"}
 cdef int64_t settle_ns = SETTLE_NS
 
 
@@ -319,7 +325,7 @@ cdef class PoolUnits:
         published last may be renewed, and is stale otherwise."""
         return self.fresh_until_ns(pool, pace, now_ns) > 0
 
-    def fresh_until_ns(self, str pool, pace, int64_t now_ns):
+    cpdef int64_t fresh_until_ns(self, str pool, pace, int64_t now_ns) except -1:
         """Until when it is, should nobody tell any more; 0: it is not."""
         cdef _Unit unit = self._units[pool]
         cdef _Heard heard
@@ -339,7 +345,9 @@ cdef class PoolUnits:
             first = last if first == 0 else min(first, last)
         return first
 
-    def told(self, str key, int64_t slot, str owner, bytes data, str provider, int64_t now_ns):
+    cpdef list told(
+        self, str key, int64_t slot, str owner, bytes data, str provider, int64_t now_ns
+    ):
         """An account was written: what is to be published now, the earlier slot first."""
         cdef _Unit unit
         cdef list units = self._of_key.get(key, [])
@@ -473,3 +481,114 @@ cdef dict stood_behind(_Unit unit):
 cdef tuple seen(_Unit unit):
     """Whether it is whole, and what can be stood behind of it."""
     return whole(unit), stood_behind(unit)
+
+
+cdef class WatchedPool:
+    """One pool: what it has to be, which accounts it needs as far as is known, and its cell."""
+
+    cdef readonly str key
+    cdef readonly object entry
+    cdef readonly str symbol
+    cdef readonly PoolCell cell
+    cdef public object wanted
+    cdef public object refusal
+    cdef public tuple named_by  # its own account, of which the others were found
+    cdef public bint good  # as its cell says
+
+    def __init__(self, str key not None, entry, str symbol not None, PoolCell cell not None):
+        self.key, self.entry, self.symbol, self.cell = key, entry, symbol, cell
+        self.wanted = WantedAccounts((), frozenset(), frozenset())
+
+    cdef bint as_before(self, tuple account) except -1:
+        """Whether the pool's own account names what it named when it was looked at last. Then it is
+        what the next one is held against: its bytes are looked at for the cell, too."""
+        if self.named_by is None or not names_the_same(self.named_by, account):
+            return False
+        self.named_by = account
+        return True
+
+
+cdef class AccountPath:
+    """From an account that is told to the cells of its pools. What is wanted and refused of them,
+    and what clocks and slots bring, is PoolFeed's."""
+
+    cdef public PoolUnits units
+    cdef public object pace
+    cdef public object count
+    cdef public object changed  # is called where other accounts are wanted, or doubted
+    cdef public object moved  # likewise: a pool was published, or what it can be stood behind is other
+    cdef public object soon  # has something called when what is being heard is dealt with
+    cdef public bint paused
+    cdef public dict pools
+    cdef public dict of_head  # the pools that an account names others for
+    cdef public dict unfollowed  # pools whose accounts are to follow their cells
+
+    def __init__(self, PoolUnits units not None, pace, count):
+        self.units, self.pace, self.count = units, pace, count
+        self.changed, self.moved, self.soon = nothing, nothing, at_once
+        self.pools, self.of_head, self.unfollowed = {}, {}, {}
+
+    def told(self, str provider, str key, int64_t slot, tuple account, int64_t now_ns):
+        """An account was written in this slot."""
+        cdef WatchedPool pool
+        cdef HeldAccounts held = self.units.held
+        cdef Py_ssize_t doubted
+        if slot > self.pace.best_slot and self.cannot_be(slot):
+            held.uncovered(key, provider)
+            return
+        taking = held.judge(held._heard.get(key), slot, account, provider)
+        if taking is TAKEN or taking is ROLLED_BACK:
+            for pool in self.of_head.get(key, ()):
+                if key != pool.key or not pool.as_before(account):
+                    self.want(pool, {key: account})
+        if taking is not TAKEN and taking in COUNTED:
+            self.count.add(COUNTED[taking])
+        doubted = len(held.doubted)
+        self.publish(self.units.told(key, slot, account[0], account[1], provider, now_ns), now_ns)
+        if len(held.doubted) > doubted:
+            self.look(now_ns)
+            self.changed()
+
+    cpdef int publish(self, list whole, int64_t now_ns) except -1:
+        """Pools that are whole, to their cells."""
+        cdef WatchedPool pool
+        for one in whole:
+            pool = self.pools[one.pool]
+            try:
+                pool.cell.publish(one, pool.symbol, now_ns, self.count.now_ns())
+            except PoolRefusal as refusal:
+                self.refuse(pool, refusal)
+                continue
+            if pool.refusal is not None:
+                self.refuse(pool, None)
+            self.show(pool, now_ns)
+            self.count.published(now_ns)
+            self.moved(pool)
+            first = not self.unfollowed
+            self.unfollowed[pool.key] = pool
+            if first:
+                self.soon(self.follow)
+        return 0
+
+    cpdef int show(self, WatchedPool pool, int64_t now_ns) except -1:
+        """In its cell: whether it can be stood behind, and until when."""
+        cdef int64_t until_ns = 0
+        cdef bint good, other
+        if pool.refusal is None and pool.cell.published and not self.paused:
+            until_ns = self.units.fresh_until_ns(pool.key, self.pace, now_ns)
+        good = until_ns > 0
+        if pool.good and not good:
+            self.count.add("stale_marks")
+        other, pool.good = pool.good != good, good
+        pool.cell.show(good, self.paused, now_ns, until_ns - now_ns if good else 0)
+        if other:
+            self.moved(pool)
+        return 0
+
+
+def nothing(*_):
+    """Nobody is told."""
+
+
+def at_once(act):
+    act()

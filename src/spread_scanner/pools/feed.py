@@ -5,50 +5,26 @@ Whoever dials (line.py) says what it hears, and asks what is to be heard and see
 clock is the process's (main.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
-from spread_scanner.config.pools import PoolEntry, PoolSettings, symbol_of
+from spread_scanner.config.pools import PoolSettings, symbol_of
 from spread_scanner.pools._cells import PoolCell
-from spread_scanner.pools._units import PoolUnits
+from spread_scanner.pools._units import AccountPath, PoolUnits, WatchedPool
 from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.counting import PoolCounting
-from spread_scanner.pools.held import Account, AccountTaking
+from spread_scanner.pools.held import Account
 from spread_scanner.pools.pace import ProviderPace
-from spread_scanner.pools.units import WholePool
-from spread_scanner.pools.wanted import WantedAccounts, derive_ahead, heads, names_the_same, wanted
+from spread_scanner.pools.wanted import derive_ahead, heads, wanted
 from spread_scanner.schema.pools import chain_unix_s
 from spread_scanner.shm.pools import PoolWriter
 from spread_scanner.solana import PoolRefusal
 
 CLOCK_NS = 10 * NS_PER_S  # between two looks at the chain's clock, of a provider
 LOOK_NS = 100 * NS_PER_MS  # between two looks at whether pools can still be stood behind
-_TAKEN, _ROLLED_BACK = AccountTaking.TAKEN, AccountTaking.ROLLED_BACK
-_COUNTED = {
-    AccountTaking.OLD: "skip_old",
-    AccountTaking.REPEATED: "skip_old",
-    AccountTaking.ROLLED_BACK: "rolled_back",
-    AccountTaking.CONFLICT: "conflicts",
-}
 
 
-class WatchedPool:
-    """One pool: what it has to be, which accounts it needs as far as is known, and its cell."""
-
-    def __init__(self, key: str, entry: PoolEntry, symbol: str, cell: PoolCell) -> None:
-        self.key, self.entry, self.symbol, self.cell = key, entry, symbol, cell
-        self.wanted = WantedAccounts((), frozenset(), frozenset())
-        self.refusal: PoolRefusal | None = None
-        self.named_by: Account | None = None  # its own account, of which the others were found
-        self.good = False  # as its cell says
-
-
-def _as_before(pool: WatchedPool, account: Account) -> bool:
-    """Whether the pool's own account names what it named when it was looked at last."""
-    return pool.named_by is not None and names_the_same(pool.named_by, account)
-
-
-class PoolFeed:
+class PoolFeed(AccountPath):
     """The pools of one life of the settings."""
 
     def __init__(
@@ -60,32 +36,23 @@ class PoolFeed:
     ) -> None:
         """`refused` is told of each pool that is not what the settings say, and why; empty: it is
         again."""
-        self.units, self.pace = PoolUnits(), ProviderPace()
-        self.changed: Callable[[], None] = lambda: None  # other accounts are wanted, or doubted
-        # A pool was published, or can be stood behind no longer, or again; a slot was told.
-        self.moved: Callable[[WatchedPool], None] = lambda pool: None
-        self.renewed: Callable[[], None] = lambda: None
-        # Has something called when what is being heard is dealt with.
-        self.soon: Callable[[Callable[[], None]], None] = lambda act: act()
-        self.paused = False
-        self._unfollowed: dict[str, WatchedPool] = {}  # whose accounts are to follow their cells
+        super().__init__(PoolUnits(), ProviderPace(), count)
+        self.renewed: Callable[[], None] = lambda: None  # a slot was told
         self._arrays = settings.arrays
-        self._writer, self._count, self._refused = writer, count, refused
+        self._writer, self._refused = writer, refused
         self._looked_ns = 0
         self._last_slot: int | None = None
         self._clock_asked_ns: dict[str, int] = {}  # by provider
         self._times = ChainTimes()
         writer.clock(0)
-        self.pools: dict[str, WatchedPool] = {}
-        self._of_head: dict[str, list[WatchedPool]] = {}
         writer.clear()
         for place, (key, entry) in enumerate(settings.wanted()):
             coins = [settings.mints[mint].coin for mint in entry.mints]
             cell = PoolCell(writer, place, key, entry)
             pool = self.pools[key] = WatchedPool(key, entry, symbol_of(coins) or "", cell)
             for head in heads(key, entry):
-                self._of_head.setdefault(head, []).append(pool)
-            self._want(pool, {})
+                self.of_head.setdefault(head, []).append(pool)
+            self.want(pool, {})
 
     def accounts_by_pool(self) -> list[tuple[str, ...]]:
         """What is to be heard, pool by pool."""
@@ -132,25 +99,6 @@ class PoolFeed:
             self.changed()
         return found
 
-    def told(self, provider: str, key: str, slot: int, account: Account, now_ns: int) -> None:
-        """An account was written in this slot."""
-        if slot > self.pace.best_slot and self.cannot_be(slot):
-            self.units.held.uncovered(key, provider)
-            return
-        held = self.units.held
-        taking = held.judged(key, slot, account, provider)
-        if taking is not _TAKEN and (label := _COUNTED.get(taking)) is not None:
-            self._count.add(label)
-        if taking is _TAKEN or taking is _ROLLED_BACK:
-            for pool in self._of_head.get(key, ()):
-                if key != pool.key or not _as_before(pool, account):
-                    self._want(pool, {key: account})
-        doubted = len(held.doubted)
-        self._publish(self.units.told(key, slot, *account, provider, now_ns), now_ns)
-        if len(held.doubted) > doubted:
-            self.look(now_ns)
-            self.changed()
-
     def seeded(
         self, provider: str, slot: int, accounts: Mapping[str, Account], now_ns: int
     ) -> None:
@@ -158,9 +106,9 @@ class PoolFeed:
         if self.cannot_be(slot):
             return
         fresh = {key: account for key, account in accounts.items() if self._newer(key, slot)}
-        for pool in {id(one): one for key in fresh for one in self._of_head.get(key, ())}.values():
-            self._want(pool, fresh)
-        self._publish(self.units.seeded(provider, slot, accounts, now_ns), now_ns)
+        for pool in {id(one): one for key in fresh for one in self.of_head.get(key, ())}.values():
+            self.want(pool, fresh)
+        self.publish(self.units.seeded(provider, slot, accounts, now_ns), now_ns)
         self.look(now_ns)
 
     def cannot_be(self, slot: int) -> bool:
@@ -168,7 +116,7 @@ class PoolFeed:
         last_slot = self.pace.last_slot
         if last_slot is None or slot <= last_slot:
             return False
-        self._count.add("skip_bad_message")
+        self.count.add("skip_bad_message")
         return True
 
     def _newer(self, key: str, slot: int) -> bool:
@@ -190,7 +138,7 @@ class PoolFeed:
         clock_ms = unix_ts * 1_000 + (since_ns - now_ns) // NS_PER_MS
         own_ms = (wall_ns - now_ns) // NS_PER_MS
         if not self._times.told(provider, clock_ms, own_ms, now_ns):
-            self._count.add("clock_doubted")
+            self.count.add("clock_doubted")
         self._writer.clock(self._times.clock_ms)
 
     def clock_off_s(self, provider: str) -> int:
@@ -209,7 +157,7 @@ class PoolFeed:
 
     # --- what follows
 
-    def _want(self, pool: WatchedPool, fresh: Mapping[str, Account]) -> None:
+    def want(self, pool: WatchedPool, fresh: Mapping[str, Account]) -> None:
         """Watch what the pool needs, as far as what is held of it, and this, tell."""
         held = ((key, self.units.held.get(key)) for key in pool.wanted.keys)
         accounts = {key: one.account for key, one in held if one is not None} | dict(fresh)
@@ -221,16 +169,16 @@ class PoolFeed:
         except PoolRefusal as refusal:
             now = wanted(pool.key, pool.entry, {}, self._arrays)
             pool.named_by = None
-            self._refuse(pool, refusal)
+            self.refuse(pool, refusal)
         else:
             if pool.refusal is not None and now.moving:
-                self._refuse(pool, None)
+                self.refuse(pool, None)
         if now != pool.wanted:
             self.units.watch(pool.key, now)
             pool.wanted = now
             self.changed()
 
-    def _refuse(self, pool: WatchedPool, refusal: PoolRefusal | None) -> None:
+    def refuse(self, pool: WatchedPool, refusal: PoolRefusal | None) -> None:
         if str(refusal) == str(pool.refusal):
             return
         pool.refusal = refusal
@@ -241,53 +189,22 @@ class PoolFeed:
             pool.cell.refuse(str(refusal))
             self.moved(pool)
 
-    def _publish(self, whole: Iterable[WholePool], now_ns: int) -> None:
-        for one in whole:
-            pool = self.pools[one.pool]
-            try:
-                pool.cell.publish(one, pool.symbol, now_ns, self._count.now_ns())
-            except PoolRefusal as refusal:
-                self._refuse(pool, refusal)
-                continue
-            if pool.refusal is not None:
-                self._refuse(pool, None)
-            self._show(pool, now_ns)
-            self._count.published(now_ns)
-            self.moved(pool)
-            first = not self._unfollowed
-            self._unfollowed[pool.key] = pool
-            if first:
-                self.soon(self.follow)
-
     def follow(self) -> None:
         """Write the accounts that pools are quoted by, of those that were published meanwhile."""
-        waiting, self._unfollowed = self._unfollowed, {}
+        waiting, self.unfollowed = self.unfollowed, {}
         for pool in waiting.values():
             pool.cell.follow(pool.wanted.core)
-
-    def _show(self, pool: WatchedPool, now_ns: int) -> None:
-        until_ns = 0
-        if pool.refusal is None and pool.cell.published and not self.paused:
-            until_ns = self.units.fresh_until_ns(pool.key, self.pace, now_ns)
-        good = until_ns > 0
-        if pool.good and not good:
-            self._count.add("stale_marks")
-        other, pool.good = pool.good != good, good
-        good_ns = until_ns - now_ns if good else 0
-        pool.cell.show(good=good, paused=self.paused, now_ns=now_ns, good_ns=good_ns)
-        if other:
-            self.moved(pool)
 
     # --- what the clock brings
 
     def turn(self, now_ns: int) -> None:
         """Publish what has waited for long enough; see who can no longer be stood behind."""
-        self._publish(self.units.due(now_ns), now_ns)
+        self.publish(self.units.due(now_ns), now_ns)
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
             for pool in self.pools.values():
                 if pool.good and not self.units.is_fresh(pool.key, self.pace, now_ns):
-                    self._show(pool, now_ns)
+                    self.show(pool, now_ns)
 
     def next_turn_ns(self) -> int:
         due_ns, look_ns = self.units.next_due_ns(), self._looked_ns + LOOK_NS
@@ -298,13 +215,13 @@ class PoolFeed:
         self._looked_ns = now_ns
         for pool in self.pools.values():
             if pool.good or pool.cell.published:
-                self._show(pool, now_ns)
+                self.show(pool, now_ns)
 
     def leave(self) -> None:
         """Others write the cells from now on; what is still told says nothing."""
         self.pools.clear()
-        self._of_head.clear()
-        self._unfollowed.clear()
+        self.of_head.clear()
+        self.unfollowed.clear()
         self.units = PoolUnits()
 
     def pause(self, paused: bool, now_ns: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings
-from spread_scanner.pools.feed import WatchedPool
+from spread_scanner.pools._units import WatchedPool
 from spread_scanner.pools.turns import Turns
 from spread_scanner.solana.priority_fees import (
     ACCOUNTS_MAX,

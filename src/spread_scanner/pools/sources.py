@@ -23,8 +23,9 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
 from spread_scanner.config.pools import in_usdc
+from spread_scanner.pools._units import WatchedPool
 from spread_scanner.pools.effective import PoolSide, PoolSides, StableQuote, as_traded
-from spread_scanner.pools.feed import PoolFeed, WatchedPool
+from spread_scanner.pools.feed import PoolFeed
 from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
 from spread_scanner.pools.pace import SLOT_NS
 from spread_scanner.schema import freshness

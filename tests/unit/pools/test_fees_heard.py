@@ -11,7 +11,7 @@ from pool_rows import SOL, USDC
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.pools import FeeSettings, PoolEntry
 from spread_scanner.pools._cells import PoolCell
-from spread_scanner.pools.feed import WatchedPool
+from spread_scanner.pools._units import WatchedPool
 from spread_scanner.pools.fees import FeeHearing, read
 from spread_scanner.pools.wanted import WantedAccounts
 from spread_scanner.schema.pools import HeardPrice, heard_price
@@ -27,8 +27,8 @@ def segment(namespace: str) -> Iterator[Any]:
         yield SimpleNamespace(table=table, writer=writer)
 
 
-def watched(writer: Any, place: int, moving: set[str]) -> WatchedPool:
-    key, entry = f"{place}" * 44, PoolEntry("raydium-v4", [SOL, USDC])
+def watched(writer: Any, place: int, moving: set[str], key: str = "") -> WatchedPool:
+    key, entry = key or f"{place}" * 44, PoolEntry("raydium-v4", [SOL, USDC])
     pool = WatchedPool(key, entry, "SOL-USDC", PoolCell(writer, place, key, entry))
     pool.wanted = WantedAccounts((), frozenset(), frozenset(moving))
     return pool
@@ -71,9 +71,7 @@ def test_what_one_provider_does_not_answer_another_is_asked(
     segment: Any, many: int, names: str
 ) -> None:
     """All but `a` refuse, or have no slots; nobody knows of the last pool."""
-    pools = {str(at): watched(segment.writer, at % 10, {"vault"}) for at in range(many)}
-    for key, pool in pools.items():
-        pool.key = key
+    pools = {str(at): watched(segment.writer, at % 10, {"vault"}, str(at)) for at in range(many)}
     fees, heard, asked = FeeHearing(SETTINGS, pools), Counter[str](), 0
     for at_s in range(3 * len(names) * many * int(SETTINGS.ask_every_s)):
         for name in names:
