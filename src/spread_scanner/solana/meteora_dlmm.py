@@ -10,7 +10,6 @@ orders all the same: what they seem to give is more than the vault holds. So wha
 held to the vault.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache, partial
 from struct import Struct as Layout
@@ -19,10 +18,10 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from spread_scanner.solana import keys
+from spread_scanner.solana._bins import BinWay
 from spread_scanner.solana._kept import KeptBytes, SwappedBin
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
 from spread_scanner.solana.pool import (
-    WHOLE_MAX,
     Accounts,
     Filled,
     Pool,
@@ -193,7 +192,6 @@ def decode(data: bytes) -> LbPair | DlmmBins | DlmmBitmap:
 
 KEYS_MAX = 4_096  # of arrays, which are asked for with each swap
 _EMPTY = bytes(16)
-_ALL = 1 << 128  # more than a bin takes, or gives
 
 
 def _bin(data: bytes, at: int) -> DlmmBin | None:
@@ -257,6 +255,13 @@ class _BinFees:
     def before(self) -> tuple[int, int]:
         """What of it changes with time."""
         return self._reference, self._index
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """What it is made of, as BinWay has it."""
+        pair = self._pair
+        made = min(self._base, _RATE_MAX), _RATE_MAX, pair.variable_fee_control
+        return *made, pair.accumulator_max, pair.bin_step, self._reference, self._index
 
     def at(self, bin_id: int) -> int:
         """Parts of a thousand million."""
@@ -339,77 +344,6 @@ def _held_in(found: DlmmBin | None) -> tuple[int, int]:
     return (found.amount_x, found.amount_y) if found else (0, 0)
 
 
-@lru_cache(maxsize=WHOLE_MAX)
-def _whole(layers: _Layers, rate: int, by_input: bool, down: bool, fee_on_input: bool) -> _Taken:
-    """All of a bin, remembered: most stay as they are in a swap."""
-    take = _exact_in if by_input else _exact_out
-    return take(layers, _ALL, rate, down, fee_on_input)
-
-
-class _Way:
-    """Bin after bin on one side, at fees that do not change with time: what a swap uses and gives
-    until it is through with each is the same for every amount that is through, so that it is worked
-    out once, and a quote is the last bin alone. Ends before a bin with orders."""
-
-    def __init__(
-        self,
-        onward: Iterator[_Layers],
-        fees: _BinFees,
-        down: bool,
-        by_input: bool,
-        fee_on_input: bool,
-    ) -> None:
-        self._onward, self._fees = onward, fees
-        self._down, self._by_input, self._fee_on_input = down, by_input, fee_on_input
-        self._take = _exact_in if by_input else _exact_out
-        # Before each bin that is known: what was used, given or paid, and kept.
-        self._used, self._other, self._kept = [0], [0], [0]
-        self._bins: list[tuple[_Layers, int]] = []  # with the fee there
-        self.all_used: int | None = None  # by all bins that are known, where none has orders
-
-    def swap(self, amount: int) -> Filled | None:
-        """None where it takes going through bins to tell, or to refuse; more than `all_used` is too
-        much."""
-        while self._used[-1] < amount and self._goes_on():
-            pass
-        place = bisect_left(self._used, amount) - 1
-        if place >= len(self._bins):
-            return None
-        layers, rate = self._bins[place]
-        left = amount - self._used[place]
-        taken = self._take(layers, left, rate, self._down, self._fee_on_input)
-        used, other = taken.amount_in, taken.amount_out
-        if not self._by_input:
-            used, other = other, used
-        if used != left or taken.amount_out > layers.amounts[0]:
-            return None
-        other += self._other[place]
-        paid, given = (amount, other) if self._by_input else (other, amount)
-        if not given:
-            return None
-        return Filled(paid, given, self._kept[place] + taken.fee, self._fee_on_input, place)
-
-    def _goes_on(self) -> bool:
-        """One bin further; False where the way ends: in the last bin that is known then."""
-        if len(self._bins) < len(self._used):
-            layers = next(self._onward, None)
-            if layers is None:
-                self.all_used = self._used[-1]
-                return False
-            self._bins.append((layers, self._fees.at(layers.bin_id)))
-        layers, rate = self._bins[-1]
-        if len(layers.amounts) > 1:
-            return False
-        taken = _whole(layers, rate, self._by_input, self._down, self._fee_on_input)
-        used, other = taken.amount_in, taken.amount_out
-        if not self._by_input:
-            used, other = other, used
-        self._used.append(self._used[-1] + used)
-        self._other.append(self._other[-1] + other)
-        self._kept.append(self._kept[-1] + taken.fee)
-        return True
-
-
 class DlmmPool(Pool):
     """The pair, its bins as far as they are known, and what its mints keep. Token 0 is X."""
 
@@ -425,7 +359,7 @@ class DlmmPool(Pool):
         super().__init__(pair.mints, mints)
         self.pair, self._active, self._known = pair, active, known
         self._held = held  # by the vaults, where they are given
-        self._ways: dict[tuple[bool, bool, tuple[int, int]], _Way] = {}
+        self._ways: dict[tuple[bool, bool, tuple[int, int]], BinWay] = {}
 
     @cached_property
     def bins(self) -> dict[int, DlmmBin]:
@@ -493,13 +427,11 @@ class DlmmPool(Pool):
             return filled
         return self._through(down, amount, by_input, fees, fee_on_input)
 
-    def _way(self, down: bool, by_input: bool, fees: _BinFees, fee_on_input: bool) -> _Way:
+    def _way(self, down: bool, by_input: bool, fees: _BinFees, fee_on_input: bool) -> BinWay:
         at = down, by_input, fees.before
         way = self._ways.get(at)
         if way is None:
-            way = self._ways[at] = _Way(
-                self._known_bins.onward(down), fees, down, by_input, fee_on_input
-            )
+            way = self._ways[at] = self._known_bins.way(fees, down, by_input, fee_on_input)
         return way
 
     def _beyond(self, down: bool, left: int) -> PoolRefusal:
@@ -581,6 +513,19 @@ class _KnownBins:
             for place in range(BINS_IN_ARRAY)
             if (found := self._at(number, place)) is not None
         }
+
+    def way(self, fees: _BinFees, down: bool, by_input: bool, fee_on_input: bool) -> BinWay:
+        """The same as `onward`, gone through once for all amounts."""
+        step = self._bin_step
+        return BinWay(
+            *(self.known.arrays, self._active_id, (_BINS_AT, BINS_IN_ARRAY)),
+            lambda bin_id: price_at(bin_id, step),
+            has_orders=self._has_orders,
+            down=down,
+            by_input=by_input,
+            fee_on_input=fee_on_input,
+            fees=fees.parts,
+        )
 
     def onward(self, down: bool) -> Iterator[_Layers]:
         """Those that have what is wanted, from the active one on."""

@@ -3,7 +3,9 @@ opinion.
 """
 
 import base64
+import itertools
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -345,6 +347,60 @@ def test_one_bin_and_going_through_bins_agree(
         crossed += through.crossed > 0
         assert pooled.swap(down, amount, by_input, NOW_TS) == through
     assert refused if held else crossed
+
+
+def with_prices(accounts: dict[str, Any], rng: random.Random) -> None:
+    """Some bins have a price of their own stored, however odd."""
+    for number in range(-3, 3):
+        owner, data = accounts.get(array_key(POOL, number), ("", b""))
+        for place in rng.sample(range(70), 20) if data else ():
+            price = int(2 ** rng.uniform(0, 128)) if rng.random() < 0.1 else rng.getrandbits(64)
+            at = 56 + 144 * place + 16
+            data = data[:at] + (price + 2**63).to_bytes(17, "little")[:16] + data[at + 16 :]
+            accounts[array_key(POOL, number)] = owner, data
+
+
+def said(swap: Callable[..., object], *asked: object) -> object:
+    try:
+        return swap(*asked)
+    except PoolRefusal as refusal:
+        return refusal.reason
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_in_any_pair_the_way_and_going_through_bins_agree(seed: int) -> None:
+    """To the last unit, and in what is refused: few units and as many as there can be, at any
+    price, over several arrays, with fees that grow on the way."""
+    print(f"seed {seed}")
+    rng = random.Random(f"any pair {seed}")
+    size = rng.choice((3, 6, 9, 19.2))
+    active = rng.randrange(-75, 75)
+
+    def amount() -> int:
+        return 0 if rng.random() < 0.2 else min(int(10 ** rng.uniform(0, size)), 2**64 - 1)
+
+    places = rng.sample(range(-210, 210), rng.choice((5, 60, 300)))
+    bins = {at: (amount() * (at >= active), amount() * (at <= active)) for at in places}
+    many = rng.choice((0, 0, 3))
+    orders = {at: (amount(), amount(), at > active) for at in rng.sample(places, many)}
+    accounts = accounts_of(
+        bins,
+        active,
+        orders,
+        **{"function_type": 2 if many else 1, "collect_fee_mode": rng.randrange(2)},
+        **{"control": rng.choice((0, 50_000, 2**32 - 1)), "power": rng.choice((0, 2))},
+        **{"accumulator_max": rng.choice((150_000, 2**32 - 1))},
+    )
+    with_prices(accounts, rng)
+    pooled = assemble(POOL, accounts)
+    assert isinstance(pooled, DlmmPool)
+    fees = _BinFees(pooled.pair, NOW_TS)
+    for down, by_input in itertools.product((False, True), repeat=2):
+        on_input = not (down and pooled.pair.collect_fee_mode)
+        for asked in [amount() or 1 for _ in range(60)]:
+            found = said(pooled.swap, down, asked, by_input, NOW_TS)
+            through = said(pooled._through, down, asked, by_input, fees, on_input)
+            assert found == through, (seed, down, by_input, asked)
 
 
 def test_arrays_beyond_the_pairs_bitmap() -> None:

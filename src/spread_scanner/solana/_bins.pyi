@@ -1,0 +1,20 @@
+from collections.abc import Callable
+
+from spread_scanner.solana.pool import Filled
+
+class BinWay:
+    all_used: int | None
+    def __init__(
+        self,
+        arrays: dict[int, bytes],
+        active_id: int,
+        layout: tuple[int, int],
+        price_at: Callable[[int], int],
+        *,
+        has_orders: bool,
+        down: bool,
+        by_input: bool,
+        fee_on_input: bool,
+        fees: tuple[int, ...],
+    ) -> None: ...
+    def swap(self, amount: int) -> Filled | None: ...

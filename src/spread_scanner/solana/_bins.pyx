@@ -1,0 +1,210 @@
+# cython: language_level=3
+"""The way from a pair's active bin through bin after bin on one side, at fees that do not change with
+time: what a swap uses and gives until it is through with each is the same for every amount that is
+through, so that it is worked out once, and a quote is the last bin alone.
+
+Compiled, as every move of a pair asks anew, and a ladder goes through hundreds of bins: what stands
+between two accounts that are told. meteora_dlmm.py goes through bins by itself where this one says
+that it does not know.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from spread_scanner.solana.pool import Filled
+
+cdef extern from "bins.h" nogil:
+    ctypedef struct ss_bin:
+        uint64_t price_low
+        uint64_t price_high
+        uint64_t amount
+        uint32_t rate
+        bint orders
+
+    ctypedef struct ss_bin_told:
+        uint64_t x
+        uint64_t y
+        uint64_t price_low
+        uint64_t price_high
+        uint64_t open_orders
+        uint64_t processed_orders
+        uint8_t asks
+
+    ctypedef struct ss_bin_side:
+        bint down
+        bint by_input
+        bint fee_on_input
+
+    ctypedef struct ss_bin_taken:
+        uint64_t fee
+
+    ctypedef struct ss_bin_sum:
+        uint64_t used
+        uint64_t other
+        uint64_t kept
+
+    ctypedef struct ss_bin_fees:
+        uint64_t base
+        uint64_t rate_max
+        uint64_t control
+        uint64_t accumulator_max
+        uint64_t step
+        int64_t reference
+        int64_t index
+
+    bint ss_bin_whole(const ss_bin *one, const ss_bin_side *side, ss_bin_taken *taken)
+    bint ss_bin_in(const ss_bin *one, const ss_bin_side *side, uint64_t left, ss_bin_taken *taken)
+    bint ss_bin_out(const ss_bin *one, const ss_bin_side *side, uint64_t left, ss_bin_taken *taken)
+    bint ss_bin_add(const ss_bin_sum *before, const ss_bin_side *side, const ss_bin_taken *taken,
+                    ss_bin_sum *after)
+    uint32_t ss_bin_rate(const ss_bin_fees *fees, int32_t bin_id)
+
+cdef object AMOUNT_MAX = 2**64 - 1
+
+
+cdef class BinWay:
+    """One side of a pair, from the active bin on; ends before a bin with orders, and where numbers
+    have more than 64 bits."""
+
+    cdef list _arrays
+    cdef object _price_at
+    cdef bint _has_orders
+    cdef Py_ssize_t _bins_at
+    cdef int32_t _in_array
+    cdef Py_ssize_t _array  # which one is read next, and where in it
+    cdef int32_t _place
+    cdef ss_bin_side _side
+    cdef ss_bin_fees _fees
+    # The bins that are known, and the sums before each and after the last that is gone through.
+    cdef ss_bin *_bins
+    cdef ss_bin_sum *_sums
+    cdef Py_ssize_t _known, _through, _room
+    cdef readonly object all_used  # by all bins that are known, where none has orders
+
+    def __init__(self, dict arrays not None, int32_t active_id, tuple layout not None, price_at, *,
+                 bint has_orders, bint down, bint by_input, bint fee_on_input, tuple fees not None):
+        """`arrays` by their numbers, each as long as `layout` says: (where its bins begin, how many
+        there are); `price_at` tells a bin's price where none is stored there. `fees` are base,
+        rate_max, control, accumulator_max, step, reference, index."""
+        cdef int32_t own
+        self._bins_at, self._in_array = layout
+        for data in arrays.values():
+            if len(<bytes?>data) < self._bins_at + self._in_array * <Py_ssize_t>sizeof(ss_bin_told):
+                raise ValueError(f"an array of {len(data)} bytes")
+        own = active_id // self._in_array - (active_id % self._in_array < 0)
+        self._arrays = [(number, arrays[number]) for number in sorted(arrays, reverse=down)
+                        if (number <= own if down else number >= own)]
+        self._place = 0 if not down else self._in_array - 1
+        if self._arrays and self._arrays[0][0] == own:
+            self._place = active_id - own * self._in_array
+        self._price_at, self._has_orders = price_at, has_orders
+        self._side.down, self._side.by_input = down, by_input
+        self._side.fee_on_input = fee_on_input
+        (self._fees.base, self._fees.rate_max, self._fees.control, self._fees.accumulator_max,
+         self._fees.step, self._fees.reference, self._fees.index) = fees
+
+    def __dealloc__(self):
+        free(self._bins)
+        free(self._sums)
+
+    def swap(self, amount):
+        """Filled; None where it takes going through bins to tell, or to refuse: more than
+        `all_used` is too much."""
+        cdef uint64_t wanted, left, paid, given
+        cdef Py_ssize_t low, high, middle
+        cdef ss_bin_taken taken
+        cdef ss_bin_sum after
+        cdef bint ends
+        if not 0 < amount <= AMOUNT_MAX:
+            return None
+        wanted = amount
+        while (self._room == 0 or self._sums[self._through].used < wanted) and self._goes_on():
+            pass
+        low, high = 0, self._through + 1
+        while low < high:  # the first sum that is no less
+            middle = (low + high) // 2
+            if self._sums[middle].used < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        low -= 1
+        if low >= self._known:
+            return None
+        left = wanted - self._sums[low].used
+        if self._side.by_input:
+            ends = ss_bin_in(&self._bins[low], &self._side, left, &taken)
+        else:
+            ends = ss_bin_out(&self._bins[low], &self._side, left, &taken)
+        if not ends or not ss_bin_add(&self._sums[low], &self._side, &taken, &after):
+            return None
+        paid, given = wanted, after.other
+        if not self._side.by_input:
+            paid, given = given, paid
+        return Filled(paid, given, after.kept, self._side.fee_on_input, low) if given else None
+
+    cdef bint _goes_on(self) except -1:
+        """One bin further; False where the way ends: in the last bin that is known then."""
+        cdef ss_bin_taken taken
+        if self._known == self._through and not self._read():
+            self.all_used = self._sums[self._through].used
+            return False
+        if not ss_bin_whole(&self._bins[self._through], &self._side, &taken):
+            return False
+        if not ss_bin_add(&self._sums[self._through], &self._side, &taken,
+                          &self._sums[self._through + 1]):
+            return False
+        self._through += 1
+        return True
+
+    cdef bint _read(self) except -1:
+        """The next bin that has what is wanted; False: none is known."""
+        cdef ss_bin_told told
+        cdef ss_bin *one
+        cdef int32_t bin_id, number
+        cdef const uint8_t *begin
+        cdef bint down = self._side.down, orders
+        self._make_room()
+        while self._array < len(self._arrays):
+            number, data = self._arrays[self._array]
+            begin = <const uint8_t *><const char *><bytes>data + self._bins_at
+            while 0 <= self._place < self._in_array:
+                memcpy(&told, begin + self._place * sizeof(told), sizeof(told))
+                bin_id = number * self._in_array + self._place
+                one = &self._bins[self._known]
+                one.amount = told.y if down else told.x
+                one.orders = self._has_orders and (told.asks != 0) != down
+                orders = one.orders and (told.open_orders or told.processed_orders)
+                if one.amount or orders:
+                    one.price_low, one.price_high = told.price_low, told.price_high
+                    if not one.price_low and not one.price_high:
+                        price = self._price_at(bin_id)
+                        one.price_low, one.price_high = price & AMOUNT_MAX, price >> 64
+                    one.rate = ss_bin_rate(&self._fees, bin_id)
+                    self._known += 1
+                    self._place += -1 if down else 1
+                    return True
+                self._place += -1 if down else 1
+            self._array += 1
+            self._place = self._in_array - 1 if down else 0
+        return False
+
+    cdef int _make_room(self) except -1:
+        """For one bin more, and the sums after it."""
+        cdef Py_ssize_t room = 2 * self._room if self._room else 8
+        cdef void *bins
+        cdef void *sums
+        if self._room and self._known + 1 < self._room:
+            return 0
+        bins = realloc(self._bins, room * sizeof(ss_bin))
+        if bins != NULL:
+            self._bins = <ss_bin *>bins
+        sums = realloc(self._sums, room * sizeof(ss_bin_sum))
+        if sums != NULL:
+            self._sums = <ss_bin_sum *>sums
+        if bins == NULL or sums == NULL:
+            raise MemoryError
+        if not self._room:
+            self._sums[0].used = self._sums[0].other = self._sums[0].kept = 0
+        self._room = room
+        return 0
