@@ -7,17 +7,17 @@ and what the fee is at each step where that changes with the price.
 
 import math
 from abc import abstractmethod
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
 from spread_scanner.solana._kept import KeptBytes, SwappedTicks
+from spread_scanner.solana._ticks import TickWay
 from spread_scanner.solana.layout import Q64_BITS
 from spread_scanner.solana.pool import (
     RATE_ALL,
     U64_MAX,
-    WHOLE_MAX,
     Filled,
     Pool,
     PoolSight,
@@ -306,148 +306,18 @@ def _towards(
             return price, orders
 
 
-def _taken(
-    price: int,
-    target: int,
-    liquidity: int,
-    amount: int,
-    rate: int,
-    by_input: bool,
-    down: bool,
-    fee_on_input: bool,
-) -> tuple[int, int, int, int] | None:
-    """A step: the price it comes to, what is paid, given and kept; None where it cannot be."""
-    try:
-        after, amount_in, given, fee = step(
-            price, target, liquidity, amount, rate, by_input, down, fee_on_input
-        )
-    except PoolRefusal:
-        return None
-    return after, amount_in + fee if fee_on_input else amount_in, given, fee
-
-
-def _short(
-    price: int,
-    target: int,
-    liquidity: int,
-    amount: int,
-    rate: int,
-    by_input: bool,
-    down: bool,
-) -> tuple[int, int, int, int] | None:
-    """The same of an amount that is less than what the way to the target takes, the fee being on
-    the input: how much that is need not be worked out anew."""
-    usable = amount * (RATE_ALL - rate) // RATE_ALL if by_input else amount
-    try:
-        after, amount_in, amount_out = moved(price, liquidity, usable, down, by_input)
-    except PoolRefusal:
-        return None
-    if (after < target) if down else (after > target):
-        return None
-    if by_input:
-        return after, amount, amount_out, amount - amount_in
-    fee = -(-amount_in * rate // (RATE_ALL - rate))
-    return after, amount_in + fee, min(amount_out, amount), fee
-
-
-@lru_cache(maxsize=WHOLE_MAX)
-def _whole(
-    price: int, target: int, liquidity: int, rate: int, by_input: bool, down: bool
-) -> tuple[int, int, int, int] | None:
-    """The same of all that there is, remembered: most stretches stay as they are in a swap."""
-    return _taken(price, target, liquidity, U64_MAX, rate, by_input, down, True)
-
-
-class _Way:
-    """From the price to each tick on one side, at a fee that does not change: what a swap uses and
-    gives until there is the same for every amount that comes so far, so that it is worked out once,
-    and a quote is the last step alone. Ends before a tick with orders, and before the last one that
-    is known; at once where the fee is on the output, whose rounding goes by what is left."""
-
-    def __init__(
-        self, start: Start, ticks: TickRange, rules: FeeRules, down: bool, by_input: bool
-    ) -> None:
-        self._rate, self._fee_on_input = rules.rate, rules.on_input
-        self._down, self._by_input = down, by_input
-        self._onward = _onward(ticks, start.tick, down)
-        place = bisect_right(ticks.indexes, start.tick)
-        self._ticks_left = place if down else len(ticks.ticks) - place
-        self.all_used: int | None = None  # until the end of what is known: more is too much
-        # At the price, and at each tick that was come to: what was used, given or paid, kept; where
-        # the next step begins, and its target.
-        self._used, self._other, self._fees = [0], [0], [0]
-        self._steps = [(start.sqrt_price, start.liquidity)]
-        self._ahead: list[TickAt] = []
-
-    def swap(self, amount: int) -> Filled | None:
-        """None where it takes a walk to tell, or to refuse."""
-        used = self._used
-        while used[-1] < amount and self._goes_on():
-            pass
-        place = bisect_left(used, amount)
-        if place < len(used) and used[place] == amount:
-            return self._filled(amount, self._other[place], self._fees[place], place)
-        return self._within(amount, place - 1)
-
-    def _within(self, amount: int, place: int) -> Filled | None:
-        """What the way to a place leaves, by one step from there."""
-        remaining, target = amount - self._used[place], self._ahead[place].sqrt_price
-        price, liquidity = self._steps[place]
-        by_input, down, rate = self._by_input, self._down, self._rate
-        if place + 1 < len(self._used):
-            taken = _short(price, target, liquidity, remaining, rate, by_input, down)
-        else:
-            on_input = self._fee_on_input
-            taken = _taken(price, target, liquidity, remaining, rate, by_input, down, on_input)
-        if taken is None or taken[0] == target:
-            return None
-        _, paid, given, fee = taken
-        left, more = (remaining - paid, given) if by_input else (remaining - given, paid)
-        other = self._other[place] + more
-        if left or other > U64_MAX:
-            return None
-        return self._filled(amount, other, self._fees[place] + fee, place)
-
-    def _filled(self, amount: int, other: int, fee: int, crossed: int) -> Filled:
-        if self._by_input:
-            return Filled(amount, other, fee, self._fee_on_input, crossed)
-        return Filled(other, amount, fee, self._fee_on_input, crossed)
-
-    def _stretch(self, target: int) -> tuple[int, int, int] | None:
-        """What going on to a price uses and gives, and the fee; None where it cannot be."""
-        price, liquidity = self._steps[-1]
-        if price == target:
-            return 0, 0, 0
-        taken = _whole(price, target, liquidity, self._rate, self._by_input, self._down)
-        if taken is None or taken[0] != target:
-            return None
-        _, paid, given, fee = taken
-        return (paid, given, fee) if self._by_input else (given, paid, fee)
-
-    def _goes_on(self) -> bool:
-        """One tick further; False where the way ends: before the tick that is ahead then."""
-        if len(self._ahead) < len(self._steps):
-            self._ahead.append(next(self._onward))
-        at = self._ahead[-1]
-        if not self._fee_on_input or at.orders or self.all_used is not None:
-            return False
-        taken = self._stretch(at.sqrt_price)
-        if taken is None:
-            return False
-        used, other = self._used[-1] + taken[0], self._other[-1] + taken[1]
-        net = -at.liquidity_net if self._down else at.liquidity_net
-        liquidity = self._steps[-1][1] + net
-        if max(used, other) > U64_MAX or liquidity < 0:
-            return False
-        if not self._ticks_left:
-            self.all_used = used
-            return False
-        self._used.append(used)
-        self._other.append(other)
-        self._fees.append(self._fees[-1] + taken[2])
-        self._steps.append((at.sqrt_price, liquidity))
-        self._ticks_left -= 1
-        return True
+def _way(start: Start, ticks: TickRange, rules: FeeRules, down: bool, by_input: bool) -> TickWay:
+    """The same ticks, gone through once for all amounts."""
+    place = bisect_right(ticks.indexes, start.tick)
+    return TickWay(
+        start,
+        _onward(ticks, start.tick, down),
+        place if down else len(ticks.ticks) - place,
+        rules.rate,
+        down=down,
+        by_input=by_input,
+        fee_on_input=rules.on_input,
+    )
 
 
 class PriceTable:
@@ -503,7 +373,7 @@ class ConcentratedPool(Pool):
         """`known` finds the ticks when a swap is asked for: a price needs none."""
         super().__init__(mints, token_mints)
         self._start, self._known = start, known
-        self._ways: dict[tuple[bool, bool], _Way] = {}
+        self._ways: dict[tuple[bool, bool], TickWay] = {}
 
     @cached_property
     def ticks(self) -> TickRange:
@@ -545,10 +415,10 @@ class ConcentratedPool(Pool):
         told = SwappedTicks(key, liquidity_at, prices.at(TICK_MIN), prices.at(TICK_MAX))
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
-    def _way(self, down: bool, by_input: bool, rules: FeeRules) -> _Way:
+    def _way(self, down: bool, by_input: bool, rules: FeeRules) -> TickWay:
         way = self._ways.get((down, by_input))
         if way is None:
-            way = self._ways[down, by_input] = _Way(self._start, self.ticks, rules, down, by_input)
+            way = self._ways[down, by_input] = _way(self._start, self.ticks, rules, down, by_input)
         return way
 
     def swap(self, down: bool, amount: int, by_input: bool, unix_ts: int, slot: int = 0) -> Filled:

@@ -127,11 +127,6 @@ class Pool(ABC):
 REMEMBERED_MAX = 512  # accounts of a program whose state is kept; an array has 10 KB
 
 
-WHOLE_MAX = (
-    16_384  # stretches between ticks, and bins, that are remembered; each takes some 500 bytes
-)
-
-
 def remembered(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:
     """The same decoder, which knows bytes again: of a pool's accounts few change in a slot."""
     return lru_cache(maxsize=REMEMBERED_MAX)(decode)

@@ -3,13 +3,26 @@ the last unit.
 """
 
 import contextlib
+import itertools
 import random
+from typing import Any
 
 import pytest
 from pool_accounts import key, whirlpool, whirlpool_ticks
 
 from spread_scanner import solana
-from spread_scanner.solana.concentrated import ConcentratedPool, walk
+from spread_scanner.solana.concentrated import (
+    TICK_MAX,
+    TICK_MIN,
+    ConcentratedPool,
+    FeeRules,
+    RangeEnd,
+    Start,
+    TickAt,
+    TickRange,
+    _way,
+    walk,
+)
 from spread_scanner.solana.orca_whirlpool import PRICES, array_key
 from spread_scanner.solana.tokens import USDC, WSOL
 
@@ -49,7 +62,9 @@ def pool_at(tick: int, beyond: int, deep: int) -> ConcentratedPool:
         (4, 0, 1),
         (-3, 0, 1),
         (-4, 99, 1),
-        # So deep that the least step of the price is worth more than was asked for.
+        (0, 0, 10**7),
+        (-4, 99, 10**7),
+        # So deep that the least step of the price is worth more than was asked for: no way has it.
         (0, 0, 10**8 + 1),
         (-4, 99, 10**8 + 1),
     ],
@@ -61,8 +76,8 @@ def test_the_way_and_a_walk_agree(
     crossed, rules = set(), pool.rules(down, 0)
     with contextlib.suppress(solana.PoolRefusal):
         pool.swap(down, 10**11 * deep, by_input, 0)
-    ticks = [used + by for used in pool._way(down, by_input, rules)._used[1:] for by in (-1, 0, 1)]
-    assert ticks
+    ticks = [used + by for used in pool._way(down, by_input, rules).used[1:] for by in (-1, 0, 1)]
+    assert ticks or deep > 10**7
     large = [int(10 ** rng.uniform(0, 10) * deep) for _ in range(150)]
     small = [int(10 ** rng.uniform(0, 5)) for _ in range(150)]
     for amount in (*filter(None, ticks), *large, *small):
@@ -78,6 +93,55 @@ def test_the_way_and_a_walk_agree(
         assert (found.fee, found.crossed) == (fee, path.crossed)
         crossed.add(found.crossed)
     assert crossed
+
+
+def any_pool(rng: random.Random) -> tuple[Start, TickRange]:
+    """At any price there is, however deep, with steps of any length."""
+    wide = rng.choice((20, 3_000, 400_000))
+    middle = rng.randrange(TICK_MIN + wide, TICK_MAX - wide)
+    tick = rng.randrange(middle - wide, middle + wide)
+    price = rng.randrange(PRICES.at(tick), PRICES.at(tick + 1))
+    liquidity = int(2 ** rng.uniform(0, 64))
+    indexes = tuple(sorted(rng.sample(range(middle - wide, middle + wide), rng.randrange(2, 30))))
+    nets = [rng.choice((-1, 1)) * int(liquidity * rng.random() ** 4) for _ in indexes]
+    met = tuple(
+        TickAt(at, PRICES.at(at), net, int(rng.random() < 0.05))
+        for at, net in zip(indexes, nets, strict=True)
+    )
+    low, high = min(indexes[0], tick) - 1, max(indexes[-1], tick) + 1
+    ends = (RangeEnd(at, PRICES.within(at), None) for at in (low, high))
+    return Start(price, tick, liquidity), TickRange(met, indexes, *ends)
+
+
+def test_in_any_pool_what_the_way_says_a_walk_says() -> None:
+    """To the last unit; where it says nothing but that it is too much, that is refused."""
+    told = refused = 0
+    for seed in range(80):
+        rng = random.Random(f"any pool {seed}")
+        start, ticks = any_pool(rng)
+        rules = FeeRules(rng.choice((0, 100, 2_500, 999_999)))
+        for down, by_input in itertools.product((False, True), repeat=2):
+            way = _way(start, ticks, rules, down, by_input)
+            amounts = {int(2 ** rng.uniform(0, 64)) for _ in range(30)}
+            edges = {used + by for used in way.used for by in (-1, 0, 1)}
+            for amount in (*amounts, *edges, 2**64 - 1):
+                if not 0 < amount < 2**64:
+                    continue
+                print(f"{seed=} {down=} {by_input=} {amount=}")
+                asked: dict[str, Any] = {"down": down, "by_input": by_input, "rules": rules}
+                if (found := way.swap(amount)) is not None:
+                    path = walk(start, ticks, amount, **asked)
+                    assert (found.amount_in, found.amount_out) == (path.amount_in, path.amount_out)
+                    fee = sum(one for one, _ in path.fees)
+                    assert (found.fee, found.crossed) == (fee, path.crossed)
+                    told += 1
+                elif way.all_used is not None and amount > way.all_used:
+                    with pytest.raises(solana.PoolRefusal):
+                        walk(start, ticks, amount, **asked)
+                    refused += 1
+    print(f"{told=} {refused=}")
+    assert told > 1_000
+    assert refused > 100
 
 
 @pytest.mark.parametrize("by_input", [False, True])

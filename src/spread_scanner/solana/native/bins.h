@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "q64.h"
+
 #define SS_BIN_RATE_ALL 1000000000u
 #define SS_BIN_SCALE 10000
 #define SS_BIN_VARIABLE_ALL 100000000000u
-
-typedef unsigned __int128 ss_u128;
 
 typedef struct {
     uint64_t price_low, price_high;
@@ -56,24 +56,6 @@ typedef struct {
     uint64_t rate_max, control, accumulator_max, step;
     int64_t reference, index;
 } ss_bin_fees;
-
-static inline ss_u128 ss_divided_up(ss_u128 amount, ss_u128 by) {
-    return amount / by + (amount % by != 0);
-}
-
-/* amount * price / 2^64. Both halves of the price give less than 2^128 each: high is at most
- * (2^64 - 1)^2 = 2^128 - 2^65 + 1, what is added to it at most 2^64 - 1, so the sum is less, too. */
-static inline ss_u128 ss_in_y(uint64_t amount, ss_u128 price, bool up) {
-    ss_u128 low = (ss_u128)amount * (uint64_t)price;
-    ss_u128 high = (ss_u128)amount * (uint64_t)(price >> 64);
-    return high + (low >> 64) + (up && (uint64_t)low != 0);
-}
-
-/* amount * 2^64 / price, of a price that is not 0: the numerator is less than 2^128. */
-static inline ss_u128 ss_in_x(uint64_t amount, ss_u128 price, bool up) {
-    ss_u128 scaled = (ss_u128)amount << 64;
-    return up ? ss_divided_up(scaled, price) : scaled / price;
-}
 
 static inline ss_u128 ss_bin_price(const ss_bin *bin) {
     return (ss_u128)bin->price_high << 64 | bin->price_low;
