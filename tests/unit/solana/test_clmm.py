@@ -351,7 +351,7 @@ def test_what_lies_beyond_an_array_that_is_not_given_is_not_made_up() -> None:
         ({"status": 1 << 4}, PoolReason.CLOSED),
         ({"open_time_s": NOW_TS}, PoolReason.CLOSED),
         ({"fee_on": 3}, PoolReason.BAD_VALUE),
-        ({"liquidity": 0}, PoolReason.TOO_MUCH),
+        ({"liquidity": 0}, PoolReason.BAD_VALUE),
         ({"sqrt_price": 0}, PoolReason.BAD_VALUE),
         ({"config": POOL}, PoolReason.WRONG_KIND),
         ({"config": key("nowhere")}, PoolReason.MISSING),
