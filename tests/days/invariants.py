@@ -182,10 +182,20 @@ class Invariants:
             return
         if said.odd or said.repeat or now_ns - row.reset_ns < RESET_NS:
             return
+        if self._id_is_taken(said, cell):
+            return
         if cell is None:
             self.broken(1, exchange.label, f"{row.name}: nothing is stored of {said}")
         else:
             self._stored(session, row, said, cell)
+
+    def _id_is_taken(self, said: Said, cell: Any) -> bool:
+        """Whether what stands there bears the same id, of before ids began anew: by that nobody can
+        tell the two apart, and copies of a statement bear one id.
+        """
+        if cell is None or cell.update_id != said.tick.update_id:
+            return False
+        return bool(cell.ts_recv < self.world.store.clock.now_ns())
 
     def _of_another_level(self, exchange: Exchange, row: Row, said: Said, cell: Any) -> bool:
         """Whether its price has jumped. Nobody may stand behind it then."""

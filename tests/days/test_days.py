@@ -221,6 +221,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("source", ["binance-spot", "okx-futures"])
+def test_ids_that_begin_anew_again_and_again_may_be_the_same_as_before(source: str) -> None:
+    faults = [Fault(60.0 + 10 * number, "new ids", 0, 0.1, 0.1) for number in range(18)]
+    result = run("found", source, hours=0.08, faults={source: faults})
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
+
+
 def test_what_a_clock_came_back_to_in_a_backlog_is_usual_until_that_is_over() -> None:
     """By these prices' seed."""
     faults = [Fault(100, "skew", 91, 0.354, 0.529), Fault(156, "creep", 835, 0.939, 0.603)]
