@@ -161,6 +161,13 @@ CASES = {
         ask.leaves_before_it_is_carried, "binance-spot", 0.1,
         [Fault(200, "refuse", 90, 0.1, 0.1), Fault(201, "reshape", 60, 0.3, 0.1)], {1},
     ),
+    "an answer is proof": Case(
+        ask.an_answer_is_proof, "mexc-futures", 0.12,
+        [
+            Fault(80, "reshape", 230, 0.967, 0.92),  # each symbol twice, until 20 s after
+            Fault(290, "lost request", 0, 0.078, 0.215),
+        ], {1},
+    ),
     "connections count twice": Case(
         tell.connections_count_twice, "mexc-spot", 0.04, [], {8},
     ),

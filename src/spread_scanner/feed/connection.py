@@ -316,7 +316,9 @@ class Connection:
     def stands_behind(self, exchange_symbol: str) -> bool:
         """Whether the stored quote of a symbol is as good with this connection alone."""
         heard = self.ended is None and self.listener.data_ns != 0 and not self.silent
-        return heard and self.watch.given(exchange_symbol)
+        return (
+            heard and self.watch.given(exchange_symbol) and not self.watch.missed(exchange_symbol)
+        )
 
     @property
     def ready(self) -> bool:

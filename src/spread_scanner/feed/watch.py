@@ -16,6 +16,7 @@ from spread_scanner.feed.subscription import Subscription
 from spread_scanner.runtime.life import LifeRules
 from spread_scanner.symbology.tables import InstrumentRow
 
+GIVEN_NS = NS_PER_S  # from asking for a symbol until its news come here as elsewhere
 WATCH_NS = NS_PER_S  # how often it is looked for symbols that do not quote
 
 
@@ -56,6 +57,16 @@ class Watch:
         return exchange_symbol in subscription.wanted and (
             exchange_symbol in subscription.acknowledged or self.quoted(exchange_symbol)
         )
+
+    def missed(self, exchange_symbol: str) -> bool:
+        """Whether others have quoted it since it was asked for here, and this connection has not:
+        whatever it was answered, it is not given. An answer that names nobody may be another's.
+        """
+        row = self._share.instruments.get(exchange_symbol)
+        since_ns = self._subscription.unproven.get(exchange_symbol)
+        if row is None or since_ns is None or self.quoted(exchange_symbol):
+            return False
+        return int(self._share.board.heard_ns[row.symbol_id]) - since_ns > GIVEN_NS
 
     def all_answered(self) -> bool:
         """Whether everything that is carried is given, or refused."""

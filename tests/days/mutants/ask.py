@@ -9,6 +9,7 @@ from spread_scanner import clock
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.placing import Placing
+from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime.patience import Pauses
 
 NEVER_NS = 10**18
@@ -58,4 +59,11 @@ def requests_without_deadline() -> Iterator[None]:
 def leaves_before_it_is_carried() -> Iterator[None]:
     """A symbol leaves its old line when it is to move, carried by another one or not."""
     with put(Moving, "_carried_beside", lambda *_: True):
+        yield
+
+
+@contextlib.contextmanager
+def an_answer_is_proof() -> Iterator[None]:
+    """What was acknowledged is carried, though others have quoted it since and it has not."""
+    with put(Watch, "missed", lambda *_: False):
         yield
