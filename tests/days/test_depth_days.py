@@ -18,7 +18,7 @@ from spread_scanner.schema.channels import DEPTH_CHANNELS
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
 
 pytestmark = pytest.mark.timeout(1_800)  # all of it is CPU: a busy machine takes its time
-SEED = os.environ["SPREAD_STRETCHES_SEED"]
+SEED = os.environ["SPREAD_DAYS_SEED"]
 SYMBOLS = 6
 LINES = SYMBOLS // USUAL[0]
 CHANNELS = [

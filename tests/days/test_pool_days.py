@@ -15,7 +15,7 @@ from spread_scanner.pools.chain_times import ChainTimes
 from spread_scanner.pools.pace import ProviderPace
 
 pytestmark = pytest.mark.timeout(1_800)
-SEED = os.environ["SPREAD_STRETCHES_SEED"]
+SEED = os.environ["SPREAD_DAYS_SEED"]
 WHOLE = "SPREAD_DAYS" in os.environ
 SECONDS = 1_800.0 if WHOLE else 60.0
 

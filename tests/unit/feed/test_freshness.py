@@ -13,7 +13,7 @@ from spread_scanner.feed.freshness import (
     NextDue,
     QuotePace,
     SilenceRule,
-    Span,
+    SilenceSpan,
     ids_of,
     out_of_line,
     silence_rule,
@@ -159,7 +159,7 @@ def test_who_is_next_is_not_looked_for_again_before_anybody_can_be() -> None:
     class Looks:
         made = 0
 
-        def __iter__(self) -> Iterator[Span]:
+        def __iter__(self) -> Iterator[SilenceSpan]:
             self.made += 1
             return iter([(heard, mean, RULE)])
 
