@@ -60,30 +60,39 @@ cpdef bint as_before(
 
 
 cdef class SwappedTicks:
-    """What an account tells after a swap that has liquidity there and the square root of the price
-    behind it, 128 bits each, the latter in Q64.64: SwapTold of pool.py."""
+    """What an account tells after a swap that has liquidity there, the square root of the price
+    behind it, 128 bits each, the latter in Q64.64, and then the tick: SwapTold of pool.py."""
 
     cdef str _key
     cdef Py_ssize_t _at
-    cdef object _price_min, _price_max
+    cdef object _span
+    # Of the tick that was told last: most swaps stay at it.
+    cdef int32_t _tick
+    cdef object _low, _high
 
-    def __init__(self, str key not None, Py_ssize_t at, price_min, price_max):
+    def __init__(self, str key not None, Py_ssize_t at, span):
+        """`span` tells the lowest and the highest price at a tick."""
         if at < 0:
             raise ValueError(f"no place in an account: {at}")
-        self._key, self._at = key, at
-        self._price_min, self._price_max = price_min, price_max
+        self._key, self._at, self._span = key, at, span
 
     def __call__(self, dict accounts not None):
         """The price as a ratio, what the liquidity at it is worth of each token, and the liquidity.
-        None where no pool has such a price."""
+        None where no pool has such a price at that tick."""
         cdef bytes data = (<tuple?>accounts[self._key])[1]
         cdef uint64_t words[4]
-        if PyBytes_GET_SIZE(data) < self._at + <Py_ssize_t>sizeof(words):
+        cdef int32_t tick
+        cdef const char *begin = PyBytes_AS_STRING(data) + self._at
+        if PyBytes_GET_SIZE(data) < self._at + <Py_ssize_t>(sizeof(words) + sizeof(tick)):
             return None
-        memcpy(words, PyBytes_AS_STRING(data) + self._at, sizeof(words))
+        memcpy(words, begin, sizeof(words))
+        memcpy(&tick, begin + sizeof(words), sizeof(tick))
+        if self._low is None or tick != self._tick:
+            self._low, self._high = self._span(tick)
+            self._tick = tick
         liquidity = <object>words[1] << Q64 | words[0]
         sqrt_price = <object>words[3] << Q64 | words[2]
-        if not self._price_min <= sqrt_price <= self._price_max:
+        if not self._low <= sqrt_price <= self._high:
             return None
         worth = (liquidity << Q64) // sqrt_price, liquidity * sqrt_price >> Q64
         return (sqrt_price * sqrt_price, Q128_ONE), worth, liquidity

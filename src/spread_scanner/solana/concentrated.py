@@ -340,8 +340,14 @@ class PriceTable:
         """The price at a tick, or at the last one there is."""
         return self.at(min(max(tick, TICK_MIN), TICK_MAX))
 
-    def has(self, sqrt_price: int) -> bool:
-        return self.at(TICK_MIN) <= sqrt_price <= self.at(TICK_MAX)
+    def span(self, tick: int) -> tuple[int, int]:
+        """The prices that a pool may have at that tick: up to the next tick's, which it has after a
+        swap down that ends there."""
+        return self.within(tick), self.within(tick + 1)
+
+    def stands_at(self, tick: int, sqrt_price: int) -> bool:
+        low, high = self.span(tick)
+        return low <= sqrt_price <= high
 
 
 def volatility_rate(control: int, accumulator: int, width: int) -> int:
@@ -410,9 +416,9 @@ class ConcentratedPool(Pool):
         prices: PriceTable,
         fixed: tuple[str, ...],
     ) -> PoolSight:
-        """`kept` is what no swap writes of the pool's own account, which has the liquidity there
-        and the price behind it."""
-        told = SwappedTicks(key, liquidity_at, prices.at(TICK_MIN), prices.at(TICK_MAX))
+        """`kept` is what no swap writes of the pool's own account, which has the liquidity there,
+        and price and tick behind it."""
+        told = SwappedTicks(key, liquidity_at, prices.span)
         return PoolSight((*fixed, *self.mints), {key: kept}, told)
 
     def _way(self, down: bool, by_input: bool, rules: FeeRules) -> TickWay:

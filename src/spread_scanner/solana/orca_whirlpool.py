@@ -160,11 +160,12 @@ def decode(data: bytes) -> Whirlpool | WhirlpoolTicks | AdaptiveFee:
         mints=(keys.text(data[101:133]), keys.text(data[181:213])),
         vaults=(keys.text(data[133:165]), keys.text(data[213:245])),
     )
-    if not PRICES.has(found.sqrt_price) or not found.tick_spacing:
+    if not PRICES.stands_at(found.tick, found.sqrt_price) or not found.tick_spacing:
         raise PoolRefusal(
             PoolReason.BAD_VALUE,
             wanted="Whirlpool",
             sqrt_price=found.sqrt_price,
+            tick=found.tick,
             tick_spacing=found.tick_spacing,
         )
     return found

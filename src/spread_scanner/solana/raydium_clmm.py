@@ -203,11 +203,13 @@ def decode(data: bytes) -> ClmmState | ClmmConfig | ClmmTicks | ClmmBitmap:
         open_time_s=u64(data, 1_080),
         volatility_fee=_volatility(data[_DYNAMIC_AT:_DYNAMIC_END]),
     )
-    if not PRICES.has(found.sqrt_price) or not found.tick_spacing or found.fee_on > _FEE_ON_TOKEN1:
+    stands = PRICES.stands_at(found.tick, found.sqrt_price)
+    if not stands or not found.tick_spacing or found.fee_on > _FEE_ON_TOKEN1:
         raise PoolRefusal(
             PoolReason.BAD_VALUE,
             wanted="CLMM PoolState",
             sqrt_price=found.sqrt_price,
+            tick=found.tick,
             tick_spacing=found.tick_spacing,
             fee_on=found.fee_on,
         )

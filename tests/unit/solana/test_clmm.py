@@ -353,6 +353,10 @@ def test_what_lies_beyond_an_array_that_is_not_given_is_not_made_up() -> None:
         ({"fee_on": 3}, PoolReason.BAD_VALUE),
         ({"liquidity": 0}, PoolReason.BAD_VALUE),
         ({"sqrt_price": 0}, PoolReason.BAD_VALUE),
+        # The price is not at the tick: more would come out than is there, or less than nothing.
+        ({"tick": 1}, PoolReason.BAD_VALUE),
+        ({"tick": -2}, PoolReason.BAD_VALUE),
+        ({"tick": -(2**31)}, PoolReason.BAD_VALUE),
         ({"config": POOL}, PoolReason.WRONG_KIND),
         ({"config": key("nowhere")}, PoolReason.MISSING),
         ({"mints": (WSOL, key("unheard of"))}, PoolReason.MISSING),

@@ -10,8 +10,18 @@ from bench_pools import HERE, MAKERS, POOL, PROGRAMS, SLOT, UNIX_TS
 
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.wanted import names_the_same, wanted
-from spread_scanner.solana import Pool, PoolReason, PoolRefusal, assemble, keys, tokens
+from spread_scanner.solana import (
+    Pool,
+    PoolReason,
+    PoolRefusal,
+    assemble,
+    keys,
+    orca_whirlpool,
+    raydium_clmm,
+    tokens,
+)
 from spread_scanner.solana._seen import SeenPool
+from spread_scanner.solana.concentrated import TICK_MIN
 from spread_scanner.solana.pool import price_of, quote_of
 
 Accounts = dict[str, tuple[str, bytes]]
@@ -30,9 +40,25 @@ SWAPPED_AT = {
 }
 
 
-def changed(accounts: Accounts, rng: random.Random) -> Accounts:
+# Where the tick stands, behind the price that it has to fit.
+TICK_AT = {
+    "raydium_clmm": (269, raydium_clmm.PRICES),
+    "orca_whirlpool": (81, orca_whirlpool.PRICES),
+}
+
+
+def fitting(program: str, data: bytes) -> bytes:
+    """The pool's own account, its tick where its price is, if any has such a one."""
+    at, prices = TICK_AT.get(program, (0, None))
+    price = int.from_bytes(data[at - 16 : at], "little")
+    if prices is None or len(data) < at + 4 or not prices.at(TICK_MIN) <= price < 2**100:
+        return data
+    return data[:at] + prices.tick_of(price).to_bytes(4, "little", signed=True) + data[at + 4 :]
+
+
+def changed(accounts: Accounts, rng: random.Random, program: str) -> Accounts:
     """A byte of one account is another, mostly near its begin; or it is shorter, another program's
-    or gone."""
+    or gone. A tick fits its price mostly."""
     key = POOL if POOL in accounts and rng.random() < 0.5 else rng.choice([*accounts])
     owner, data = accounts[key]
     kind, at = rng.random(), rng.randrange(max(min(len(data), rng.choice((300, 11_000))), 1))
@@ -42,7 +68,9 @@ def changed(accounts: Accounts, rng: random.Random) -> Accounts:
         return accounts | {key: (owner, data[:-1])}
     if kind < 0.06:
         return accounts | {key: (keys.SYSTEM, data)}
-    return accounts | {key: (owner, data[:at] + rng.randbytes(1) + data[at + 1 :])}
+    other = data[:at] + rng.randbytes(1) + data[at + 1 :]
+    fits = program in TICK_AT and key == POOL and rng.random() < 0.8
+    return accounts | {key: (owner, fitting(program, other) if fits else other)}
 
 
 def said(accounts: Accounts) -> tuple[object, ...]:
@@ -59,7 +87,7 @@ def test_a_pool_that_is_looked_at_again_is_what_decoding_says(program: str) -> N
     accounts: Accounts = dict(MAKERS[program](HERE))
     told = {said(accounts)}
     for _ in range(LOOKS):
-        now = changed(accounts, rng)
+        now = changed(accounts, rng, program)
         expected = said(now)
         try:
             found: tuple[object, ...] = tuple(seen.see(now))
@@ -94,12 +122,14 @@ def test_a_pool_that_is_quoted_after_each_swap_is_quoted_as_one_that_is_decoded(
         owner, data = accounts[key]
         begin, size = SWAPPED_AT[program] if key == POOL else (56, 8_944)
         at = begin + rng.randrange(size)
-        changed = data[:at] + rng.randbytes(1) + data[at + 1 :]
+        swapped = data[:at] + rng.randbytes(1) + data[at + 1 :]
+        if key == POOL:
+            swapped = fitting(program, swapped)
         try:
-            seen.see(accounts | {key: (owner, changed)})
+            seen.see(accounts | {key: (owner, swapped)})
         except PoolRefusal:
             continue
-        accounts |= {key: (owner, changed)}
+        accounts |= {key: (owner, swapped)}
         decoded = assemble(POOL, accounts)
         for _ in range(8):
             mint, by_input = rng.choice(MINTS), rng.random() < 0.5
@@ -121,7 +151,7 @@ def test_an_account_that_names_the_same_wants_the_same(program: str) -> None:
     ours: Accounts = {POOL: before}
     others = 0
     for _ in range(LOOKS):
-        now = changed(ours, rng).get(POOL, before)
+        now = changed(ours, rng, program).get(POOL, before)
         try:
             names = wanted(POOL, entry, accounts | {POOL: now}, 2)
         except PoolRefusal:

@@ -455,3 +455,16 @@ def test_is_refused_with_the_reason(change: dict[str, Any], reason: PoolReason) 
     with pytest.raises(PoolRefusal) as refused:
         quote(POOL, accounts, WSOL, 10**6, unix_ts=NOW_TS, slot=SLOT)
     assert refused.value.reason is reason
+
+
+@pytest.mark.parametrize("off", [-2, 1, 2**31 - 1])
+def test_a_price_that_is_not_at_its_tick_is_refused(off: int) -> None:
+    """More would come out than is there, or less than nothing go in."""
+    accounts = adaptive()
+    owner, data = accounts[POOL]
+    state = decode(owner, data)
+    assert isinstance(state, Whirlpool)
+    tick = min(state.tick + off, 2**31 - 1).to_bytes(4, "little", signed=True)
+    with pytest.raises(PoolRefusal) as refused:
+        decode(owner, data[:81] + tick + data[85:])
+    assert refused.value.reason is PoolReason.BAD_VALUE
