@@ -80,7 +80,8 @@ class Dialling:
             self.broken(
                 3, exchange.label, f"{in_window} dials in {host.window_s:g} s, {host.limit} allowed"
             )
-        # What was on its way to a proxy when the ban was heard of could not know of it.
+        # What was on its way to a proxy, or to one of several addresses, when the ban was heard of
+        # could not know of it.
         if host.ban_told_ns and host.ban_told_ns < dial.set_out_ns < host.ban_until_ns:
             left_s = (host.ban_until_ns - now_ns) / NS_PER_S
             self.broken(5, exchange.label, f"dialled {left_s:.1f} s before the end of a ban")

@@ -43,7 +43,7 @@ class Dial:
     at_ns: int
     source: str
     line: int  # which of the feed's lines it was for; -1: unknown; ANNOUNCED, BESIDE
-    set_out_ns: int  # when the feed began it: earlier, where it came by way of a proxy
+    set_out_ns: int  # when the feed began it: earlier, where proxies or addresses took their time
     via: str = ""  # the proxy whose address it came from; "": our own
     outcome: str = ""
     told_ns: int = 0  # when the feed heard of the outcome

@@ -35,6 +35,7 @@ class Network:
         self._clock = virtual
         self._log = log
         self._numbers: dict[int, int] = {}
+        self._set_out_ns: dict[tuple[str, int], int] = {}  # when lines asked for addresses last
         self._lines: list[object] = []
         self._beside: set[asyncio.Task[None]] = set()
 
@@ -90,6 +91,7 @@ class Network:
         if host == names.PROXY:
             return [names.proxy_info(port)]
         label, line = self._dialler()
+        self._set_out_ns[label, line] = self._clock.mono_ns()
         if self._exchanges[label].switch.refuse == "dns":
             self._log("no such name", label, line)
             self.invariants.dialling.attempted(self._exchanges[label], line)
@@ -108,7 +110,8 @@ class Network:
         at = host if names.label_of(host) else names.infos(label, way, port)[0][4][0]
         how = names.how_of(label, way, at)
         await names.arrive(how)
-        return await self._dial(label, line, mute=how == names.MUTE)
+        set_out_ns = self._set_out_ns.pop((label, line), 0)
+        return await self._dial(label, line, mute=how == names.MUTE, set_out_ns=set_out_ns)
 
     async def tunnel(self, protocol_factory: Callable[[], Any]) -> tuple[Any, Any]:
         """A connection to the proxy, which goes on with the dial that is under way."""

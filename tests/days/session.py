@@ -114,7 +114,7 @@ class Session:
     def _told(self, outcome: str) -> None:
         self.dial.outcome = outcome
         self.dial.told_ns = self.exchange.clock.mono_ns()
-        if outcome == "open" and not self.notices:
+        if outcome == "open" and not self.notices and not self.dial.given_up:
             self.exchange.count("connects")
 
     def _refuse(self, status: str) -> None:
@@ -345,8 +345,10 @@ class Session:
     def _drop(self) -> None:
         if not self.over:
             self.over = True
-            now_ns = self.exchange.clock.mono_ns()
-            self.exchange.left_ns.update(dict.fromkeys(sorted(self.subscribed_ns), now_ns))
+            ends_ns = self.exchange.clock.mono_ns()
+            if self.wire.listened_to:  # the end comes behind all that a slow path has taken
+                ends_ns += self.wire.slowest_ns
+            self.exchange.left_ns.update(dict.fromkeys(sorted(self.subscribed_ns), ends_ns))
             self.exchange.sessions.remove(self)
 
 

@@ -210,6 +210,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a ban of a proxy that its tunnel was laid by": (
         "mexc-spot", 0.06, {"mexc-spot": [Fault(120, "proxy", 40.6, 0.609, 0.231)]},
     ),
+    "a reset that comes behind all that a slow path has taken": (
+        "bybit-spot", 0.06,
+        {"bybit-spot": [Fault(100, "slow", 60, 0.149, 0.154), Fault(150, "reset", 0, 0.735, 0.9)]},
+    ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
         {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},
