@@ -80,7 +80,8 @@ static inline bool ss_bin_paid(const ss_bin *bin, const ss_bin_side *side, uint6
                                ss_bin_taken *taken) {
     ss_u128 cost = ss_bin_cost(bin, out, side->down), fee, paid;
     if (cost > UINT64_MAX) return false;
-    fee = side->fee_on_input ? ss_bin_on_top((uint64_t)cost, bin->rate) : ss_bin_part(out, bin->rate);
+    fee =
+        side->fee_on_input ? ss_bin_on_top((uint64_t)cost, bin->rate) : ss_bin_part(out, bin->rate);
     paid = side->fee_on_input ? cost + fee : cost;
     if (paid > UINT64_MAX) return false;
     taken->in = (uint64_t)paid;
@@ -135,9 +136,11 @@ static inline uint32_t ss_bin_rate(const ss_bin_fees *fees, int32_t bin_id) {
     ss_u128 variable;
     if (!fees->control) return (uint32_t)fees->base;
     volatility = (uint64_t)(fees->reference + (off < 0 ? -off : off) * SS_BIN_SCALE);
-    crossed = (volatility < fees->accumulator_max ? volatility : fees->accumulator_max) * fees->step;
+    crossed =
+        (volatility < fees->accumulator_max ? volatility : fees->accumulator_max) * fees->step;
     variable = ss_divided_up((ss_u128)crossed * crossed * fees->control, SS_BIN_VARIABLE_ALL);
-    return (uint32_t)(fees->base + variable > fees->rate_max ? fees->rate_max : fees->base + variable);
+    return (uint32_t)(fees->base + variable > fees->rate_max ? fees->rate_max
+                                                             : fees->base + variable);
 }
 
 /* A bin's sums after those before it; false: it does not fit. */

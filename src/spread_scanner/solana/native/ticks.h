@@ -64,7 +64,8 @@ static inline bool ss_price_after(ss_u128 price, uint64_t liquidity, uint64_t am
     high = (ss_u128)amount * (uint64_t)(price >> 64);
     if (__builtin_add_overflow(high, low >> 64, &high) || high >> 64) return false;
     low = high << 64 | (uint64_t)low; /* amount * price */
-    if (by_input ? __builtin_add_overflow(scaled, low, &low) : __builtin_sub_overflow(scaled, low, &low))
+    if (by_input ? __builtin_add_overflow(scaled, low, &low)
+                 : __builtin_sub_overflow(scaled, low, &low))
         return false;
     return low && ss_mul_div(scaled, price, low, true, after);
 }
