@@ -445,6 +445,12 @@ export interface SizeNet {
   too_thin: boolean;
 }
 
+export interface SourceLog {
+  appended_seq: number;
+  durable_seq: number;
+  durable_age_ms: number;
+}
+
 export interface SourceView {
   source: string;
   process: string;
@@ -457,6 +463,7 @@ export interface SourceView {
   quoted: number;
   usable: number;
   heartbeat_age_ms: number | null;
+  log: SourceLog | null;
 }
 
 export interface Spread {

@@ -55,6 +55,11 @@ SOURCES = {
     "usable": "with a quote that can be stood behind now",
     "heartbeat": "ms since the feed last beat",
 }
+SOURCES_LOGGED = {
+    "appended": "quotes of the source before this number were handed to the log",
+    "durable": "those before this one are on the disk",
+    "age": "ms since the oldest was taken that is not",
+}
 CONNECTIONS = {
     "symbols": "that it carries, of a provider accounts; notices: what the exchange announces",
     "msg/s": "messages per second",

@@ -174,7 +174,8 @@ def _disk_lines(disk: Disk) -> Iterator[str]:
 
 
 def sources(as_json: Json = False) -> None:
-    """Every source: its feed, its quotes, and how many of them can be stood behind now."""
+    """Every source: its feed, its quotes, and how many of them can be stood behind now. Where a
+    recorder runs: how far the log is with each, and how far the disk."""
     from spread_scanner.view.sources import read
 
     views = read(load_settings())
@@ -197,6 +198,15 @@ def sources(as_json: Json = False) -> None:
     console = people()
     console.print(grid("", columns, rows))
     legend(console, legends.SOURCES)
+    logged = [
+        (view.source, view.log.appended_seq, view.log.durable_seq, view.log.durable_age_ms)
+        for view in views
+        if view.log is not None
+    ]
+    if logged:
+        columns = ["source", "appended>", "durable>", "age ms>"]
+        console.print(grid("In the log", columns, logged))
+        legend(console, legends.SOURCES_LOGGED)
 
 
 def pools(

@@ -2,9 +2,11 @@
 Gaps. A source has two tapes: of its quotes, and of the levels of its order books that changed.
 
 A record is given back to its tape when it is written (not: on the disk): who is killed in between
-reads it again, and the numbers tell that the log has it.
+reads it again, and the numbers tell that the log has it. How far the log is with a tape, and how
+far the disk, is told on the tape itself.
 """
 
+from collections import deque
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +14,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.schema.log import GAP_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm import SignalRing
-from spread_scanner.shm.tapes import TapeCounters, TapeReader
+from spread_scanner.shm.tapes import Recorded, TapeCounters, TapeReader
 from spread_scanner.wal import reader
 from spread_scanner.wal.writer import LogWriter
 
 AT_ONCE = 8_192
+MARKS_MAX = 64  # of a tape; a disk that refuses for a day takes no more memory
 TAIL_SEGMENTS = 2  # of the log, in which a start looks for the last number of each source
 
 
@@ -81,6 +85,14 @@ class LogEnd:
                     self.ts[of.kind, source_id] = int(of.received(last)[0])
 
 
+class _Mark(NamedTuple):
+    """How far a tape was when it was looked at."""
+
+    seq: int  # of the log: the tape's records are before it
+    number: int  # of the tape: those that are
+    at_ns: int  # clock.mono_ns
+
+
 class Tape:
     """One of a source's tapes, while it is recorded. `missed`: records that are in no log."""
 
@@ -103,6 +115,12 @@ class Tape:
         if self._next < 0:  # not in the newest of the log: whoever looked then has seen to the rest
             self._next = self._waiting_from(counters().given)
         self.taken = self.missed = self.gaps = 0
+        # A pause may have ended before the disk had what was taken until then.
+        durable = min(self._next, reader.recorded.durable)
+        self._marks: deque[_Mark] = deque()
+        self._marked = durable  # the number of the last one
+        self._told = Recorded(durable, durable, 0)
+        reader.tell(self._told)
         if not self._reader.asked:  # nobody did meanwhile: what passed has no number
             self.drain()
             self._gap(max(self._next, self._counters().given), now_ns)
@@ -125,10 +143,36 @@ class Tape:
                 return
 
     def written(self) -> None:
-        """What was taken is in the log: its slots are the feed's again."""
+        """What was taken, and the log was told to write: its slots are the feed's again."""
         if self._unreleased:
             self._reader.release(self._unreleased)
             self._unreleased = 0
+        self._mark()
+        self._tell()
+
+    def _mark(self) -> None:
+        if self._next == self._marked:
+            return
+        at_ns = self._told.waits_since_ns if not self._marks else 0
+        if len(self._marks) == MARKS_MAX:
+            at_ns = self._marks.pop().at_ns
+        mark = _Mark(self._log.appended_seq, self._next, at_ns or clock.mono_ns())
+        self._marks.append(mark)
+        self._marked = self._next
+
+    def _tell(self) -> None:
+        """What a segment that failed had is not on the disk: `durable_seq` stays before it."""
+        durable, since_ns = self._told.durable, 0
+        while self._marks and self._marks[0].seq <= self._log.durable_seq:
+            durable = self._marks.popleft().number
+        if self._marks:
+            since_ns = self._marks[0].at_ns
+        elif not self._log.room and self._counters().given > self._next:  # waits on the tape
+            since_ns = self._told.waits_since_ns or clock.mono_ns()
+        told = Recorded(self._next, durable, since_ns)
+        if told != self._told:
+            self._reader.tell(told)
+            self._told = told
 
     def stop(self) -> int:
         """Nothing is asked for any more; how many numbers were given until then."""

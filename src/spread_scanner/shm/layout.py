@@ -17,6 +17,7 @@ Every segment opens with the same header; its body depends on the kind:
     |   words          |  a 128-byte aligned block of bits per source                  reader, feeds
 
     tapes              a ring per source, of its quotes in their order           its feed, recorder
+                       on its consumer line how far the log is with it           recorder
 
     ring
     | producer line    |  128 B: write_pos, dropped                                    producer

@@ -6,7 +6,8 @@ Consumer: the one that claimed the tape; `record` asks for ticks, and a feed tha
 
 A ring per source that nobody waits for: a full one drops the newest and counts it, and each tick
 bears its number, which counts the dropped ones, too. A consumer that was killed is still asked for:
-its tape fills, and what is dropped then is counted for the next.
+its tape fills, and what is dropped then is counted for the next. The consumer also tells there how
+far the log is with the tape (`Recorded`), for whoever looks.
 
 Segment: "<namespace>.tapes", made and taken away with the store (price_store.py).
 """
@@ -24,8 +25,10 @@ from spread_scanner.shm.segment import Holder, Segment
 
 PART = "tapes"
 TAPE_SLOTS = 1_024  # of a store that is made without saying
-# Bytes from a ring's control to the word that asks for ticks; pinned by the layout test.
+# Bytes from a ring's control to the words of a tape's consumer, as native/ring.h has them: the one
+# that asks for ticks, and how far the log is.
 WANTED_AT = 136
+APPENDED_AT, DURABLE_AT, WAITS_SINCE_AT = 144, 152, 160
 
 
 class TapeCounters(NamedTuple):
@@ -36,27 +39,48 @@ class TapeCounters(NamedTuple):
     waiting: int
 
 
+class Recorded(NamedTuple):
+    """How far the log is with one tape, in the tape's own numbers. What a tape had no room for has
+    numbers, too: the log has a Gap for them."""
+
+    appended: int  # every record before this one was handed to the log
+    durable: int  # and before this one is on the disk; never above `appended`
+    waits_since_ns: int  # clock.mono_ns, of the oldest that is not on the disk; 0: all are
+
+
 class TapeReader(_ring.RingConsumer, Holder):
     """The read end of one source's tape, of quotes or of levels of books; made by Tapes.reader and
     BookStore.tape_reader. `close` gives the place back, and stops asking."""
 
     def __init__(self, held: Segment, layout: RingLayout, dtype: np.dtype) -> None:
-        self._at = layout.control_at + WANTED_AT
+        self._control_at = layout.control_at
         super().__init__(held.memory, layout, dtype)
         self._held = held
         self._asks = False
         # A predecessor did until now: it was killed, and the tape has what it could take since.
-        self.asked = held.words.load(self._at) != 0
+        self.asked = held.words.load(self._control_at + WANTED_AT) != 0
 
     def record(self) -> None:
         """Ask for ticks from now on."""
-        self._held.words.store(self._at, 1)
+        self._held.words.store(self._control_at + WANTED_AT, 1)
         self._asks = True
+
+    @property
+    def recorded(self) -> Recorded:
+        """What was told last, by whoever recorded then."""
+        return _recorded(self._held, self._control_at)
+
+    def tell(self, recorded: Recorded) -> None:
+        """How far the log is, for whoever looks."""
+        store, at = self._held.words.store, self._control_at
+        store(at + WAITS_SINCE_AT, recorded.waits_since_ns)
+        store(at + APPENDED_AT, recorded.appended)
+        store(at + DURABLE_AT, recorded.durable)
 
     def stop(self) -> None:
         """Ask for nothing any more; a feed in the midst of a read may not see it at once."""
         if self._asks:
-            self._held.words.store(self._at, 0)
+            self._held.words.store(self._control_at + WANTED_AT, 0)
             self._asks = False
 
     def close(self) -> None:
@@ -96,9 +120,23 @@ class Tapes(Holder):
         """Totals of a tape since it was made; exact while nobody moves."""
         return counters_of(self._held, self._rings[source_id])
 
+    def recorded(self, source_id: int) -> Recorded | None:
+        """How far the log is with a source's quotes; None: nobody asks for them. A recorder that
+        was killed still asks, and tells nothing: its row in health says whether it lives."""
+        at = self._rings[source_id].control_at
+        return _recorded(self._held, at) if self._held.words.load(at + WANTED_AT) else None
+
     @property
     def instance_id(self) -> int:
         return self._held.instance_id
+
+
+def _recorded(held: Segment, at: int) -> Recorded:
+    """Each word by itself. `durable` first: both only rise, so it is never the larger one."""
+    durable, appended, waits_since_ns = (
+        held.words.load(at + word) for word in (DURABLE_AT, APPENDED_AT, WAITS_SINCE_AT)
+    )
+    return Recorded(appended, durable, waits_since_ns)
 
 
 def counters_of(held: Segment, layout: RingLayout) -> TapeCounters:

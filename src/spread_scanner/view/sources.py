@@ -1,7 +1,8 @@
 """The sources at a glance: whose quotes there are, and how many of them can be used now.
 
 Reads each source's cells as one consistent copy; a quote that cannot be stood behind says so itself
-(QuoteFlag), and one of a feed that no longer beats is used by nobody.
+(QuoteFlag), and one of a feed that no longer beats is used by nobody. How far the log is with a
+source the recorder tells on its tape; of one that is dead nothing is shown.
 """
 
 from spread_scanner import clock
@@ -11,7 +12,9 @@ from spread_scanner.errors import Unusable
 from spread_scanner.schema import freshness
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, SOURCES, Source
 from spread_scanner.schema.freshness import FreshnessLimits
+from spread_scanner.schema.names import RECORDER
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.tapes import Recorded, Tapes
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.view.reading import Reading
 from spread_scanner.view.tables import TablesInForce
@@ -30,6 +33,14 @@ def source_of(label: str, num_sources: int = len(SOURCES)) -> Source:
     return SOURCE_BY_LABEL[label]
 
 
+class SourceLog(Reading, frozen=True):
+    """How far the log is with the quotes of a source, by their numbers there."""
+
+    appended_seq: int  # all before it were handed to the log
+    durable_seq: int  # all before it are on the disk
+    durable_age_ms: float  # since the oldest was taken that is not on the disk; 0: all are
+
+
 class SourceView(Reading, frozen=True):
     """One market of one exchange."""
 
@@ -44,6 +55,7 @@ class SourceView(Reading, frozen=True):
     quoted: int  # of them, how many were ever quoted in this shared memory
     usable: int  # of those, how many can be stood behind now
     heartbeat_age_ms: float | None
+    log: SourceLog | None  # absent: no recorder that lives asks for its quotes
 
 
 def read(settings: Settings) -> list[SourceView]:
@@ -55,17 +67,24 @@ def read(settings: Settings) -> list[SourceView]:
         Health.attach(namespace) as health,
         Control.attach(namespace) as control,
         PriceStore.attach(namespace) as store,
+        Tapes.attach(namespace) as tapes,
     ):
-        return look(settings, health, control, store, in_force.loaded)
+        return look(settings, health, control, store, in_force.loaded, tapes)
 
 
 def look(
-    settings: Settings, health: Health, control: Control, store: PriceStore, listed: Tables | None
+    settings: Settings,
+    health: Health,
+    control: Control,
+    store: PriceStore,
+    listed: Tables | None,
+    tapes: Tapes | None = None,
 ) -> list[SourceView]:
-    """The same, of what is attached."""
+    """The same, of what is attached. Without tapes nothing is told of the log."""
     paused = set(control.paused_sources)
     snapshot = store.snapshot()
     limits = FreshnessLimits.of(settings)
+    recorded = tapes if health.alive(RECORDER) else None
     views = []
     for source in SOURCES[: len(snapshot)]:
         row = health.beat(source.process)
@@ -92,9 +111,18 @@ def look(
                 quoted=len(written),
                 usable=usable,
                 heartbeat_age_ms=(now_ns - beat_ns) / NS_PER_MS if beat_ns else None,
+                log=None if recorded is None else _log(recorded.recorded(source.source_id)),
             )
         )
     return views
+
+
+def _log(recorded: Recorded | None) -> SourceLog | None:
+    if recorded is None:
+        return None
+    since_ns = recorded.waits_since_ns
+    age_ns = max(0, clock.mono_ns() - since_ns) if since_ns else 0
+    return SourceLog(recorded.appended, recorded.durable, age_ns / NS_PER_MS)
 
 
 def _pauses(control: Control, source: Source) -> bool:

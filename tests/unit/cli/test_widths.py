@@ -24,11 +24,13 @@ from spread_scanner.cli.console import grid
 from spread_scanner.cli.watch import NARROW_COLUMNS, NARROWEST_DEPTH, WIDE_COLUMNS
 from spread_scanner.clock import mono_ns
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS, ProcessState, Verdict
+from spread_scanner.schema.names import RECORDER
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
 from spread_scanner.shm import SignalRing
 from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.pools import PoolTable
+from spread_scanner.shm.tapes import Recorded, Tapes
 from spread_scanner.symbology import publish, tables
 from spread_scanner.view.connections import ConnectionView
 
@@ -171,6 +173,28 @@ def test_a_table_fits(shown: Callable[..., tuple[int, str]], command: str, width
     for word in [*narrow.split(), *(wide.split() if width > 80 else [])]:
         assert word in said or word in " ".join(FIGURES_ARE_NAMED) or word in UNITS, word
     assert said in " ".join(out.split()), "the legend stands below"
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_how_far_the_log_is_stands_below_the_sources(
+    shown: Callable[..., tuple[int, str]], up_bed: Any, width: int
+) -> None:
+    with (
+        up_bed.health() as health,
+        health.claim(RECORDER),
+        Tapes.attach(up_bed.namespace) as tapes,
+        tapes.reader(0) as tape,
+    ):
+        tape.tell(Recorded(12_345_678_901, 12_345_678_000, 0))
+        tape.record()
+        code, out = shown("sources", width)
+    assert code == 0, out
+    out = STYLES.sub("", out)
+    assert max(cell_len(line) for line in out.splitlines()) <= width, out
+    below = out[out.index("In the log") :]
+    (row,) = [line.split() for line in below.splitlines() if "12,345,678,901" in line]
+    assert row == ["binance-spot", "12,345,678,901", "12,345,678,000", "0.00"]
+    assert legends.lines(legends.SOURCES_LOGGED) in " ".join(below.split())
 
 
 @pytest.mark.parametrize("command", [*HEADS, "tables", "why [RED]-USDT", "halt"])

@@ -18,6 +18,7 @@ import bed as waits
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, ProcessState
 from spread_scanner.schema.names import RECORDER, WAL_FOLDER
 from spread_scanner.shm import PriceStore
+from spread_scanner.shm.tapes import Tapes
 from spread_scanner.wal import reader
 from spread_scanner.wal.priority import NICE
 
@@ -82,6 +83,9 @@ def test_killed_at_any_time_it_loses_nothing_that_is_not_counted(up_bed: Any, st
             child.send_signal(signal.SIGKILL)
             child.wait()
             assert sum(piece.records for piece in reader.pieces(folder)) >= durable
+            with Tapes.attach(up_bed.namespace) as tapes:
+                told = tapes.recorded(0)
+            assert told is None or told.durable <= recorded_of(folder, 0)
             child = start()
             starts = _ + 2
             waits.until(lambda: _starts(up_bed) >= starts, "it is there again")  # noqa: B023

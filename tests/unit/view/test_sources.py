@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from spread_scanner.clock import NS_PER_MS, VirtualClock
+from spread_scanner.schema.names import RECORDER
 from spread_scanner.shm import Control, PriceStore
+from spread_scanner.shm.tapes import Recorded, Tapes
 from spread_scanner.view import sources
 
 
@@ -26,3 +29,32 @@ def test_a_source_counts_what_can_be_used_and_only_while_its_feed_beats(up_bed: 
     assert (first.enabled, first.alive, first.state, first.paused) == (True, False, "absent", False)
     assert (silent.quoted, silent.usable) == (2, 0)
     assert (paused.paused, paused.quoted, paused.heartbeat_age_ms) == (True, 0, None)
+
+
+def test_how_far_the_log_is_is_told_of_a_recorder_that_lives_and_asks(
+    up_bed: Any, virtual_clock: VirtualClock
+) -> None:
+    def logs() -> list[sources.SourceLog | None]:
+        return [view.log for view in sources.read(up_bed.settings)[:3]]
+
+    virtual_clock.advance_ms(1)
+    since_ns = virtual_clock.mono_ns()
+    virtual_clock.advance_ms(40)
+    with (
+        up_bed.health() as health,
+        Tapes.attach(up_bed.namespace) as tapes,
+        tapes.reader(1) as one,
+        tapes.reader(2) as other,
+    ):
+        one.tell(Recorded(7, 5, since_ns))
+        other.tell(Recorded(9, 9, 0))
+        one.record()
+        other.record()
+        assert logs() == [None] * 3, "as one that was killed leaves it"
+        with health.claim(RECORDER):
+            assert logs() == [None, sources.SourceLog(7, 5, 40.0), sources.SourceLog(9, 9, 0.0)]
+            virtual_clock.advance_ns(NS_PER_MS)  # it tells nothing: it may hang
+            assert logs()[1] == sources.SourceLog(7, 5, 41.0)
+            one.stop()
+            assert logs() == [None, None, sources.SourceLog(9, 9, 0.0)], "paused"
+        assert logs() == [None] * 3

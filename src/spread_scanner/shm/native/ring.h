@@ -33,7 +33,10 @@ typedef struct ss_ring_control {
     uint64_t reserved_producer[14];
     _Alignas(128) _Atomic uint64_t read_pos; /* stored by the consumer */
     _Atomic uint64_t wanted; /* stored by the consumer of a tape (tape.h); no other asks */
-    uint64_t reserved_consumer[14];
+    /* Of a tape, by its consumer, too: the numbers before these are in the log, and on the disk; and
+     * since when (ns, CLOCK_BOOTTIME) the oldest waits that is not there, 0: none does. */
+    _Atomic uint64_t appended, durable, waits_since;
+    uint64_t reserved_consumer[11];
     ss_wake wake; /* the consumer parks here */
 } ss_ring_control;
 
