@@ -215,7 +215,7 @@ class Prospects:
         outlook = Outlook()
         outlook._there_ns = there_ns
         refusal = shipped.LISTED.sub("[...]", feed._refusal())
-        if feed._shown != outlook.look(lines, ban, now_ns, refusal):
+        if feed._shown != outlook.look(lines, ban, now_ns, refusal, feed._ban_by_rest()):
             return now_ns
         instruments = feed._share.instruments
         names = {name for line in lines if line.carried for name in line.symbols}

@@ -39,8 +39,10 @@ def refusals_are_not_told() -> Iterator[None]:
     """Who is connected is well, whatever is refused there."""
     look = Outlook.look
 
-    def cheerful(self: Outlook, lines: Any, ban: Any, now_ns: int, _: str = "") -> FeedState:
-        return look(self, lines, ban, now_ns)
+    def cheerful(
+        self: Outlook, lines: Any, ban: Any, now_ns: int, _: str = "", by_rest: Any = None
+    ) -> FeedState:
+        return look(self, lines, ban, now_ns, by_rest=by_rest)
 
     with put(Outlook, "look", cheerful):
         yield
