@@ -91,6 +91,7 @@ class Control:
                 Counter(s.listing.label for c in websockets for s in c.subscriptions)
             ),
             "faults": exchange.faults.active(),
+            "book_faults_due": exchange.depth.due,
             "bans": exchange.limits.bans(exchange.mono_s()),
             "playback_left": exchange.playback.left,
         }

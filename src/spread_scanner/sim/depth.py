@@ -232,6 +232,15 @@ class Depth:
                 data[name] -= 1_000_000
         return orjson.dumps(answer)
 
+    @property
+    def due(self) -> dict[str, dict[str, int]]:
+        """How many messages are still to be hit: source, kind, count."""
+        left: dict[str, dict[str, int]] = {}
+        for (label, kind, _), count in (+self._due).items():
+            kinds = left.setdefault(label, {})
+            kinds[kind] = kinds.get(kind, 0) + count
+        return left
+
     # --- what is true
 
     def books(self) -> list[dict[str, Any]]:
