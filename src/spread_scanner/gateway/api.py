@@ -490,8 +490,8 @@ async def _check(request: Request[Any, Any, Any]) -> None:
     """Raises NotAnswered for a parameter that the path does not have, or that is said twice, as
     the answer would be to another question than was asked; and for a body that is missing. Short
     reads take any: bots append one so that nothing in between keeps the answer."""
-    known = request.route_handler.parsed_fn_signature.parameters.keys()
-    allowed = sorted(known - _GIVEN - request.path_params.keys())
+    known = request.route_handler.parsed_fn_signature.parameters
+    allowed = sorted(known.keys() - _GIVEN - request.path_params.keys())
     twice = [one for one in allowed if len(request.query_params.getall(one, [])) > 1]
     if twice:
         said = f"more than once: {', '.join(twice)}"
@@ -500,9 +500,22 @@ async def _check(request: Request[Any, Any, Any]) -> None:
     if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-    if "data" in known and not await request.body():
+    if "data" in known:
+        _check_body(await request.body(), known["data"].annotation)
+
+
+def _check_body(body: bytes, kind: Any) -> None:
+    """Raises NotAnswered for what is no JSON of that kind. Litestar would take "1" for a number, as
+    it has to in a query: a bot that sends texts has mistaken something else as well."""
+    if not body:
         said = f"a body is wanted, as {BODY_WANTED}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
+    try:
+        msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        said = f"{where.rstrip('`')}: {what}" if where else what
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said) from None
 
 
 def _allowed(headers: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from spread_scanner.gateway.page_files import PageFile, read
 
 FOLDER = Path(__file__).parent / "page"
-PREFIX = "/page/"
+ROOT = "/page"
+PREFIX = f"{ROOT}/"
 LOGIN = f"{PREFIX}login"
 LOGOUT = f"{PREFIX}logout"
 # Nothing from elsewhere, nothing written into the page: what an exchange names a coin stays text.

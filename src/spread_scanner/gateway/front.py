@@ -47,6 +47,7 @@ _OF_ALL: tuple[Header, ...] = (
 )
 _OF_PAGE: tuple[Header, ...] = ((b"referrer-policy", b"no-referrer"),)
 _PACKED: tuple[Header, ...] = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
+_SESSION = (dashboard.LOGIN, dashboard.LOGOUT)
 TOKEN_BYTES_MAX = 4_096
 _EXPOSED = (b"access-control-expose-headers", b"etag, retry-after")
 _PREFLIGHT: tuple[Header, ...] = (
@@ -84,7 +85,7 @@ class Front:
         self._api = api
         self._count = count
         files = dashboard.page_files()
-        self._open = {*files, dashboard.LOGIN, dashboard.LOGOUT}
+        self._open = {*files, dashboard.ROOT, *_SESSION}
         shown = openapi_page.page_files()  # not without a token: it says what is asked
         self._files = files | {f"{VERSIONED}{path}": file for path, file in shown.items()}
 
@@ -207,7 +208,14 @@ class Front:
             policy = (b"content-security-policy", file.policy)
             more = (policy, *_OF_PAGE, *(_PACKED if packs else ()))
             await _say(send, _handed_out(ready, headers, more))
-        elif scope["method"] == "POST" and path in (dashboard.LOGIN, dashboard.LOGOUT):
+        elif scope["method"] in ("GET", "HEAD") and path in (dashboard.ROOT, *_SESSION):
+            # Typed, or loaded again: the page is meant.
+            await _say(send, answer_of(HTTPStatus.SEE_OTHER, b"", ((b"location", b"/"), *_OF_PAGE)))
+        elif path in _SESSION:
+            if scope["method"] != "POST":
+                allowed = (("allow", "GET, HEAD, POST"),)
+                said = "a token is said by POST"
+                raise NotAnswered(HTTPStatus.METHOD_NOT_ALLOWED, "bad_request", said, allowed)
             self.access.check_page(headers)
             leaves = path == dashboard.LOGOUT
             value = "" if leaves else self.access.cookie_for(await _body(receive))

@@ -222,6 +222,17 @@ def test_a_token_is_told_once_and_a_cookie_reads(gateway_of: Callable[..., Any])
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("path", ["/page/login", "/page/logout", "/page", "/page/"])
+def test_an_address_of_the_page_that_is_loaded_again_leads_to_it(
+    gateway_of: Callable[..., Any], path: str
+) -> None:
+    asking = gateway_of(TOKENS)
+    for method in ("GET", "HEAD"):
+        answer = asyncio.run(asking.ask(method, path))
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "set-cookie" not in answer.headers
+
+
 @pytest.mark.parametrize("path", ["/page/login", "/page/logout"])
 def test_another_sites_page_logs_nobody_in_or_out(
     gateway_of: Callable[..., Any], path: str

@@ -1,4 +1,4 @@
-// Alerts of this page: rules, a log of what entered and left, what is muted. Rules speak while it is
+// Alerts of this page: rules, a log of what entered and how it ended, what is muted. Rules speak while it is
 // open, and the log ends with it; who wants to be woken uses spread-alerts.
 
 import * as figures from "./figures.js";
@@ -28,7 +28,7 @@ export class Alerting {
       const [standing, told] = (this.states[n] ??= [new Map(), new Map()]);
       const { begun, ended } = changesOf(rule, board, standing, told, muted, now);
       if (begun.length) this.#sound(rule, begun[0]);
-      return [...begun.map((one) => ({ ...one, at: now, what: "entered", rule })), ...ended.map((one) => ({ ...one, at: now, what: "left", rule }))];
+      return [...begun.map((one) => ({ ...one, at: now, what: "entered", rule })), ...ended.map((one) => ({ ...one, at: now, rule }))];
     });
     this.log = [...found, ...this.log].slice(0, KEPT);
     return found;

@@ -5,6 +5,7 @@ import { partOf } from "./ordering.js";
 
 export const RULE = Object.freeze({ min: 20, q: "", direction: "", forS: 1, pauseS: 60, sound: false, speech: false });
 
+// What is ended says how: a pair that is muted or cannot be stood behind has not come down.
 // `standing`: key -> {since, told} of one rule; it is kept by whoever asks, and changed here.
 export function changesOf(rule, board, standing, lastTold, muted, now) {
   const begun = [];
@@ -17,7 +18,7 @@ export function changesOf(rule, board, standing, lastTold, muted, now) {
       && symbol[i].includes(q) && (!rule.direction || direction[i] === rule.direction);
     const one = standing.get(key);
     if (!over) {
-      if (one?.told) ended.push({ key, net: net[i], lasted: now - one.since });
+      if (one?.told) ended.push({ key, net: net[i], lasted: now - one.since, what: muted.has(key) ? "muted" : usable[i] ? "left" : "no longer usable" });
       standing.delete(key);
     } else if (!one) {
       standing.set(key, { since: now, told: false });
@@ -28,6 +29,11 @@ export function changesOf(rule, board, standing, lastTold, muted, now) {
       lastTold.set(key, now);
       begun.push({ key, net: net[i], since: stands.since });
     }
+  }
+  for (const [key, one] of board.count ? standing : []) {
+    if (board.places.has(key)) continue;
+    if (one.told) ended.push({ key, net: null, lasted: now - one.since, what: "no longer listed" });
+    standing.delete(key);
   }
   return { begun, ended };
 }

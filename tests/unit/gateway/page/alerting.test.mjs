@@ -6,7 +6,7 @@ import { Preferences, dayEnds } from "../../../../src/spread_scanner/gateway/pag
 import { RULE, changesOf } from "../../../../src/spread_scanner/gateway/page/rules.js";
 
 const board = (net, usable = true) => ({
-  count: 1, keys: ["AAA-USDT okx-bybit"],
+  count: 1, keys: ["AAA-USDT okx-bybit"], places: new Map([["AAA-USDT okx-bybit", 0]]),
   columns: { net_bps: [net], usable: [usable], symbol: ["AAA-USDT"], direction: ["okx-bybit"] },
 });
 
@@ -57,6 +57,20 @@ test("the log has what entered and left, the newest first", () => {
   alerting.look(board(25), 1);
   alerting.look(board(5), 9);
   assert.deepEqual(alerting.log.map(({ what, lasted }) => [what, lasted]), [["left", 8], ["entered", undefined]]);
+});
+
+test("the log says how it ended: muted, unusable or off the tables is not left", () => {
+  const key = "AAA-USDT okx-bybit";
+  const others = { ...board(25), keys: ["BBB-USDT okx-bybit"], places: new Map([["BBB-USDT okx-bybit", 0]]) };
+  const nothing = { ...board(25), count: 0, keys: [], places: new Map() };
+  for (const [then, until, said] of [[board(25), 99, ["muted"]], [board(25, false), 0, ["no longer usable"]],
+    [others, 0, ["no longer listed"]], [nothing, 0, []], [board(25), 0, []]]) {
+    const alerting = new Alerting(new Preferences(null));
+    alerting.set([{ ...RULE, forS: 0 }]);
+    alerting.look(board(25), 1);
+    alerting.preferences.mute(key, until);
+    assert.deepEqual(alerting.look(then, 9).map(({ what }) => what).filter((what) => what !== "entered"), said);
+  }
 });
 
 test("a rule that stays as it is tells nothing again when others are changed", () => {
