@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm.layout import STANDING, STANDING_AT, STANDING_MAX, SWITCH_DTYPE
@@ -73,7 +74,8 @@ def standing_in(raw: bytes) -> list[Switch]:
 
 
 def put(held: Segment, switch: Switch) -> None:
-    """Write a record, unless that thing has one: who switched it first, stands.
+    """Write a record, unless that thing has one: who switched it first, stands. One of unknown age
+    counts from now on.
 
     Raises SegmentError where there is no room, or the name is longer than a record takes.
     """
@@ -83,7 +85,8 @@ def put(held: Segment, switch: Switch) -> None:
     if not len(free):
         raise SegmentError("so much is switched that there is no room for more", most=STANDING_MAX)
     record = np.zeros((), SWITCH_DTYPE)
-    record["since_wall_ns"], record["kind"] = held.clock.stamp(switch.since_wall_ns), switch.kind
+    record["since_wall_ns"] = held.clock.stamp(switch.since_wall_ns or clock.wall_ns())
+    record["kind"] = switch.kind
     record["pid"] = switch.pid
     record["name"] = _name_bytes(switch.name)
     record["user"] = _cut(switch.user, SWITCH_DTYPE["user"].itemsize)

@@ -34,6 +34,7 @@ from spread_scanner.schema.enums import (
     ProcessState,
     QuoteFlag,
     ReloadOutcome,
+    SwitchKind,
 )
 from spread_scanner.schema.names import (
     CYCLES_FILE,
@@ -43,7 +44,7 @@ from spread_scanner.schema.names import (
     FEED_SOLANA,
     TRACKER,
 )
-from spread_scanner.shm import Control, PriceStore
+from spread_scanner.shm import Control, PriceStore, switches
 from spread_scanner.symbology import blocked, publish, tables, usual
 from spread_scanner.symbology.blocked import KeptBlock
 from spread_scanner.symbology.usual import Usual
@@ -419,6 +420,30 @@ def test_a_halt_or_pause_that_stands_longer_than_a_day_is_told(
         assert switched() == ["switched:halt:", "switched:symbol:BTC-USDT"]
         operator.kill(killed=False)
         assert switched() == ["switched:symbol:BTC-USDT"]
+
+
+def test_a_switch_of_unknown_age_counts_from_when_it_was_seen_first(
+    watch: Conditions, up_bed: Any, moved: VirtualClock
+) -> None:
+    """Whoever gave the order was killed between the level and the record."""
+
+    def told() -> list[str]:
+        return [one.text for one in watch.now() if one.key.startswith("switched:")]
+
+    with Control.attach(up_bed.namespace) as control, control.operator() as operator:
+        moved.advance_ms(2 * DAY_MS)
+        operator.kill()
+        switches.drop(operator._held, SwitchKind.HALT, "")
+        assert told() == []
+        moved.advance_ms(DAY_MS)
+        assert told() == []
+        moved.advance_ms(1_000)
+        assert told() == ["halted for 1.0 days at least, by somebody"]
+        operator.kill(killed=False)
+        assert told() == []
+        operator.kill()
+        switches.drop(operator._held, SwitchKind.HALT, "")
+        assert told() == [], "another one"
 
 
 def test_a_wall_clock_that_was_set_is_told(watch: Conditions, moved: VirtualClock) -> None:

@@ -114,7 +114,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("POST", "/scan-arbitrage?threshold_pct=1", {"json": {}}, 400, "bad_request", "allowed: none"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": "x"}}, 400, "bad_request", "threshold"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": "1"}}, 400, "bad_request", "got `str`"),
-    ("POST", "/scan-arbitrage", {"json": {"threshold_pct": True}}, 400, "bad_request", "got `bool`"),
+    ("POST", "/scan-arbitrage", {"json": {"threshold_pct": True}}, 400, "bad_request", "`bool`"),
     ("POST", "/scan-arbitrage", {"json": [1]}, 400, "bad_request", "got `array`"),
     ("POST", "/scan-arbitrage", {"json": {"threshold": 1}}, 400, "bad_request", "threshold"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": 1e9}}, 400, "bad_request", "threshold"),

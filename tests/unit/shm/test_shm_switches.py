@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from spread_scanner import clock
 from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import SwitchKind
 from spread_scanner.shm import Control
@@ -52,6 +53,15 @@ def test_a_switch_knows_who_set_it_first_and_forgets_him_when_it_is_taken_back(
         with control.operator(BOB) as operator:
             operator.kill()
         assert control.standing[0].user == "bob"
+
+
+def test_one_of_unknown_age_counts_from_the_making_on(namespace: str) -> None:
+    """As the file has it of an operator that was killed before the record."""
+    before_ns = clock.wall_ns()
+    with Control.create(namespace, [Switch(SwitchKind.HALT, "")]) as control:
+        (halt,) = control.standing
+    assert before_ns <= halt.since_wall_ns <= clock.wall_ns()
+    assert (halt.user, halt.command) == ("", "")
 
 
 def test_what_this_version_does_not_know_is_carried_along(namespace: str) -> None:

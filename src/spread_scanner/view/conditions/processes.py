@@ -149,10 +149,25 @@ def of_clock(stepped_s: float, step_s_max: float) -> Iterator[Condition]:
         yield Condition("clock", text, patient=True)
 
 
-def of_switches(standing: Sequence[Switched], hours_max: float) -> Iterator[Condition]:
-    """What somebody switched off long ago, and may have forgotten."""
-    for one in standing:
-        if one.age_s is not None and one.age_s > hours_max * 3_600:
-            what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
-            text = f"{what} for {one.age_s / 86_400:z.1f} days, by {one.user or 'somebody'}"
-            yield Condition(f"switched:{one.kind}:{one.name}", text, patient=True, deliberate=True)
+class SwitchWatch:
+    """What somebody switched off long ago, and may have forgotten. One that nobody noted, as the
+    operator ended in the midst of it, counts from when it was seen first."""
+
+    def __init__(self) -> None:
+        self._seen_ns: dict[tuple[str, str], int] = {}  # on the session clock; of unknown age
+
+    def now(
+        self, standing: Sequence[Switched], hours_max: float, session_ns: int
+    ) -> Iterator[Condition]:
+        unknown = {(one.kind, one.name) for one in standing if one.age_s is None}
+        self._seen_ns = {key: self._seen_ns.get(key, session_ns) for key in unknown}
+        for one in standing:
+            age_s, least = one.age_s, ""
+            if age_s is None:
+                age_s = (session_ns - self._seen_ns[one.kind, one.name]) / NS_PER_S
+                least = " at least"
+            if age_s > hours_max * 3_600:
+                what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
+                text = f"{what} for {age_s / 86_400:z.1f} days{least}, by {one.user or 'somebody'}"
+                key = f"switched:{one.kind}:{one.name}"
+                yield Condition(key, text, patient=True, deliberate=True)

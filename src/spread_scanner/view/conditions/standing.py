@@ -25,6 +25,7 @@ from spread_scanner.view.conditions.market import (
 )
 from spread_scanner.view.conditions.processes import (
     Endings,
+    SwitchWatch,
     hangs,
     of_clock,
     of_in_force,
@@ -32,7 +33,6 @@ from spread_scanner.view.conditions.processes import (
     of_processes,
     of_refused_pools,
     of_reports,
-    of_switches,
 )
 from spread_scanner.view.disk import Disk
 from spread_scanner.view.funding import FundingState
@@ -65,6 +65,7 @@ class Weighing:
     def __init__(self, settings: Settings, kept: Evaluations) -> None:
         self._settings = settings
         self._endings = Endings()
+        self._switches = SwitchWatch()
         self._implausible = ImplausibleWatch(kept, NamesThen(settings.generated_dir))
         self._usual = UsualReader(settings)
 
@@ -88,7 +89,7 @@ class Weighing:
             yield from of_reports(now.processes, now.counters)
         yield from of_in_force(now.in_force, now.processes)
         yield from of_clock(now.clock_step_s, alerts.clock_step_s_max)
-        yield from of_switches(now.switched, alerts.switched_h_max)
+        yield from self._switches.now(now.switched, alerts.switched_h_max, now.session_ns)
         yield from of_sources(now.sources, hung)
         yield from self._implausible.now(now.session_ns)
         yield from of_blocked(now.blocked, settings)
