@@ -24,6 +24,10 @@ typedef struct ss_tick {
 
 _Static_assert(sizeof(ss_tick) == 80, "as the log has it");
 
+/* How many ticks ahead a slot's cache lines are asked for. Without that a push waits for lines that the
+ * recorder has just read, or that a tape larger than a core's own cache has pushed out: 2 to 7 ns. */
+#define SS_TAPE_AHEAD 8
+
 /* As its producer sees it. `on`: whether anybody recorded at the last look. */
 typedef struct ss_tape {
     ss_ring ring; /* its control is NULL where there is no tape */
@@ -48,7 +52,10 @@ static inline void ss_tape_push(ss_tape *tape, uint32_t source, uint32_t symbol,
             return;
         }
     }
-    ss_tick *tick = (ss_tick *)(ring->slots + (write & (ring->capacity - 1)) * sizeof(ss_tick));
+    ss_tick *tick = (ss_tick *)ss_ring_slot(ring, write);
+    const char *ahead = ss_ring_slot(ring, write + SS_TAPE_AHEAD);
+    __builtin_prefetch(ahead, 1);
+    __builtin_prefetch(ahead + sizeof(ss_tick) - 1, 1);
     SS_BEFORE_STORE();
     tick->number = write + dropped;
     tick->symbol = (uint16_t)symbol;
