@@ -3,7 +3,7 @@
 frames    what a segment and a block look like, byte by byte
 disk      every call that a disk can fail
 segments  files of the log's folder: made ready before they are needed, used again
-writer    appends; knows how far the log is on the disk
+writer    appends; knows how far the log is on the disk, where a thread of its own has it synced
 reader    blocks in order; a torn tail is cut and told of, damage inside is refused
 snapshot  the last quotes beside the log, so that a start need not read all of it
 times     stamps of another session or boot, by the clocks of now

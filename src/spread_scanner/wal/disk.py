@@ -8,7 +8,7 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 PAGE_BYTES = 4_096  # of the page cache; no sector of a disk is larger
@@ -32,8 +32,8 @@ class LogDisk:
     def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
         return os.pwritev(file, parts, offset)
 
-    def fdatasync(self, file: int) -> None:
-        os.fdatasync(file)
+    # The very one: a SyncThread does it by itself.
+    fdatasync: Callable[[int], None] = staticmethod(os.fdatasync)
 
     def rename(self, old: Path, new: Path) -> None:
         os.rename(old, new)
@@ -80,8 +80,9 @@ class LogDisk:
 
 def _zeros(length: int) -> memoryview:
     """On pages, as they have to lie who go past the page cache; on large ones if there are any,
-    which do so in one piece."""
-    room = mmap.mmap(-1, max(length, 1))
+    which do so in one piece. The memory is private: of such alone, never written to, the kernel
+    has one large page of zeros for everybody, that nobody has to clear."""
+    room = mmap.mmap(-1, max(length, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):
         room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)

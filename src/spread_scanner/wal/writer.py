@@ -16,7 +16,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader, segments
 from spread_scanner.wal._backs import Gathering
+from spread_scanner.wal._syncing import SyncThread
 from spread_scanner.wal.disk import PAGE_BYTES, ZEROS_BEHIND_MAX, LogDisk
 from spread_scanner.wal.frames import (
     ALIGN,
@@ -136,10 +137,11 @@ class LogWriter:
         self._kept_bytes = 0
         self._unsynced = 0  # bytes that were written since the last sync was begun
         self._current: _Current | None = None
-        self._syncing: tuple[Future[None], _Place, int] | None = None
+        self._sync_thread = SyncThread()
+        self._syncing: tuple[_Place, int] | None = None  # what is on the disk when it is done
         self._making: Future[Path] | None = None
         self._left: list[Path] = []  # that failed before anything of them was safe
-        self._threads = ThreadPoolExecutor(2, "wal")
+        self._maker = ThreadPoolExecutor(1, "wal")
         try:
             self._safe = self._found()
             files = segments.numbered(folder)
@@ -213,7 +215,7 @@ class LogWriter:
 
     def _sync_much(self) -> None:
         """Group commit by size, which one by time may be too late for."""
-        if self._unsynced >= SYNC_BYTES and (self._syncing is None or self._syncing[0].done()):
+        if self._unsynced >= SYNC_BYTES and (self._syncing is None or self._sync_thread.done):
             self.commit()
 
     def copy_on(self, origin: Origin, then: WrittenThen) -> None:
@@ -238,9 +240,12 @@ class LogWriter:
     def commit(self) -> None:
         """Write what was gathered; have it synced, unless a sync is under way: then the next one
         takes it along. Whoever calls this each 50 ms has that for an upper bound, and the sync."""
+        self._commit(patient=False)
+
+    def _commit(self, *, patient: bool) -> None:
         self._seal()
         try:
-            self._hear()
+            self._hear(patient=patient)
         except OSError as error:
             self._leave(error)
         self._write_on()
@@ -251,8 +256,7 @@ class LogWriter:
         """Until all that was appended is on the disk, or `refusal` says why not."""
         self.commit()
         while self._syncing is not None:
-            wait([self._syncing[0]])
-            self.commit()
+            self._commit(patient=True)
 
     def close(self) -> None:
         """All on the disk, said so in the log, and the folder given back."""
@@ -260,7 +264,7 @@ class LogWriter:
         if self._current is not None and not self._kept:
             self._keep(RecordKind.CLOSE, 0, np.zeros(BLOCK_HEAD_BYTES, np.uint8))
             self.sync()
-        self._threads.shutdown()
+        self._maker.shutdown()
         self._close_current()
         os.close(self._lock)
 
@@ -386,15 +390,15 @@ class LogWriter:
         current = self._current
         assert current is not None, "what is written is so in a segment"
         place = _Place(current.number, current.end, current.crc, current.next_seq)
-        future = self._threads.submit(self._disk.fdatasync, current.file)
-        self._syncing, self._unsynced = (future, place, self._written), 0
+        self._sync_thread.begin(self._disk.fdatasync, current.file)
+        self._syncing, self._unsynced = (place, self._written), 0
 
     def _hear(self, *, patient: bool = False) -> None:
         """What became of the sync. Raises OSError when it failed."""
-        if self._syncing is None or not (patient or self._syncing[0].done()):
+        if self._syncing is None or not (patient or self._sync_thread.done):
             return
-        (future, place, written), self._syncing = self._syncing, None
-        future.result()
+        (place, written), self._syncing = self._syncing, None
+        self._sync_thread.result()
         self._safe = place
         for kept in self._kept[:written]:
             self._kept_bytes -= len(kept.block)
@@ -475,6 +479,6 @@ class LogWriter:
         """Have the next segment's file made."""
         self._number += 1
         old = self._spare.pop(0) if self._spare else None
-        return self._threads.submit(
+        return self._maker.submit(
             segments.make, self._disk, self.folder, self._number, self._segment_bytes, old
         )

@@ -1,0 +1,138 @@
+"""A thread that has files synced: one at a time, each heard of once, with what the disk said of it,
+whether the interpreter is needed for that or not.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import bed
+from spread_scanner.wal._syncing import SyncThread
+from spread_scanner.wal.disk import LogDisk
+
+WAIT_S_MAX = 10.0
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def in_python(file: int) -> None:
+    os.fdatasync(file)
+
+
+def held_until(go: threading.Event) -> Callable[[int], None]:
+    def held(_: int) -> None:
+        assert go.wait(WAIT_S_MAX), "nobody let it go"
+
+    return held
+
+
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_the_disks_own_needs_no_interpreter() -> None:
+    assert LogDisk().fdatasync is os.fdatasync
+
+
+@pytest.mark.parametrize("call", [os.fdatasync, in_python])
+def test_one_after_the_other_is_heard_of(tmp_path: Path, call: Callable[[int], None]) -> None:
+    thread = SyncThread()
+    with opened(tmp_path / "file") as file:
+        for number in range(50):
+            os.pwrite(file, b"x" * 1_000, number * 1_000)
+            assert not thread.done, "none was begun"
+            thread.begin(call, file)
+            if number % 2:
+                bed.until(lambda: thread.done)
+            thread.result()
+
+
+@pytest.mark.parametrize("call", [os.fdatasync, in_python])
+@pytest.mark.parametrize(("what", "code"), [("pipe", errno.EINVAL), ("closed", errno.EBADF)])
+def test_what_the_disk_refuses_is_raised_once(
+    tmp_path: Path, call: Callable[[int], None], what: str, code: int
+) -> None:
+    thread = SyncThread()
+    read, write = os.pipe()
+    try:
+        thread.begin(call, write if what == "pipe" else 1_000_000)
+        with pytest.raises(OSError, match=os.strerror(code)) as refused:
+            thread.result()
+        assert refused.value.errno == code
+        with opened(tmp_path / "file") as file:
+            thread.begin(call, file)
+            thread.result()
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_any_error_of_a_call_is_raised_as_it_was() -> None:
+    error = ZeroDivisionError("mine")
+
+    def broken(_: int) -> None:
+        raise error
+
+    thread = SyncThread()
+    thread.begin(broken, 0)
+    with pytest.raises(ZeroDivisionError) as raised:
+        thread.result()
+    assert raised.value is error
+
+
+def test_two_at_a_time_are_refused_and_so_is_hearing_of_none(tmp_path: Path) -> None:
+    go = threading.Event()
+    thread = SyncThread()
+    with pytest.raises(ValueError, match="none was begun"):
+        thread.result()
+    with pytest.raises(ValueError, match="an open file"):
+        thread.begin(os.fdatasync, -1)
+    thread.begin(held_until(go), 0)
+    with pytest.raises(ValueError, match="one sync at a time"):
+        thread.begin(os.fdatasync, 0)
+    assert not thread.done
+    go.set()
+    thread.result()
+    with pytest.raises(ValueError, match="none was begun"):
+        thread.result()
+
+
+def test_who_waits_still_takes_signals() -> None:
+    go = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda *_: go.set())
+    try:
+        thread = SyncThread()
+        thread.begin(held_until(go), 0)
+        main = threading.main_thread().ident
+        assert main is not None
+        signaller = threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGUSR1))
+        signaller.start()
+        thread.result()
+        signaller.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_thread_that_nobody_has_any_more_ends(tmp_path: Path) -> None:
+    before = threads()
+    with opened(tmp_path / "file") as file:
+        for call in (None, os.fdatasync, in_python):
+            thread = SyncThread()
+            if call is not None:
+                thread.begin(call, file)
+                assert threads() > before
+            del thread
+            bed.until(lambda: threads() <= before)
