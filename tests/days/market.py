@@ -124,7 +124,9 @@ class Row:
     def _again(self, said: Said, exchange_ms: int) -> Said:
         if said.bad:  # whatever tore it is over
             said = said._replace(shape="")
-        return said._replace(tick=said.tick._replace(ts_ms=exchange_ms), repeat=True)
+        untimed = said.untimed and exchange_ms == said.tick.ts_ms
+        tick = said.tick._replace(ts_ms=exchange_ms)
+        return said._replace(tick=tick, repeat=True, untimed=untimed)
 
     def _next(self, exchange_ms: int) -> Tick:
         below, listing = self._below, self.listing

@@ -82,6 +82,7 @@ def test_what_an_operator_orders_is_obeyed_and_harms_nobody(source: str) -> None
     assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
 
+AWAY = Fault(100, "maintenance", 60, 0, 0)
 # What whole days have found, as short as it can be had: one source's, or an hour's of all.
 FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "a clock goes ahead for a while and comes back, with six symbols to tell of it": (
@@ -235,6 +236,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         },
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["bybit-futures", "okx-spot"])
+def test_a_time_that_cannot_be_is_said_once_and_not_with_the_snapshot_again(source: str) -> None:
+    faults = [Fault(150.0 + 2 * number, "bad time", 0, number / 7 % 1, 0.9) for number in range(25)]
+    result = run("found", source, hours=0.1, faults={source: [AWAY, *faults]})
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
 
 @pytest.mark.parametrize("source", ["binance-spot", "okx-futures"])
