@@ -168,6 +168,11 @@ CASES = {
             Fault(290, "lost request", 0, 0.078, 0.215),
         ], {1},
     ),
+    "any answer is its own": Case(
+        ask.any_answer_is_its_own, "mexc-futures", 0.08,
+        [Fault(105.74, "proxy", 100, 0.959, 0.1), Fault(106.04, "lost request", 0, 0.67, 0.092)],
+        {1},
+    ),
     "connections count twice": Case(
         tell.connections_count_twice, "mexc-spot", 0.04, [], {8},
     ),

@@ -316,9 +316,7 @@ class Connection:
     def stands_behind(self, exchange_symbol: str) -> bool:
         """Whether the stored quote of a symbol is as good with this connection alone."""
         heard = self.ended is None and self.listener.data_ns != 0 and not self.silent
-        return (
-            heard and self.watch.given(exchange_symbol) and not self.watch.missed(exchange_symbol)
-        )
+        return heard and self.watch.carries(exchange_symbol)
 
     @property
     def ready(self) -> bool:
@@ -336,8 +334,8 @@ class Connection:
         """By symbol id: whether the stored quote stays good without the other connections.
 
         What was quoted here, and is still carried, is, as long as this connection is heard. What
-        was acknowledged but not quoted here is too if the other one was well until the end: then
-        nothing has changed since.
+        was acknowledged but not quoted here is too if the other one was well until the end, and has
+        not quoted it since: then nothing has changed.
         """
         mask = np.zeros(len(self.listener.quoted), np.bool_)
         if not self.silent and self.ended is None:

@@ -67,6 +67,7 @@ class Subscription:
         self.capacity: int | None = None
         self._capacity_ns = 0
         self._fulls = 0
+        self._unnamed = False  # its answers name neither request nor symbol
         self.useless = False  # the exchange refuses for reasons that no symbol explains
         self.words = ""  # of the last refusal, until something is accepted
         self.refused_ns = 0  # when that came
@@ -172,6 +173,16 @@ class Subscription:
         """An answer may still come to what was asked."""
         return bool(self._underway.asked)
 
+    def doubted(self, exchange_symbol: str) -> bool:
+        """Whether its acknowledgement may have been another's: as long as one that names nobody is
+        awaited, of those that do not quote the one that is not answered may be any.
+        """
+        return (
+            self._unnamed
+            and exchange_symbol in self.unproven
+            and any(request.subscribes for request in self._underway.asked.values())
+        )
+
     def idle(self, now_ns: int) -> bool:
         """Nothing that could be asked again now waits for its turn: more of it may be added. What
         is asked slowly, as it is never answered, holds up nobody.
@@ -234,6 +245,8 @@ class Subscription:
         """What the time brings: unanswered requests, and refused symbols whose turn it is."""
         for request in self._underway.expire(now_ns):
             self._repeat(request, now_ns)
+            if self._unnamed and request.subscribes:
+                self.ask_again([one for one in self.unproven if one in self.acknowledged])
         due = [
             symbol
             for symbol, refusal in self.refused.items()
@@ -280,6 +293,7 @@ class Subscription:
 
     def _accepted(self, event: Ack, now_ns: int) -> None:
         self._budget.calm()
+        self._unnamed = event.request_id in NO_ID and not event.exchange_symbols
         request = self._underway.of(event)
         named = event.exchange_symbols or (request.exchange_symbols if request else ())
         if request is not None and not request.subscribes:

@@ -52,16 +52,22 @@ class Watch:
         return row is not None and bool(self._listener.quoted[row.symbol_id])
 
     def given(self, exchange_symbol: str) -> bool:
-        """Whether it is carried, and acknowledged or quoted."""
+        """Whether it is wanted, and acknowledged or quoted."""
         subscription = self._subscription
-        return exchange_symbol in subscription.wanted and (
-            exchange_symbol in subscription.acknowledged or self.quoted(exchange_symbol)
-        )
+        if exchange_symbol not in subscription.wanted:
+            return False
+        acknowledged = exchange_symbol in subscription.acknowledged
+        sure = acknowledged and not subscription.doubted(exchange_symbol)
+        return sure or self.quoted(exchange_symbol)
 
-    def missed(self, exchange_symbol: str) -> bool:
-        """Whether others have quoted it since it was asked for here, and this connection has not:
-        whatever it was answered, it is not given. An answer that names nobody may be another's.
+    def carries(self, exchange_symbol: str) -> bool:
+        """Whether it is given, whatever was answered: what others have quoted since it was asked
+        for here, and this one has not, is not.
         """
+        return self.given(exchange_symbol) and not self._missed(exchange_symbol)
+
+    def _missed(self, exchange_symbol: str) -> bool:
+        """Whether others have quoted it since it was asked for here, and this one has not."""
         row = self._share.instruments.get(exchange_symbol)
         since_ns = self._subscription.unproven.get(exchange_symbol)
         if row is None or since_ns is None or self.quoted(exchange_symbol):
@@ -69,9 +75,9 @@ class Watch:
         return int(self._share.board.heard_ns[row.symbol_id]) - since_ns > GIVEN_NS
 
     def all_answered(self) -> bool:
-        """Whether everything that is carried is given, or refused."""
+        """Whether all that is wanted is carried, or refused."""
         subscription = self._subscription
-        return all(one in subscription.refused or self.given(one) for one in subscription.wanted)
+        return all(one in subscription.refused or self.carries(one) for one in subscription.wanted)
 
     def carried_ids(self) -> npt.NDArray[np.uint16]:
         """The ids of what the connection carries."""
@@ -84,8 +90,8 @@ class Watch:
         return found
 
     def given_ids(self) -> npt.NDArray[np.uint16]:
-        """The ids of what it carries and is given."""
-        return self.ids_of([one for one in self._subscription.wanted if self.given(one)])
+        """The ids of what it is given, quoted or not."""
+        return self.ids_of([one for one in self._subscription.wanted if self.carries(one)])
 
     def ids_of(self, exchange_symbols: Iterable[str]) -> npt.NDArray[np.uint16]:
         """The ids of those that the tables know."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from mutants.undo import put
 
 from spread_scanner import clock
+from spread_scanner.exchanges.adapter import Ack
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.moving import Moving
 from spread_scanner.feed.placing import Placing
+from spread_scanner.feed.subscription import Subscription
 from spread_scanner.feed.watch import Watch
 from spread_scanner.runtime.patience import Pauses
 
@@ -63,7 +65,20 @@ def leaves_before_it_is_carried() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def any_answer_is_its_own() -> Iterator[None]:
+    """What names nobody is taken for an answer to the oldest request, whatever was lost."""
+    accepted = Subscription._accepted
+
+    def trusting(self: Subscription, event: Ack, now_ns: int) -> None:
+        accepted(self, event, now_ns)
+        self._unnamed = False
+
+    with put(Subscription, "_accepted", trusting):
+        yield
+
+
+@contextlib.contextmanager
 def an_answer_is_proof() -> Iterator[None]:
     """What was acknowledged is carried, though others have quoted it since and it has not."""
-    with put(Watch, "missed", lambda *_: False):
+    with any_answer_is_its_own(), put(Watch, "_missed", lambda *_: False):
         yield

@@ -418,6 +418,30 @@ def test_the_old_connection_goes_on_while_good_quotes_rest_on_it_alone(bed: Bed,
     played(bed, act)
 
 
+def test_the_old_connection_goes_on_while_it_quotes_what_its_successor_does_not(bed: Bed) -> None:
+    """Whatever the successor was answered: it may have been the answer to another request."""
+
+    def act(one: Connection, other: Connection) -> None:
+        line = bed.feed._copies[0][0]
+        bed.run(1_000, one, answering=(one,))
+        other.end(End.LOST)
+        successor = bed.connect(line, successor=True)
+        bed.quote(successor, symbols=(0,))
+        successor.subscription.acknowledged.update(NAMES)
+        successor.subscription.unproven[NAMES[1]] = bed.machine.mono_ns()
+        bed.machine.advance_ms(1_100)
+        bed.quote(one)
+        assert not successor.ready
+
+        bed.quote(successor, symbols=(1,))
+        assert successor.ready
+        bed.run(1_000, one, successor, answering=(one, successor))
+        assert line.current is successor
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
 def test_a_quote_that_is_not_good_keeps_no_connection(bed: Bed) -> None:
     """Whoever is refused by the successor and stale on the old one loses nothing by the swap."""
 

@@ -309,6 +309,28 @@ def test_a_request_without_an_answer_is_repeated_soon_and_then_slowly() -> None:
     assert pauses[REPEATS_MAX - 1 :] == [80 + 60, 160 + 300, 160 + 900]
 
 
+def test_one_lost_request_among_answers_that_name_nobody_makes_all_that_do_not_quote_doubted() -> (
+    None
+):
+    talk = Talk("mexc-futures", ["LOST_USDT", "B_USDT", "C_USDT"])
+    subscription = talk.subscription
+    talk.send()
+    talk.answer(Ack("", (), True), Ack("", (), True))  # to the two others
+    subscription.quoted(["B_USDT", "C_USDT"])
+    assert subscription.acknowledged == {"LOST_USDT", "B_USDT", "C_USDT"}
+    assert subscription.doubted("LOST_USDT")
+    assert not subscription.doubted("B_USDT")
+
+    (again,) = talk.after(5.0)  # nothing more is awaited, of anybody
+    assert (subscribes(again), topics(again)) == (False, ["LOST_USDT"])
+    talk.answer(Ack("", (), False))
+    assert [topics(text) for text in talk.send()] == [["LOST_USDT"]]
+    talk.answer(Ack("", (), True))
+    assert subscription.acknowledged == {"LOST_USDT", "B_USDT", "C_USDT"}
+    assert not subscription.doubted("LOST_USDT")
+    assert subscription.settled
+
+
 def test_who_is_never_answered_keeps_nobody_else_waiting_after_a_nameless_error() -> None:
     """What goes alone goes alone for as long as an answer may take, however often it was in vain:
     the growing pause between two tries is the symbol's own.
