@@ -257,7 +257,7 @@ def _quote(settings: Settings, words: list[str], exact: ExactSide, as_json: bool
 
 
 def _pools(settings: Settings, wanted: str, as_json: bool) -> None:
-    from spread_scanner.cli.pools import columns_and_rows
+    from spread_scanner.cli.pools import columns_and_rows, refusals
     from spread_scanner.view import pools as of_pools
 
     found = of_pools.of_all(settings, wanted)
@@ -270,6 +270,8 @@ def _pools(settings: Settings, wanted: str, as_json: bool) -> None:
         return
     table = grid("", *columns_and_rows(found, console.width))
     console.print(table)
+    for line in refusals(found):
+        console.print(line, markup=False)
     legend(console, legends.POOLS, table)
 
 

@@ -211,7 +211,7 @@ async def _of_provider(
     arrays: int,
     use: Callable[[PoolRead], T],
 ) -> T:
-    keys, slot = [pool], 0
+    keys, slot, goes_on = [pool], 0, False
     numbers = itertools.count(1)
     for _ in range(READS_MAX):
         if len(keys) >= rpc.KEYS_MAX:
@@ -228,10 +228,13 @@ async def _of_provider(
             try:
                 return use(_read(asked.endpoint.name, found))
             except PoolRefusal as refusal:
-                more = _missing(refusal, keys)
+                more, goes_on = _missing(refusal, keys), True
                 if not more:
                     raise
         keys += sorted(more)
+    if goes_on:
+        said = "it goes on through arrays that nobody is asked for"
+        raise PoolRefusal(PoolReason.TOO_MUCH, said=said, accounts=len(keys))
     raise ProviderRefusal("what it told named more accounts each time")
 
 

@@ -26,6 +26,7 @@ from spread_scanner.solana import (
     tokens,
 )
 from spread_scanner.solana._kept import KeptBytes
+from spread_scanner.solana.pool import not_of_program
 
 ARRAYS_AHEAD = 32  # to either side of a price, whose addresses are known before it comes there
 
@@ -120,14 +121,13 @@ def checked_state(pool: str, entry: PoolEntry, accounts: Accounts) -> _State:
     owner, data = accounts[pool]
     if owner != keys.POOL_PROGRAMS[entry.program]:
         allowed = keys.POOL_PROGRAMS[entry.program]
-        raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=allowed)
+        raise not_of_program((owner, data), key=pool, owner=owner, allowed=allowed)
     state = remembered(owner, data)
     if not isinstance(state, _State):
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted=entry.program, key=pool)
-    if set(state.mints) != set(entry.mints):
-        raise PoolRefusal(
-            PoolReason.WRONG_MINT, key=pool, mints=state.mints, allowed=tuple(entry.mints)
-        )
+    for mint in entry.mints:  # two that differ, as are the pool's own
+        if mint not in state.mints:
+            raise PoolRefusal(PoolReason.WRONG_MINT, mint=mint, allowed=" or ".join(state.mints))
     return state
 
 

@@ -31,7 +31,14 @@ from spread_scanner.solana import (
     tokens,
 )
 from spread_scanner.solana.keys import pda
-from spread_scanner.solana.pool import Accounts, Pool, PoolQuote, price_of, quote_of
+from spread_scanner.solana.pool import (
+    Accounts,
+    Pool,
+    PoolQuote,
+    not_of_program,
+    price_of,
+    quote_of,
+)
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.transaction import Transaction, is_signature, parse_transaction
 
@@ -106,7 +113,7 @@ def decode(owner: str, data: bytes) -> object:
     """
     decoder = _DECODERS.get(owner)
     if decoder is None:
-        raise PoolRefusal(PoolReason.WRONG_OWNER, owner=owner, allowed=[*_DECODERS])
+        raise not_of_program((owner, data), owner=owner, allowed=[*_DECODERS])
     return decoder(data)
 
 
@@ -117,7 +124,7 @@ def assemble(pool: str, accounts: Accounts) -> Pool:
     owner = accounts[pool][0]
     assembler = _ASSEMBLERS.get(owner)
     if assembler is None:
-        raise PoolRefusal(PoolReason.WRONG_OWNER, key=pool, owner=owner, allowed=[*_ASSEMBLERS])
+        raise not_of_program(accounts[pool], key=pool, owner=owner, allowed=[*_ASSEMBLERS])
     return assembler(pool, accounts)
 
 

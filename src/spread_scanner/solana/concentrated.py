@@ -259,7 +259,8 @@ def walk(
 def _beyond(ticks: TickRange, down: bool, unfilled: int) -> PoolRefusal:
     end = ticks.below if down else ticks.above
     reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
-    return PoolRefusal(reason, key=end.missing, beyond_tick=end.tick, unfilled=unfilled)
+    where = {"key": end.missing} if end.missing else {}
+    return PoolRefusal(reason, **where, beyond_tick=end.tick, unfilled_units=unfilled)
 
 
 def _onward(ticks: TickRange, tick: int, down: bool) -> Iterator[TickAt]:

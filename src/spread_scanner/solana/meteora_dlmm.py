@@ -437,7 +437,8 @@ class DlmmPool(Pool):
     def _beyond(self, down: bool, left: int) -> PoolRefusal:
         end = self.ends[not down]
         reason = PoolReason.MISSING if end.missing else PoolReason.TOO_MUCH
-        return PoolRefusal(reason, key=end.missing, unfilled=left)
+        where = {"key": end.missing} if end.missing else {}
+        return PoolRefusal(reason, **where, unfilled_units=left)
 
     def _holds(self, amount_out: int, down: bool) -> bool:
         """Whether the vault does, as far as it is given."""

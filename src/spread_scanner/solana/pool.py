@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from spread_scanner.solana import tokens
+from spread_scanner.solana import keys, tokens
 from spread_scanner.solana._kept import KeptBytes
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 from spread_scanner.solana.tokens import TokenBalance, TokenMint
@@ -138,10 +138,15 @@ def bytes_of(accounts: Accounts, key: str, owner: str | tuple[str, ...], what: s
     if found is None:
         raise PoolRefusal(PoolReason.MISSING, wanted=what, key=key)
     if found[0] not in (owner if isinstance(owner, tuple) else (owner,)):
-        raise PoolRefusal(
-            PoolReason.WRONG_OWNER, wanted=what, key=key, owner=found[0], allowed=owner
-        )
+        raise not_of_program(found, wanted=what, key=key, owner=found[0], allowed=owner)
     return found[1]
+
+
+def not_of_program(account: tuple[str, bytes], **evidence: object) -> PoolRefusal:
+    """Of an account that no program is asked to read which has to: whose it is, or that it is
+    nobody's, as it does not exist."""
+    absent = account == (keys.SYSTEM, b"")
+    return PoolRefusal(PoolReason.ABSENT if absent else PoolReason.WRONG_OWNER, **evidence)
 
 
 def account_of(

@@ -8,6 +8,7 @@ from spread_scanner.errors import Category, SpreadError
 class PoolReason(Enum):
     """What stands in the way; the value is the answer a person reads first."""
 
+    ABSENT = "there is no such account"
     WRONG_OWNER = "the account belongs to another program"
     WRONG_LENGTH = "the account has another length"
     WRONG_KIND = "the account is of another kind"

@@ -86,3 +86,13 @@ def test_what_a_pool_cannot_do_is_said_with_its_reason(quote: Run, chain: Solana
     finally:
         chain.ask(chain.side.chain.bent.clear)
     assert (code, "belongs to another program" in err) == (1, True)
+
+
+def test_what_is_more_than_any_pool_holds_is_refused_without_naming_nothing(
+    quote: Run, chain: SolanaThread
+) -> None:
+    for key, pool in chain.side.chain.pools.items():
+        for coin in pool.coins:
+            code, _, err = quote(key, coin.name, "9999999999", "--exact", "out")
+            assert (code, "the pool cannot fill the amount" in err) == (1, True), err
+            assert "None" not in err

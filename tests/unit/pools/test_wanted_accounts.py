@@ -29,6 +29,7 @@ from pool_accounts import (
 from spread_scanner.config.pools import PoolEntry
 from spread_scanner.pools.rpc import CLOSED_ACCOUNT
 from spread_scanner.pools.wanted import ARRAYS_AHEAD, WantedAccounts, derive_ahead, wanted
+from spread_scanner.schema.pools import WHY_BYTES
 from spread_scanner.solana import (
     Accounts,
     PoolReason,
@@ -211,7 +212,7 @@ def test_dlmm(active: int, has_orders: bool) -> None:
     [
         (amm_v4(vaults=VAULTS, mints=MINTS), "raydium-cpmm", MINTS, PoolReason.WRONG_OWNER),
         (balance(WSOL, 5), "raydium-v4", MINTS, PoolReason.WRONG_OWNER),
-        (CLOSED_ACCOUNT, "raydium-v4", MINTS, PoolReason.WRONG_OWNER),
+        (CLOSED_ACCOUNT, "raydium-v4", MINTS, PoolReason.ABSENT),
         (amm_v4(vaults=VAULTS, mints=(WSOL, OTHER)), "raydium-v4", MINTS, PoolReason.WRONG_MINT),
         (clmm_config(100), "raydium-clmm", MINTS, PoolReason.WRONG_KIND),
         ((keys.RAYDIUM_V4, b"\1" * 751), "raydium-v4", MINTS, PoolReason.WRONG_LENGTH),
@@ -224,6 +225,14 @@ def test_what_is_not_what_the_settings_say_is_refused(
     with pytest.raises(PoolRefusal) as caught:
         wanted(POOL, entry(program, mints), {POOL: account}, 2)
     assert caught.value.reason is reason
+    assert len(str(caught.value)) <= WHY_BYTES, "a pool's cell has room for all that is wrong"
+
+
+def test_a_mint_that_the_pool_does_not_trade_is_named_beside_those_that_it_does() -> None:
+    account = amm_v4(vaults=VAULTS, mints=MINTS)
+    with pytest.raises(PoolRefusal) as caught:
+        wanted(POOL, entry("raydium-v4", (WSOL, OTHER)), {POOL: account}, 2)
+    assert caught.value.evidence == {"mint": OTHER, "allowed": f"{WSOL} or {USDC}"}
 
 
 def test_what_is_no_extension_is_refused() -> None:

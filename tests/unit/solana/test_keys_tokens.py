@@ -10,7 +10,7 @@ from solders.pubkey import Pubkey
 from solders.token.state import Mint as SoldersMint
 from solders.token.state import TokenAccount as SoldersAccount
 
-from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock, decode, keys, pda
+from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock, decode, keys, pda, price
 from spread_scanner.solana.tokens import TokenBalance, TokenMint, TransferFee, epoch_of
 
 U64 = st.integers(0, 2**64 - 1)
@@ -46,6 +46,9 @@ def test_base58_there_and_back(raw: bytes) -> None:
         (lambda: pda([b"x" * 33], keys.TOKEN), PoolReason.BAD_VALUE),
         (lambda: pda([b"x"] * 16, keys.TOKEN), PoolReason.BAD_VALUE),
         (lambda: decode(key("nobody"), b""), PoolReason.WRONG_OWNER),
+        (lambda: decode(keys.SYSTEM, b"1"), PoolReason.WRONG_OWNER),
+        (lambda: decode(keys.SYSTEM, b""), PoolReason.ABSENT),
+        (lambda: price("pool", {"pool": (keys.SYSTEM, b"")}), PoolReason.ABSENT),
         (lambda: decode(keys.TOKEN, b"\0" * 82), PoolReason.BAD_VALUE),
         (lambda: decode(keys.TOKEN, b"\0" * 165), PoolReason.BAD_VALUE),
         (lambda: decode(keys.TOKEN, b"\0" * 164), PoolReason.WRONG_LENGTH),

@@ -1,11 +1,12 @@
 """Pools as they are shown: why one cannot be stood behind, and what is not known."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from pool_rows import pool_row
+from pool_rows import pool_row, refused_row
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
@@ -35,6 +36,19 @@ def test_why_a_pool_is_not_fresh(up_bed: Any, said: dict[str, Any], why: str) ->
         (found,) = pools.of_all(up_bed.settings)
         assert fresh_pools(table.rows(), clock.mono_ns()).tolist() == [not why]
     assert (found.fresh, found.why) == (not why, why)
+
+
+def test_all_that_is_known_of_a_refusal_is_told_below_the_table(
+    up_bed: Any, spread_ctl: Callable[..., tuple[int, str, str]]
+) -> None:
+    why = f"the pool does not trade this mint (mint='{'M' * 44}', allowed='{'A' * 44}')"
+    with PoolTable.attach(up_bed.namespace) as table, table.writer() as writer:
+        writer.write(0, pool_row("one"))
+        writer.write(1, refused_row("other" + "x" * 39, why.encode()))
+        code, out, _ = spread_ctl("pools")
+    assert code == 0
+    assert f"otherxxx: {why}" in " ".join(out.split())
+    assert "the pool does not trade this mint\n" in out.replace(" \n", "\n")
 
 
 def test_pools_are_found_by_key_program_and_symbol(up_bed: Any) -> None:
