@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from spread_scanner.pools._cells cimport PoolCell
 
 from spread_scanner.pools.held import AccountTaking
-from spread_scanner.pools.units import SETTLE_NS, WholeBecause, WholePool
+from spread_scanner.pools.units import OUTDATED_NS_MAX, SETTLE_NS, WholeBecause, WholePool
 from spread_scanner.pools.wanted import WantedAccounts, names_the_same
 from spread_scanner.solana import PoolRefusal
 
@@ -26,6 +26,7 @@ cdef object SETTLED = WholeBecause.SETTLED
 cdef dict COUNTED = {OLD: "skip_old", REPEATED: "skip_old", ROLLED_BACK: "rolled_back",
                      CONFLICT: "conflicts"}
 cdef int64_t settle_ns = SETTLE_NS
+cdef int64_t outdated_ns_max = OUTDATED_NS_MAX
 
 
 cdef class HeldAccount:
@@ -266,6 +267,8 @@ cdef class _Unit:
     cdef list moving
     cdef int64_t waits_slot  # something of this slot has come; -1: nothing has
     cdef int64_t waits_since_ns
+    cdef bint outdated  # what was published last is not what is held
+    cdef int64_t outdated_ns  # since when
 
 
 cdef class PoolUnits:
@@ -333,6 +336,10 @@ cdef class PoolUnits:
         cdef int64_t first = 0, last
         if not unit.moving:
             return 0
+        if unit.outdated:
+            first = unit.outdated_ns + outdated_ns_max
+            if first <= now_ns:
+                return 0
         for heard in unit.core:
             last = 0
             if heard.held is not None:
@@ -375,6 +382,9 @@ cdef class PoolUnits:
         self.held.seed(provider, slot, accounts)
         for pool, unit in units.items():
             if seen(unit) != before[pool]:
+                if not before[pool][0]:  # nobody told meanwhile whether it was swapped in
+                    (<_Unit>unit).outdated = True
+                    (<_Unit>unit).outdated_ns = now_ns - outdated_ns_max
                 self._changed(unit, slot, now_ns, found)
         return found
 
@@ -392,8 +402,8 @@ cdef class PoolUnits:
         return found
 
     cdef bint _told_by_one(self, _Unit unit) except -1:
-        """Whether who told the newest of what moves tells of all of it: from one who does not, as
-        while its subscriptions are made, that nothing more came says nothing."""
+        """Whether one who told the newest of what moves tells of all of it: from one who does not,
+        as while its subscriptions are made, that nothing more came says nothing."""
         cdef _Heard heard
         cdef int64_t newest = 0
         cdef set tellers = set()
@@ -403,6 +413,7 @@ cdef class PoolUnits:
         for heard in unit.moving:
             if heard.held is not None and heard.held.slot == newest:
                 tellers.add(heard.held.provider)
+                tellers |= heard.said_by
         for heard in unit.moving:
             tellers &= heard.covered_by if heard.held is not None else set()
         return len(tellers) > 0
@@ -428,6 +439,8 @@ cdef class PoolUnits:
         cdef bint together = True
         if unit.waits_slot < 0:
             unit.waits_since_ns = now_ns
+        if not unit.outdated:
+            unit.outdated, unit.outdated_ns = True, now_ns
         unit.waits_slot = slot
         for heard in unit.moving:
             if heard.held is not None:
@@ -448,6 +461,7 @@ cdef class PoolUnits:
         self._waiting.pop(unit.pool, None)
         if not whole(unit):
             return 0
+        unit.outdated = False
         own = self.held.get(unit.pool)
         if own is not None:
             slot = own.slot

@@ -5,7 +5,9 @@ A swap writes several accounts in one slot, and each comes by itself: a price of
 one old one never was. So a pool waits for those that every swap writes; a later slot says that no
 more of the earlier one will come, as all of a pool is heard on one connection of a provider; and
 after SETTLE_NS it is taken as it stands, as not every transaction is a swap. Neither is so while
-who told the newest does not cover all that moves: his subscriptions are being made.
+nobody who told the newest covers all that moves: subscriptions are being made. What was published
+before is known to be old from then on: it is fresh for OUTDATED_NS_MAX more, and not at all where
+the pool was not whole before, as nobody told meanwhile what was written.
 """
 
 from enum import Enum
@@ -13,8 +15,10 @@ from enum import Enum
 from msgspec import Struct
 
 from spread_scanner.pools.held import Account
+from spread_scanner.pools.pace import SILENT_NS_MAX
 
 SETTLE_NS = 50_000_000
+OUTDATED_NS_MAX = SILENT_NS_MAX  # so long what was published is good though something newer waits
 
 
 class WholeBecause(Enum):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spread_scanner.pools._units import HeldAccounts, PoolUnits
 from spread_scanner.pools.held import AccountTaking
 from spread_scanner.pools.pace import ProviderPace
-from spread_scanner.pools.units import SETTLE_NS, WholeBecause, WholePool
+from spread_scanner.pools.units import OUTDATED_NS_MAX, SETTLE_NS, WholeBecause, WholePool
 from spread_scanner.pools.wanted import WantedAccounts
 
 OWNER = "owner"
@@ -310,6 +310,44 @@ def test_what_is_covered_is_fresh_only_while_its_provider_is_in_time() -> None:
     watched.units.held.connected("b")
     watched.seeded(21, "b", amm="m", coin="c10", pc="p10")
     assert watched.units.is_fresh(AMM, pace, 2_001 * MS)
+
+
+def test_what_was_published_before_a_reconnect_is_not_fresh_while_what_came_since_waits() -> None:
+    watched, pace = v4(), ProviderPace()
+    watched.units.held.lost("a")
+    watched.units.held.connected("b")  # ahead: the other vault, and slots, are not subscribed there
+    watched.told(COIN, 25, "c25", "b")
+    watched.units.held.connected("a")
+    assert watched.seeded(20, amm="m", coin="c20", pc="p20") == []
+    pace.told("a", 20, 0)
+    assert watched.units.is_whole(AMM)
+    assert not watched.units.is_fresh(AMM, pace, 0), "nobody told what was written meanwhile"
+    assert watched.told(PC, 21, "p21") == []
+    assert not watched.units.is_fresh(AMM, pace, 0)
+    assert watched.told(COIN, 25, "c25") == []
+    assert texts(watched.told(PC, 25, "p25")) == [(25, "c25", "p25")]
+    assert watched.units.is_fresh(AMM, pace, 0)
+
+
+def test_what_is_known_to_be_old_is_fresh_no_longer_than_a_provider_may_be_silent() -> None:
+    watched, pace = v4(), ProviderPace()
+    watched.units.held.connected("b")
+    assert watched.told(COIN, 12, "c12", "b") == []
+    for ms in (0, 1_000, 1_999):
+        assert watched.after(ms - watched.now_ns // MS) == []
+        pace.told("a", 11, watched.now_ns)
+        assert watched.units.fresh_until_ns(AMM, pace, watched.now_ns) == OUTDATED_NS_MAX
+    assert watched.told(PC, 11, "p11") == [], "what waits has not begun anew"
+    assert not watched.units.is_fresh(AMM, pace, OUTDATED_NS_MAX)
+
+
+def test_who_repeats_the_newest_and_covers_all_says_by_his_silence_that_it_is_all() -> None:
+    watched = v4()
+    watched.units.held.connected("b")
+    assert watched.told(COIN, 12, "c12", "b") == []
+    assert watched.after(50) == []
+    assert watched.told(COIN, 12, "c12") == []
+    assert texts(watched.after(50)) == [(12, "c12", "p10")]
 
 
 class Chain:
