@@ -162,8 +162,9 @@ class PoolTruth:
         self._note(clock.mono_ns())
 
     def look(self) -> None:
-        """A slot was told, or none was where one is due."""
-        now_ns = clock.mono_ns()
+        """A slot was told, or none was where one is due: at the time it is now, as it takes long to
+        work out what all pools ask, on a busy machine seconds."""
+        now_ns, wall_ns = clock.mono_ns(), clock.wall_ns()
         hearing = [one for one in self._side.providers.values() if one.hears is not None]
         self._note(now_ns)
         self._truth.advance(now_ns)
@@ -175,7 +176,7 @@ class PoolTruth:
                 if self._truth.legs[listing].heard:
                     self._truth.unheard(self._truth.legs[listing])
         if self._truth.waiting:
-            self._truth.stamp(clock.wall_ns(), clock.mono_ns())
+            self._truth.stamp(wall_ns, now_ns)
 
     def close(self) -> None:
         """What is shaken is so to the end."""

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from assembled_pools import assembled
 
+from spread_scanner import clock
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.pools import MintSettings, PoolSettings
 from spread_scanner.pools.effective import PoolSide, StableQuote, as_traded
@@ -19,8 +20,9 @@ from spread_scanner.pools.markets import ChainTime, PoolMarkets, levels
 from spread_scanner.schema.enums import POOL_DIRECTIONS
 from spread_scanner.sim import pool_truth
 from spread_scanner.sim.chain import ChainMarket
+from spread_scanner.sim.chain_pools import SimPool
 from spread_scanner.sim.legs import Leg
-from spread_scanner.sim.pool_ladders import LADDER_QUOTE, _levels, _Rung
+from spread_scanner.sim.pool_ladders import LADDER_QUOTE, Asked, _levels, _Rung
 from spread_scanner.sim.pool_truth import (
     BELIEVED_NS,
     SETTLED_NS,
@@ -105,6 +107,24 @@ def of_product(told: Told, listing: PoolListing) -> tuple[PoolMarkets, ChainTime
         assert one is not None
         markets.put(one)
     return markets, ChainTime(chain.unix_s(chain.slot), chain.slot)
+
+
+def test_what_is_told_has_the_time_at_which_it_was_and_not_when_it_was_worked_out(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, stamped = pool_truth.asked, list[int]()
+
+    def slowly(pool: SimPool, size_quote: int) -> Asked:
+        told.moved(100)
+        return asked(pool, size_quote)
+
+    monkeypatch.setattr(pool_truth, "asked", slowly)
+    monkeypatch.setattr(Truth, "waiting", True)
+    monkeypatch.setattr(told.truth, "stamp", lambda wall_ns, mono_ns: stamped.append(mono_ns))
+    due_ns = clock.mono_ns() + 400 * MS
+    told.slot()
+    assert stamped == [due_ns]
+    assert clock.mono_ns() > due_ns
 
 
 def test_each_source_quotes_what_the_product_says_of_its_pools(told: Told) -> None:
