@@ -14,7 +14,9 @@ import orjson
 
 from spread_scanner.supervise.seen import DownTime
 
-SLOTS_APART = 6  # of what a pool was and what number it got: providers lag, chains fork
+# Of what a pool was and what number it got: a provider is believed for five slots without one, a
+# simulated fork takes back as many, and the second provider is one behind.
+SLOTS_APART = 6
 SHAKEN = "shaken"  # the one fault that is read here
 UNTOLD = -1  # Interval.fell_ns: at its end, if the pair stood again later
 NAN = math.nan
