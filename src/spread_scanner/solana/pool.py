@@ -8,6 +8,7 @@ leaves it; here stands what is round about: both legs' transfer fees, and amount
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
+from operator import index
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -209,6 +210,7 @@ def quote_of(
     pool: Pool, mint_in: str, amount: int, by_input: bool, unix_ts: int, slot: int
 ) -> PoolQuote:
     """What swapping exactly so much in, or out, would do in this slot."""
+    amount, unix_ts, slot = _whole(amount), _whole(unix_ts), _whole(slot)
     mints = pool.mints
     if mint_in not in mints:
         raise PoolRefusal(PoolReason.WRONG_MINT, mint=mint_in, allowed=mints)
@@ -234,6 +236,8 @@ def quote_of(
     if max(paid, gross) > U64_MAX:
         raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, amount_in=paid, amount_out=gross)
     kept_out = fee_out.of(filled.amount_out)
+    if 0 < filled.amount_out <= kept_out:
+        raise PoolRefusal(PoolReason.TOO_SMALL, amount_out=filled.amount_out, kept=kept_out)
     return PoolQuote(
         paid,
         filled.amount_out - kept_out,
@@ -248,6 +252,17 @@ def quote_of(
 def moment_of(pool: Pool, unix_ts: int, slot: int) -> Hashable:
     """What of this second and slot a quote depends on: fees on transfers go by the epoch."""
     return tokens.epoch_of(slot), pool.moment(unix_ts, slot)
+
+
+def _whole(number: int) -> int:
+    """As an integer without end: numpy's, whose products are cut off, are made one. What is none is
+    refused."""
+    if type(number) is int:
+        return number
+    try:
+        return int(index(number))
+    except TypeError:
+        raise PoolRefusal(PoolReason.BAD_AMOUNT, number=number, allowed="an integer") from None
 
 
 def _some(amount: int) -> int:

@@ -7,6 +7,7 @@ import struct
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -328,6 +329,9 @@ def test_cpmm_numbers_of_our_own_with_transfer_fees() -> None:
         ({VAULTS[0]: balance(COIN, 0)}, 10, "in", PoolReason.TOO_MUCH),
         ({VAULTS[1]: balance(PC, 0)}, 10, "in", PoolReason.TOO_MUCH),
         ({}, 0, "in", PoolReason.BAD_AMOUNT),
+        ({}, 1e6, "in", PoolReason.BAD_AMOUNT),
+        ({}, "5", "in", PoolReason.BAD_AMOUNT),
+        ({}, None, "out", PoolReason.BAD_AMOUNT),
         ({}, 2**64, "in", PoolReason.BAD_AMOUNT),
         ({}, 10, "both", PoolReason.BAD_AMOUNT),
         ({}, 1, "in", PoolReason.TOO_SMALL),
@@ -336,7 +340,7 @@ def test_cpmm_numbers_of_our_own_with_transfer_fees() -> None:
     ],
 )
 def test_v4_is_refused_with_the_reason(
-    change: dict[str, Any], amount: int, exact: Any, reason: PoolReason
+    change: dict[str, Any], amount: Any, exact: Any, reason: PoolReason
 ) -> None:
     fields = {name: value for name, value in change.items() if name.islower()}
     accounts = v4_accounts((10**9, 10**9), **fields)
@@ -346,6 +350,45 @@ def test_v4_is_refused_with_the_reason(
         quote(POOL, accounts, COIN, amount, exact=exact, **NOW)
     assert refused.value.reason is reason
     assert refused.value.evidence
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_numbers_of_numpy_are_taken_for_what_they_are(kind: type[np.integer[Any]]) -> None:
+    """Whose products would be cut off at 64 bits, without a word."""
+    accounts = v4_accounts((10**15, 10**15))
+    sides: tuple[Any, Any] = ("in", "out")
+    for exact in sides:
+        one, other = (
+            quote(POOL, accounts, COIN, amount, exact=exact, **NOW)
+            for amount in (10**14, kind(10**14))
+        )
+        assert one == other
+        assert type(other.amount_in) is type(other.amount_out) is type(other.fee) is int
+
+
+@pytest.mark.parametrize("when", [{"unix_ts": None}, {"unix_ts": 1e9}, {"slot": "5"}])
+def test_when_a_quote_is_for_is_an_integer(when: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {**NOW, **when}
+    with pytest.raises(PoolRefusal) as refused:
+        quote(POOL, v4_accounts((10**9, 10**9)), COIN, 10**6, **asked)
+    assert refused.value.reason is PoolReason.BAD_AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("bps", "amount", "arrives"),
+    # All of it is kept, or the one unit that there is; of two one arrives.
+    [(10_000, 10**6, 0), (1, 101, 0), (1, 202, 1)],
+)
+def test_what_a_transfer_keeps_as_a_whole_is_too_small(bps: int, amount: int, arrives: int) -> None:
+    fees = ((0, 2**64 - 1, bps),) * 2
+    accounts = cpmm_accounts((10**9, 10**7), (0, 0), programs=(keys.TOKEN, keys.TOKEN_2022))
+    accounts[PC] = mint(6, fees=fees)
+    if arrives:
+        assert quote(POOL, accounts, COIN, amount, **NOW).amount_out == arrives
+        return
+    with pytest.raises(PoolRefusal) as refused:
+        quote(POOL, accounts, COIN, amount, **NOW)
+    assert refused.value.reason is PoolReason.TOO_SMALL
 
 
 @pytest.mark.parametrize(
