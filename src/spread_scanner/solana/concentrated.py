@@ -29,6 +29,7 @@ RATE_MAX = 100_000  # of a fee that grows with volatility
 VOLATILITY_SCALE = 10_000
 _CONTROL_ALL = 100_000
 TICK_MIN, TICK_MAX = -443_636, 443_636
+NOWHERE = 1, 0  # the lowest and the highest of no prices
 _U256_BITS = 256
 _LOG_STEP = math.log(1.0001) / 2
 
@@ -110,7 +111,7 @@ def amount1(low: int, high: int, liquidity: int, up: bool) -> int:
 
 
 def price_after(price: int, liquidity: int, amount: int, down: bool, by_input: bool) -> int:
-    """The price that an amount in or out moves it to."""
+    """The price that an amount in or out moves it to; refused where there is none."""
     if down == by_input:  # of token 0
         scaled = liquidity << Q64_BITS
         numerator = scaled * price
@@ -122,7 +123,10 @@ def price_after(price: int, liquidity: int, amount: int, down: bool, by_input: b
         raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, liquidity=liquidity)
     if by_input:
         return price + (amount << Q64_BITS) // liquidity
-    return price - -(-(amount << Q64_BITS) // liquidity)
+    after = price - -(-(amount << Q64_BITS) // liquidity)
+    if after <= 0:
+        raise PoolRefusal(PoolReason.TOO_MUCH, amount=amount, liquidity=liquidity)
+    return after
 
 
 def moved(
@@ -343,7 +347,9 @@ class PriceTable:
 
     def span(self, tick: int) -> tuple[int, int]:
         """The prices that a pool may have at that tick: up to the next tick's, which it has after a
-        swap down that ends there."""
+        swap down that ends there, and be it the first; NOWHERE at a tick that no pool is at."""
+        if not TICK_MIN - 1 <= tick <= TICK_MAX:
+            return NOWHERE
         return self.within(tick), self.within(tick + 1)
 
     def stands_at(self, tick: int, sqrt_price: int) -> bool:

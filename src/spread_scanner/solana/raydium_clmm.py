@@ -8,7 +8,7 @@ the bitmap's extension, Token-2022 mints.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from struct import Struct as Layout
 from typing import cast
 
@@ -33,6 +33,7 @@ from spread_scanner.solana.concentrated import (
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, i128, u16, u32, u64, u128
 from spread_scanner.solana.pool import (
     RATE_ALL,
+    REMEMBERED_MAX,
     Accounts,
     Filled,
     PoolSight,
@@ -135,6 +136,7 @@ class ClmmConfig(Struct, frozen=True):
 class ClmmTick(Struct, frozen=True):
     """A tick that has liquidity or orders: what is not filled of those opened since, and before."""
 
+    place: int  # in its array
     index: int
     liquidity_net: int
     liquidity_gross: int
@@ -247,13 +249,14 @@ def _array(data: bytes) -> ClmmTicks:
     ends = _TICKS_AT + TICKS_IN_ARRAY * _TICK_BYTES
     ticks = tuple(
         ClmmTick(
+            place,
             i32(data, at),
             i128(data, at + 4),
             u128(data, at + 20),
             u64(data, at + 124),
             u64(data, at + 132),
         )
-        for at in range(_TICKS_AT, ends, _TICK_BYTES)
+        for place, at in enumerate(range(_TICKS_AT, ends, _TICK_BYTES))
         if data[at + 20 : at + 36] != _EMPTY or data[at + 124 : at + 140] != _EMPTY
     )
     return ClmmTicks(keys.text(data[8:40]), i32(data, 40), ticks)
@@ -404,6 +407,9 @@ def place_of(data: bytes) -> int:
 
 
 def array_key(pool: str, start: int) -> str:
+    """Raises PoolRefusal where there is no such tick, as an odd bitmap may say."""
+    if abs(start) >= 2**31:
+        raise PoolRefusal(PoolReason.BAD_VALUE, wanted="CLMM TickArrayState", start=start)
     seeds = [b"tick_array", keys.raw(pool), start.to_bytes(4, "big", signed=True)]
     return keys.pda(seeds, keys.RAYDIUM_CLMM)
 
@@ -517,7 +523,7 @@ def _reach(
         start = number * arrays.width
         if array_key(key, start) not in accounts:
             return _end(number, state, down, array_key(key, start))
-        found |= _ticks(key, accounts, start)
+        found |= _ticks(key, accounts, start, state.tick_spacing)
         number += -1 if down else 1
     # The program fails where no tick is left, even if there is liquidity.
     met = [at for at in found.values() if (at.tick <= here.tick) is down]
@@ -534,17 +540,24 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
     return RangeEnd(edge, PRICES.within(edge), missing)
 
 
-def _ticks(key: str, accounts: Accounts, start: int) -> dict[int, TickAt]:
+def _ticks(key: str, accounts: Accounts, start: int, spacing: int) -> dict[int, TickAt]:
     at = array_key(key, start)
     found = account_of(accounts, at, keys.RAYDIUM_CLMM, decoded, ClmmTicks, "CLMM TickArrayState")
     if found.start != start or found.pool != key:
         raise PoolRefusal(PoolReason.BAD_VALUE, start=found.start, wanted=start, pool=found.pool)
-    return _met(accounts[at][1])
+    return _met(accounts[at][1], spacing)
 
 
-@remembered
-def _met(data: bytes) -> dict[int, TickAt]:
-    """An array's ticks as a swap meets them, by index."""
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _met(data: bytes, spacing: int) -> dict[int, TickAt]:
+    """An array's ticks as a swap meets them, by index. Raises PoolRefusal where one is said to be
+    elsewhere than its place says."""
+    array = cast(ClmmTicks, decoded(data))
+    for tick in array.ticks:
+        if tick.index != array.start + tick.place * spacing:
+            raise PoolRefusal(
+                PoolReason.BAD_VALUE, start=array.start, place=tick.place, tick=tick.index
+            )
     return {
         tick.index: TickAt(
             tick.index,
@@ -552,7 +565,7 @@ def _met(data: bytes) -> dict[int, TickAt]:
             tick.liquidity_net if tick.liquidity_gross else 0,
             tick.orders + tick.orders_part_filled,
         )
-        for tick in cast(ClmmTicks, decoded(data)).ticks
+        for tick in array.ticks
         if TICK_MIN <= tick.index <= TICK_MAX
     }
 

@@ -254,6 +254,27 @@ def test_what_is_no_extension_is_refused() -> None:
         assert caught.value.reason is PoolReason.WRONG_KIND
 
 
+@pytest.mark.parametrize("number", [7_000, -7_000])
+def test_an_array_beyond_all_ticks_is_refused(number: int) -> None:
+    """As an extension may say of a pool whose ticks are far apart."""
+    pool = clmm(config=CONFIG, spacing=2**15, liquidity=1, sqrt_price=Q64, tick=0, mints=MINTS)
+    extension = raydium_clmm.extension_key(POOL), clmm_extension(POOL, [number])
+    with pytest.raises(PoolRefusal) as caught:
+        wanted(POOL, entry("raydium-clmm"), dict([(POOL, pool), extension]), 2)
+    assert caught.value.reason is PoolReason.BAD_VALUE
+
+
+@pytest.mark.parametrize("tick", [2**31 - 1, -(2**31)])
+def test_nothing_is_derived_around_a_tick_that_no_pool_is_at(tick: int) -> None:
+    sqrt_price = raydium_clmm.PRICES.within(tick)
+    pool = clmm(
+        config=CONFIG, spacing=1, liquidity=1, sqrt_price=sqrt_price, tick=tick, mints=MINTS
+    )
+    with pytest.raises(PoolRefusal) as caught:
+        derive_ahead(POOL, pool)
+    assert caught.value.reason is PoolReason.BAD_VALUE
+
+
 CURVED = {
     "raydium-clmm": clmm(
         config=CONFIG, spacing=10, liquidity=1, sqrt_price=2**64, tick=0, mints=MINTS

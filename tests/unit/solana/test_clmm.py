@@ -357,6 +357,11 @@ def test_what_lies_beyond_an_array_that_is_not_given_is_not_made_up() -> None:
         ({"tick": 1}, PoolReason.BAD_VALUE),
         ({"tick": -2}, PoolReason.BAD_VALUE),
         ({"tick": -(2**31)}, PoolReason.BAD_VALUE),
+        # No pool is beyond the last tick, whatever its price, nor before the first but by one.
+        ({"tick": TICK_MAX + 1, "sqrt_price": PRICES.at(TICK_MAX)}, PoolReason.BAD_VALUE),
+        ({"tick": 2**31 - 1, "sqrt_price": PRICES.at(TICK_MAX)}, PoolReason.BAD_VALUE),
+        ({"tick": TICK_MIN - 1, "sqrt_price": PRICES.at(TICK_MIN)}, PoolReason.TOO_MUCH),
+        ({"tick": TICK_MIN - 2, "sqrt_price": PRICES.at(TICK_MIN)}, PoolReason.BAD_VALUE),
         ({"config": POOL}, PoolReason.WRONG_KIND),
         ({"config": key("nowhere")}, PoolReason.MISSING),
         ({"mints": (WSOL, key("unheard of"))}, PoolReason.MISSING),
@@ -374,12 +379,37 @@ def test_is_refused_with_the_reason(change: dict[str, Any], reason: PoolReason) 
     assert refused.value.reason is reason
 
 
+def elsewhere(array: tuple[str, bytes], index: int) -> tuple[str, bytes]:
+    """The first of its ticks that has anything is said to be at another one."""
+    owner, data = array
+    at = next(at for at in range(44, 44 + 60 * 168, 168) if any(data[at : at + 168]))
+    return owner, data[:at] + index.to_bytes(4, "little", signed=True) + data[at + 4 :]
+
+
+def test_all_that_the_price_is_worth_is_more_than_there_is() -> None:
+    """Where the fee is on the output, what is wanted with it may be the whole price to the last
+    unit: what would be left is none, and nothing is divided by it."""
+    sqrt_price = 10**24
+    accounts = accounts_of(WIDE, 0, 10**12) | {CONFIG: clmm_config(999_999)}
+    accounts[POOL] = clmm(
+        **{"config": CONFIG, "spacing": SPACING, "liquidity": 2**64, "sqrt_price": sqrt_price},
+        **{"tick": PRICES.tick_of(sqrt_price), "mints": (WSOL, USDC), "arrays": (-1,)},
+        fee_on=2,
+    )
+    for wanted in (sqrt_price // 10**6 + by for by in (-1, 0, 1)):
+        with pytest.raises(PoolRefusal) as refused:
+            quote(POOL, accounts, WSOL, wanted, exact="out", unix_ts=NOW_TS, slot=SLOT)
+        assert refused.value.reason is PoolReason.TOO_MUCH
+
+
 def test_wrong_arrays_are_refused() -> None:
     accounts = accounts_of(WIDE, 0, 10**12)
     below = array_key(POOL, -600)
     for data, reason in (
         (clmm_ticks(POOL, 0, SPACING, {}), PoolReason.BAD_VALUE),
         (clmm_ticks(key("another"), -600, SPACING, {}), PoolReason.BAD_VALUE),
+        (elsewhere(accounts[below], 100_000), PoolReason.BAD_VALUE),
+        (elsewhere(accounts[below], -590), PoolReason.BAD_VALUE),
         (accounts[CONFIG], PoolReason.WRONG_KIND),
         ((keys.RAYDIUM_CLMM, accounts[below][1][:-1]), PoolReason.WRONG_LENGTH),
         ((keys.RAYDIUM_CPMM, accounts[below][1]), PoolReason.WRONG_OWNER),

@@ -40,6 +40,10 @@ SWAPPED_AT = {
 }
 
 
+# Of CLMM's arrays one tick's alone: which it is, before it, cannot be another.
+ARRAY_AT = {"raydium_clmm": (48 + 5 * 168, 160)}
+
+
 # Where the tick stands, behind the price that it has to fit.
 TICK_AT = {
     "raydium_clmm": (269, raydium_clmm.PRICES),
@@ -120,7 +124,7 @@ def test_a_pool_that_is_quoted_after_each_swap_is_quoted_as_one_that_is_decoded(
         array = [key for key, (_, data) in accounts.items() if len(data) > 9_000]
         key = rng.choice(array) if array and rng.random() < 0.1 else POOL
         owner, data = accounts[key]
-        begin, size = SWAPPED_AT[program] if key == POOL else (56, 8_944)
+        begin, size = SWAPPED_AT[program] if key == POOL else ARRAY_AT.get(program, (56, 8_944))
         at = begin + rng.randrange(size)
         swapped = data[:at] + rng.randbytes(1) + data[at + 1 :]
         if key == POOL:
