@@ -9,8 +9,9 @@ that it does not know.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+
+from spread_scanner.solana._way cimport ss_sum, ss_way, ss_way_free, ss_way_place, ss_way_room
 
 from spread_scanner.solana.pool import Filled
 
@@ -39,11 +40,6 @@ cdef extern from "bins.h" nogil:
     ctypedef struct ss_bin_taken:
         uint64_t fee
 
-    ctypedef struct ss_bin_sum:
-        uint64_t used
-        uint64_t other
-        uint64_t kept
-
     ctypedef struct ss_bin_fees:
         uint64_t base
         uint64_t rate_max
@@ -56,8 +52,8 @@ cdef extern from "bins.h" nogil:
     bint ss_bin_whole(const ss_bin *one, const ss_bin_side *side, ss_bin_taken *taken)
     bint ss_bin_in(const ss_bin *one, const ss_bin_side *side, uint64_t left, ss_bin_taken *taken)
     bint ss_bin_out(const ss_bin *one, const ss_bin_side *side, uint64_t left, ss_bin_taken *taken)
-    bint ss_bin_add(const ss_bin_sum *before, const ss_bin_side *side, const ss_bin_taken *taken,
-                    ss_bin_sum *after)
+    bint ss_bin_add(const ss_sum *before, const ss_bin_side *side, const ss_bin_taken *taken,
+                    ss_sum *after)
     uint32_t ss_bin_rate(const ss_bin_fees *fees, int32_t bin_id)
 
 cdef object AMOUNT_MAX = 2**64 - 1
@@ -76,10 +72,7 @@ cdef class BinWay:
     cdef int32_t _place
     cdef ss_bin_side _side
     cdef ss_bin_fees _fees
-    # The bins that are known, and the sums before each and after the last that is gone through.
-    cdef ss_bin *_bins
-    cdef ss_bin_sum *_sums
-    cdef Py_ssize_t _known, _through, _room
+    cdef ss_way _way  # of ss_bin
     cdef readonly object all_used  # by all bins that are known, where none has orders
 
     def __init__(self, dict arrays not None, int32_t active_id, tuple layout not None, price_at, *,
@@ -103,58 +96,55 @@ cdef class BinWay:
         self._side.fee_on_input = fee_on_input
         (self._fees.base, self._fees.rate_max, self._fees.control, self._fees.accumulator_max,
          self._fees.step, self._fees.reference, self._fees.index) = fees
+        self._make_room()
 
     def __dealloc__(self):
-        free(self._bins)
-        free(self._sums)
+        ss_way_free(&self._way)
 
     def swap(self, amount):
         """Filled; None where it takes going through bins to tell, or to refuse: more than
         `all_used` is too much."""
         cdef uint64_t wanted, left, paid, given
-        cdef Py_ssize_t low, high, middle
+        cdef Py_ssize_t at
+        cdef const ss_bin *one
         cdef ss_bin_taken taken
-        cdef ss_bin_sum after
+        cdef ss_sum after
         cdef bint ends
         if not 0 < amount <= AMOUNT_MAX:
             return None
         wanted = amount
-        while (self._room == 0 or self._sums[self._through].used < wanted) and self._goes_on():
+        while self._way.sums[self._way.through].used < wanted and self._goes_on():
             pass
-        low, high = 0, self._through + 1
-        while low < high:  # the first sum that is no less
-            middle = (low + high) // 2
-            if self._sums[middle].used < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        low -= 1
-        if low >= self._known:
+        at = ss_way_place(&self._way, wanted) - 1
+        if at >= self._way.known:
             return None
-        left = wanted - self._sums[low].used
+        one, left = self._bin(at), wanted - self._way.sums[at].used
         if self._side.by_input:
-            ends = ss_bin_in(&self._bins[low], &self._side, left, &taken)
+            ends = ss_bin_in(one, &self._side, left, &taken)
         else:
-            ends = ss_bin_out(&self._bins[low], &self._side, left, &taken)
-        if not ends or not ss_bin_add(&self._sums[low], &self._side, &taken, &after):
+            ends = ss_bin_out(one, &self._side, left, &taken)
+        if not ends or not ss_bin_add(&self._way.sums[at], &self._side, &taken, &after):
             return None
         paid, given = wanted, after.other
         if not self._side.by_input:
             paid, given = given, paid
-        return Filled(paid, given, after.kept, self._side.fee_on_input, low) if given else None
+        return Filled(paid, given, after.fee, self._side.fee_on_input, at) if given else None
+
+    cdef inline ss_bin *_bin(self, Py_ssize_t at) noexcept:
+        return &(<ss_bin *>self._way.pieces)[at]
 
     cdef bint _goes_on(self) except -1:
         """One bin further; False where the way ends: in the last bin that is known then."""
         cdef ss_bin_taken taken
-        if self._known == self._through and not self._read():
-            self.all_used = self._sums[self._through].used
+        cdef Py_ssize_t at = self._way.through
+        if self._way.known == at and not self._read():
+            self.all_used = self._way.sums[at].used
             return False
-        if not ss_bin_whole(&self._bins[self._through], &self._side, &taken):
+        if not ss_bin_whole(self._bin(at), &self._side, &taken):
             return False
-        if not ss_bin_add(&self._sums[self._through], &self._side, &taken,
-                          &self._sums[self._through + 1]):
+        if not ss_bin_add(&self._way.sums[at], &self._side, &taken, &self._way.sums[at + 1]):
             return False
-        self._through += 1
+        self._way.through += 1
         return True
 
     cdef bint _read(self) except -1:
@@ -171,7 +161,7 @@ cdef class BinWay:
             while 0 <= self._place < self._in_array:
                 memcpy(&told, begin + self._place * sizeof(told), sizeof(told))
                 bin_id = number * self._in_array + self._place
-                one = &self._bins[self._known]
+                one = self._bin(self._way.known)
                 one.amount = told.y if down else told.x
                 one.orders = self._has_orders and (told.asks != 0) != down
                 orders = one.orders and (told.open_orders or told.processed_orders)
@@ -181,7 +171,7 @@ cdef class BinWay:
                         price = self._price_at(bin_id)
                         one.price_low, one.price_high = price & AMOUNT_MAX, price >> 64
                     one.rate = ss_bin_rate(&self._fees, bin_id)
-                    self._known += 1
+                    self._way.known += 1
                     self._place += -1 if down else 1
                     return True
                 self._place += -1 if down else 1
@@ -190,21 +180,6 @@ cdef class BinWay:
         return False
 
     cdef int _make_room(self) except -1:
-        """For one bin more, and the sums after it."""
-        cdef Py_ssize_t room = 2 * self._room if self._room else 8
-        cdef void *bins
-        cdef void *sums
-        if self._room and self._known + 1 < self._room:
-            return 0
-        bins = realloc(self._bins, room * sizeof(ss_bin))
-        if bins != NULL:
-            self._bins = <ss_bin *>bins
-        sums = realloc(self._sums, room * sizeof(ss_bin_sum))
-        if sums != NULL:
-            self._sums = <ss_bin_sum *>sums
-        if bins == NULL or sums == NULL:
+        if not ss_way_room(&self._way, sizeof(ss_bin)):
             raise MemoryError
-        if not self._room:
-            self._sums[0].used = self._sums[0].other = self._sums[0].kept = 0
-        self._room = room
         return 0

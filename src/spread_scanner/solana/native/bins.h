@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "q64.h"
+#include "way.h"
 
 #define SS_BIN_RATE_ALL 1000000000u
 #define SS_BIN_SCALE 10000
@@ -31,11 +32,6 @@ typedef struct {
 typedef struct {
     uint64_t in, out, fee; /* in with a fee on the input, out after one on the output */
 } ss_bin_taken;
-
-/* What was used before a bin, given or paid for it, and kept. */
-typedef struct {
-    uint64_t used, other, kept;
-} ss_bin_sum;
 
 /* A bin as an array has it. */
 typedef struct {
@@ -144,13 +140,11 @@ static inline uint32_t ss_bin_rate(const ss_bin_fees *fees, int32_t bin_id) {
 }
 
 /* A bin's sums after those before it; false: it does not fit. */
-static inline bool ss_bin_add(const ss_bin_sum *before, const ss_bin_side *side,
-                              const ss_bin_taken *taken, ss_bin_sum *after) {
-    uint64_t used = side->by_input ? taken->in : taken->out;
-    uint64_t other = side->by_input ? taken->out : taken->in;
-    return !__builtin_add_overflow(before->used, used, &after->used) &&
-           !__builtin_add_overflow(before->other, other, &after->other) &&
-           !__builtin_add_overflow(before->kept, taken->fee, &after->kept);
+static inline bool ss_bin_add(const ss_sum *before, const ss_bin_side *side,
+                              const ss_bin_taken *taken, ss_sum *after) {
+    ss_sum piece = {side->by_input ? taken->in : taken->out,
+                    side->by_input ? taken->out : taken->in, taken->fee};
+    return ss_sum_add(before, &piece, after);
 }
 
 #endif

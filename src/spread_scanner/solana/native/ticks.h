@@ -10,6 +10,7 @@
 #define SS_TICKS_H
 
 #include "q64.h"
+#include "way.h"
 
 #define SS_TICK_RATE_ALL 1000000u
 
@@ -21,10 +22,6 @@ typedef struct {
     bool down, by_input;
     uint32_t rate;
 } ss_tick_side;
-
-typedef struct {
-    uint64_t used, other, fee;
-} ss_stretch_taken;
 
 /* Token 0 between two prices: of liquidity * 2^64 * (high - low) / (low * high), by one price after
  * the other, which rounds alike. The first quotient is less than liquidity * 2^64. */
@@ -94,7 +91,7 @@ static inline bool ss_tick_paid(uint64_t in, uint32_t rate, uint64_t *paid, uint
 
 /* All of a stretch; false: it does not fit. */
 static inline bool ss_stretch_whole(const ss_stretch *stretch, const ss_tick_side *side,
-                                    ss_stretch_taken *taken) {
+                                    ss_sum *taken) {
     ss_u128 price = ss_price_of(stretch), target = ss_target_of(stretch);
     uint64_t in, out, paid;
     taken->used = taken->other = taken->fee = 0;
@@ -110,7 +107,7 @@ static inline bool ss_stretch_whole(const ss_stretch *stretch, const ss_tick_sid
 /* Exactly so much, which ends before the target: false: it does not, or does not fit. `known`: that
  * it is less than all of the stretch takes or gives is known. */
 static inline bool ss_stretch_part(const ss_stretch *stretch, const ss_tick_side *side,
-                                   uint64_t left, bool known, ss_stretch_taken *taken) {
+                                   uint64_t left, bool known, ss_sum *taken) {
     ss_u128 price = ss_price_of(stretch), target = ss_target_of(stretch), after;
     uint64_t in, out, paid, usable = side->by_input ? ss_tick_net(left, side->rate) : left;
     if (!known) {
