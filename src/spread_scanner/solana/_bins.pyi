@@ -1,6 +1,6 @@
-from collections.abc import Callable
-
 from spread_scanner.solana.pool import Filled
+
+def price_at(bin_id: int, bin_step: int) -> int: ...
 
 class BinWay:
     all_used: int | None
@@ -9,7 +9,7 @@ class BinWay:
         arrays: dict[int, bytes],
         active_id: int,
         layout: tuple[int, int],
-        price_at: Callable[[int], int],
+        bin_step: int,
         *,
         has_orders: bool,
         down: bool,

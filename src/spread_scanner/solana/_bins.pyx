@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 from spread_scanner.solana._way cimport ss_sum, ss_way, ss_way_free, ss_way_place, ss_way_room
 
 from spread_scanner.solana.pool import Filled
+from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
 cdef extern from "bins.h" nogil:
     ctypedef struct ss_bin:
@@ -56,7 +57,19 @@ cdef extern from "bins.h" nogil:
                     ss_sum *after)
     uint32_t ss_bin_rate(const ss_bin_fees *fees, int32_t bin_id)
 
+    ctypedef unsigned long long ss_u128  # with 128 bits, as q64.h has it
+    ss_u128 ss_bin_price_at(int32_t bin_id, uint32_t step)
+
 cdef object AMOUNT_MAX = 2**64 - 1
+
+
+def price_at(int32_t bin_id, uint32_t bin_step):
+    """Y per X in smallest units, Q64.64, with the program's own cutting off. Raises PoolRefusal
+    where there is no such bin."""
+    cdef ss_u128 price = ss_bin_price_at(bin_id, bin_step)
+    if not price:
+        raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id, bin_step=bin_step)
+    return <object><uint64_t>(price >> 64) << 64 | <uint64_t>price
 
 
 cdef class BinWay:
@@ -64,7 +77,7 @@ cdef class BinWay:
     have more than 64 bits."""
 
     cdef list _arrays
-    cdef object _price_at
+    cdef uint32_t _step
     cdef bint _has_orders
     cdef Py_ssize_t _bins_at
     cdef int32_t _in_array
@@ -75,11 +88,11 @@ cdef class BinWay:
     cdef ss_way _way  # of ss_bin
     cdef readonly object all_used  # by all bins that are known, where none has orders
 
-    def __init__(self, dict arrays not None, int32_t active_id, tuple layout not None, price_at, *,
-                 bint has_orders, bint down, bint by_input, bint fee_on_input, tuple fees not None):
+    def __init__(self, dict arrays not None, int32_t active_id, tuple layout not None,
+                 uint32_t bin_step, *, bint has_orders, bint down, bint by_input, bint fee_on_input,
+                 tuple fees not None):
         """`arrays` by their numbers, each as long as `layout` says: (where its bins begin, how many
-        there are); `price_at` tells a bin's price where none is stored there. `fees` are base,
-        rate_max, control, accumulator_max, step, reference, index."""
+        there are). `fees` are base, rate_max, control, accumulator_max, step, reference, index."""
         cdef int32_t own
         self._bins_at, self._in_array = layout
         for data in arrays.values():
@@ -91,7 +104,7 @@ cdef class BinWay:
         self._place = 0 if not down else self._in_array - 1
         if self._arrays and self._arrays[0][0] == own:
             self._place = active_id - own * self._in_array
-        self._price_at, self._has_orders = price_at, has_orders
+        self._step, self._has_orders = bin_step, has_orders
         self._side.down, self._side.by_input = down, by_input
         self._side.fee_on_input = fee_on_input
         (self._fees.base, self._fees.rate_max, self._fees.control, self._fees.accumulator_max,
@@ -166,10 +179,7 @@ cdef class BinWay:
                 one.orders = self._has_orders and (told.asks != 0) != down
                 orders = one.orders and (told.open_orders or told.processed_orders)
                 if one.amount or orders:
-                    one.price_low, one.price_high = told.price_low, told.price_high
-                    if not one.price_low and not one.price_high:
-                        price = self._price_at(bin_id)
-                        one.price_low, one.price_high = price & AMOUNT_MAX, price >> 64
+                    self._price(one, bin_id, &told)
                     one.rate = ss_bin_rate(&self._fees, bin_id)
                     self._way.known += 1
                     self._place += -1 if down else 1
@@ -178,6 +188,16 @@ cdef class BinWay:
             self._array += 1
             self._place = self._in_array - 1 if down else 0
         return False
+
+    cdef int _price(self, ss_bin *one, int32_t bin_id, const ss_bin_told *told) except -1:
+        """A bin's own, which may be stored there, and is no other then."""
+        cdef ss_u128 price = ss_bin_price_at(bin_id, self._step)
+        one.price_low, one.price_high = <uint64_t>price, <uint64_t>(price >> 64)
+        if not price or (told.price_low or told.price_high) and (
+                told.price_low != one.price_low or told.price_high != one.price_high):
+            raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id, bin_step=self._step,
+                              price=<object>told.price_high << 64 | told.price_low)
+        return 0
 
     cdef int _make_room(self) except -1:
         if not ss_way_room(&self._way, sizeof(ss_bin)):

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from spread_scanner.solana import keys
+from spread_scanner.solana import _bins, keys
 from spread_scanner.solana._bins import BinWay
 from spread_scanner.solana._kept import KeptBytes, SwappedBin
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
@@ -44,7 +44,6 @@ BITMAP_HALF = 512
 _EXTENSION_WORDS, _WORD_BYTES = 12, 64
 _RATE_ALL, _RATE_MAX = 10**9, 10**8
 _SCALE, _VARIABLE_ALL = 10_000, 10**11
-_PRICE_BITS = 19
 _BY_SLOT = 0
 _FEE_ON_Y = 1
 _LIMIT_ORDERS, _UNDETERMINED = 2, 0
@@ -65,24 +64,8 @@ KEPT = KeptBytes(
 )
 
 
-@lru_cache(maxsize=65_536)
-def price_at(bin_id: int, bin_step: int) -> int:
-    """Y per X in smallest units, Q64.64: powers of the inverse, cut off each time, turned over."""
-    one = 1 << Q64_BITS
-    base = one + (bin_step << Q64_BITS) // _SCALE
-    exponent, result = abs(bin_id), one
-    if exponent >> _PRICE_BITS:
-        raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id)
-    # The program squares a number below one; what is above is turned over first, and back last.
-    squared = (2**128 - 1) // base
-    while exponent:
-        if exponent & 1:
-            result = result * squared >> Q64_BITS
-        squared = squared * squared >> Q64_BITS
-        exponent >>= 1
-    if not result:
-        raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id, bin_step=bin_step)
-    return (2**128 - 1) // result if bin_id > 0 else result
+# Y per X in smallest units, Q64.64, of a bin at a step.
+price_at = lru_cache(maxsize=65_536)(_bins.price_at)
 
 
 class LbPair(Struct, frozen=True):
@@ -517,10 +500,8 @@ class _KnownBins:
 
     def way(self, fees: _BinFees, down: bool, by_input: bool, fee_on_input: bool) -> BinWay:
         """The same as `onward`, gone through once for all amounts."""
-        step = self._bin_step
         return BinWay(
-            *(self.known.arrays, self._active_id, (_BINS_AT, BINS_IN_ARRAY)),
-            lambda bin_id: price_at(bin_id, step),
+            *(self.known.arrays, self._active_id, (_BINS_AT, BINS_IN_ARRAY), self._bin_step),
             has_orders=self._has_orders,
             down=down,
             by_input=by_input,
@@ -537,7 +518,9 @@ class _KnownBins:
             if has_orders and found.asks is not down:
                 amounts = (made, found.processed_orders, found.open_orders)
             if any(amounts):
-                price = found.price or price_at(bin_id, self._bin_step)
+                price = price_at(bin_id, self._bin_step)
+                if found.price not in (0, price):
+                    raise PoolRefusal(PoolReason.BAD_VALUE, bin_id=bin_id, price=found.price)
                 yield _Layers(bin_id, price, amounts)
 
     def _that_hold(self, down: bool) -> Iterator[tuple[int, DlmmBin]]:

@@ -27,6 +27,7 @@ from spread_scanner.solana import (
     quote,
 )
 from spread_scanner.solana.meteora_dlmm import (
+    ARRAY_BYTES,
     DlmmBins,
     DlmmPool,
     LbPair,
@@ -349,15 +350,23 @@ def test_one_bin_and_going_through_bins_agree(
     assert refused if held else crossed
 
 
-def with_prices(accounts: dict[str, Any], rng: random.Random) -> None:
-    """Some bins have a price of their own stored, however odd."""
-    for number in range(-3, 3):
-        owner, data = accounts.get(array_key(POOL, number), ("", b""))
-        for place in rng.sample(range(70), 20) if data else ():
-            price = int(2 ** rng.uniform(0, 128)) if rng.random() < 0.1 else rng.getrandbits(64)
-            at = 56 + 144 * place + 16
-            data = data[:at] + (price + 2**63).to_bytes(17, "little")[:16] + data[at + 16 :]
-            accounts[array_key(POOL, number)] = owner, data
+def stored(account: tuple[str, bytes], place: int, price: int) -> tuple[str, bytes]:
+    """An array in which one bin's price stands, by its place."""
+    owner, data = account
+    at = 56 + 144 * place + 16
+    return owner, data[:at] + price.to_bytes(16, "little") + data[at + 16 :]
+
+
+def with_prices(accounts: dict[str, Any], step: int, rng: random.Random) -> None:
+    """Some bins have their price stored; in some pairs one has that of another."""
+    arrays = [name for name, (_, data) in accounts.items() if len(data) == ARRAY_BYTES]
+    odd = rng.randrange(60 * len(arrays))
+    for name in arrays:
+        number = int.from_bytes(accounts[name][1][8:16], "little", signed=True)
+        for place in rng.sample(range(70), 20):
+            bin_id, odd = number * 70 + place, odd - 1
+            price = price_at(bin_id + (not odd), step)
+            accounts[name] = stored(accounts[name], place, price)
 
 
 def said(swap: Callable[..., object], *asked: object) -> object:
@@ -374,12 +383,13 @@ def test_in_any_pair_the_way_and_going_through_bins_agree(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(f"any pair {seed}")
     size = rng.choice((3, 6, 9, 19.2))
-    active = rng.randrange(-75, 75)
+    step, middle = rng.choice(((STEP, 0), (STEP, 0), (STEP, 9_000), (400, 900), (400, -900)))
+    active = middle + rng.randrange(-75, 75)
 
     def amount() -> int:
         return 0 if rng.random() < 0.2 else min(int(10 ** rng.uniform(0, size)), 2**64 - 1)
 
-    places = rng.sample(range(-210, 210), rng.choice((5, 60, 300)))
+    places = rng.sample(range(middle - 210, middle + 210), rng.choice((5, 60, 300)))
     bins = {at: (amount() * (at >= active), amount() * (at <= active)) for at in places}
     many = rng.choice((0, 0, 3))
     orders = {at: (amount(), amount(), at > active) for at in rng.sample(places, many)}
@@ -389,9 +399,9 @@ def test_in_any_pair_the_way_and_going_through_bins_agree(seed: int) -> None:
         orders,
         **{"function_type": 2 if many else 1, "collect_fee_mode": rng.randrange(2)},
         **{"control": rng.choice((0, 50_000, 2**32 - 1)), "power": rng.choice((0, 2))},
-        **{"accumulator_max": rng.choice((150_000, 2**32 - 1))},
+        **{"accumulator_max": rng.choice((150_000, 2**32 - 1)), "bin_step": step},
     )
-    with_prices(accounts, rng)
+    with_prices(accounts, step, rng)
     pooled = assemble(POOL, accounts)
     assert isinstance(pooled, DlmmPool)
     fees = _BinFees(pooled.pair, NOW_TS)
@@ -401,6 +411,27 @@ def test_in_any_pair_the_way_and_going_through_bins_agree(seed: int) -> None:
             found = said(pooled.swap, down, asked, by_input, NOW_TS)
             through = said(pooled._through, down, asked, by_input, fees, on_input)
             assert found == through, (seed, down, by_input, asked)
+
+
+@pytest.mark.parametrize("exact", ["in", "out"])
+@pytest.mark.parametrize("function_type", [1, 2])  # natively, and with what orders fill
+def test_a_stored_price_that_is_not_the_bins_is_refused(exact: Any, function_type: int) -> None:
+    """As soon as a swap comes to it; what stands there is the bin's own otherwise."""
+    first, second = price_at(-1, STEP), price_at(-2, STEP)
+    orders = {} if function_type == 1 else {-1: (5, 5, False)}
+    accounts = accounts_of(EVEN, orders=orders, function_type=function_type)
+    at = array_key(POOL, -1)
+    asked: dict[str, Any] = {"exact": exact, "unix_ts": NOW_TS, "slot": SLOT}
+    expected = quote(POOL, accounts, WSOL, 15 * 10**8, **asked)
+    accounts[at] = stored(accounts[at], 69, first)
+    assert quote(POOL, accounts, WSOL, 15 * 10**8, **asked) == expected
+    accounts[at] = stored(accounts[at], 68, first)
+    assert quote(POOL, accounts, WSOL, 15 * 10**8, **asked) == expected
+    for told in (first, 1, 2**128 - 1, second ^ 1 << 90):
+        odd = accounts | {at: stored(accounts[at], 68, told)}
+        with pytest.raises(PoolRefusal) as refused:
+            quote(POOL, odd, WSOL, 25 * 10**8, **asked)
+        assert refused.value.reason is PoolReason.BAD_VALUE
 
 
 def test_arrays_beyond_the_pairs_bitmap() -> None:

@@ -17,6 +17,7 @@
 #define SS_BIN_RATE_ALL 1000000000u
 #define SS_BIN_SCALE 10000
 #define SS_BIN_VARIABLE_ALL 100000000000u
+#define SS_BIN_ID_BITS 19
 
 typedef struct {
     uint64_t price_low, price_high;
@@ -52,6 +53,21 @@ typedef struct {
     uint64_t rate_max, control, accumulator_max, step;
     int64_t reference, index;
 } ss_bin_fees;
+
+/* What a bin's price is, Y per X in smallest units: powers of a number below one, cut off each time,
+ * and turned over for what is above. No factor has more than 64 bits but a one, and no product 128.
+ * 0: there is none. */
+static inline ss_u128 ss_bin_price_at(int32_t bin_id, uint32_t step) {
+    ss_u128 one = (ss_u128)1 << 64, most = ~(ss_u128)0, found = one;
+    ss_u128 power = most / (one + one * step / SS_BIN_SCALE);
+    uint32_t left = bin_id < 0 ? -(uint32_t)bin_id : (uint32_t)bin_id;
+    if (!step || left >> SS_BIN_ID_BITS) return 0;
+    for (; left; left >>= 1) {
+        if (left & 1) found = found * power >> 64;
+        power = power * power >> 64;
+    }
+    return bin_id > 0 && found ? most / found : found;
+}
 
 static inline ss_u128 ss_bin_price(const ss_bin *bin) {
     return (ss_u128)bin->price_high << 64 | bin->price_low;
