@@ -28,6 +28,8 @@ from spread_scanner.solana.tokens import TokenMint
 RATE_MAX = 100_000  # of a fee that grows with volatility
 VOLATILITY_SCALE = 10_000
 _CONTROL_ALL = 100_000
+# Of a fee that changes on the way: of what a transaction may compute each would have 140 units.
+STEPS_MAX = 10_000
 TICK_MIN, TICK_MAX = -443_636, 443_636
 NOWHERE = 1, 0  # the lowest and the highest of no prices
 _U256_BITS = 256
@@ -291,6 +293,8 @@ def _towards(
     orders = at.orders
     while True:
         if schedule is not None:
+            if len(sums.fees) >= STEPS_MAX:
+                raise PoolRefusal(PoolReason.TOO_MUCH, steps=STEPS_MAX, unfilled=sums.remaining)
             rate, bounded = schedule.next(target, liquidity)
         if bounded != price:
             price, amount_in, amount_out, fee = step(

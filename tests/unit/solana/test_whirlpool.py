@@ -24,6 +24,7 @@ from spread_scanner.solana import (
     quote,
 )
 from spread_scanner.solana.concentrated import (
+    STEPS_MAX,
     TICK_MAX,
     TICK_MIN,
     FeeRules,
@@ -365,6 +366,31 @@ def test_an_adaptive_fee_grows_with_the_way_and_decays() -> None:
     assert quote(POOL, most, WSOL, 10**6, unix_ts=NOW_TS, slot=SLOT).fee <= 100_000
     nothing = adaptive(control=0, group_reference=100)
     assert quote(POOL, nothing, WSOL, 10**6, unix_ts=NOW_TS, slot=SLOT).fee == 1_000
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_fee_that_changes_more_often_than_a_swap_may_compute_ends_in_a_refusal(
+    down: bool,
+) -> None:
+    """With each tick, over all that there are: seconds for one quote, and no swap on the chain."""
+    wide = 32_768
+    accounts = {
+        POOL: whirlpool(
+            **{"spacing": wide, "liquidity": 10**9, "sqrt_price": 2**64, "tick": 0},
+            **{"mints": (WSOL, USDC), **ADAPTIVE},
+        ),
+        array_key(POOL, -88 * wide): whirlpool_ticks(POOL, -88 * wide, wide, {-13 * wide: 10**9}),
+        array_key(POOL, 0): whirlpool_ticks(POOL, 0, wide, {13 * wide: -(10**9)}),
+        oracle_key(POOL): whirlpool_oracle(
+            POOL, group_size=1, control=100, accumulator_max=2**32 - 1
+        ),
+    }
+    pooled = assemble(POOL, accounts)
+    assert pooled.swap(down, 4 * 10**8, True, NOW_TS).amount_out > 10**8
+    with pytest.raises(PoolRefusal) as refused:
+        pooled.swap(down, 10**12, True, NOW_TS)
+    assert refused.value.reason is PoolReason.TOO_MUCH
+    assert refused.value.evidence["steps"] == STEPS_MAX
 
 
 @settings(max_examples=25)
