@@ -137,6 +137,32 @@ def test_the_discovery_service_publishes_and_everyone_takes_the_tables(system: M
     assert {rows[name]["generation"] for name in STAYING} == {before + 1}
 
 
+def test_a_wish_for_discovery_of_an_earlier_life_is_done_by_the_start(system: Machine) -> None:
+    """And one that is left while it runs, by systemd."""
+    wanted = "/var/lib/spread-scanner/discover.wanted"
+
+    def begun() -> str:
+        return system.show("spread-discovery", "ExecMainStartTimestampMonotonic").popitem()[1]
+
+    def wish() -> None:
+        system.run("runuser", "-u", "spread", "--", "touch", wanted)
+
+    before = begun()
+    system.run("systemctl", "stop", "spread-scanner.target")
+    wish()
+    system.run("systemctl", "start", "spread-scanner.target", timeout_s=120)
+    await_running(system)
+    system.run("test", "!", "-e", wanted)
+    assert (begun(), system.run("systemctl", "list-jobs", "--no-legend")) == (before, "")
+    wish()
+    wait_until(lambda: begun() != before, lambda: system.journal("spread-discovery")[-9:])
+    wait_until(
+        lambda: system.show("spread-discovery", "ActiveState")["ActiveState"] == "inactive",
+        lambda: system.journal("spread-discovery")[-9:],
+    )
+    system.run("test", "!", "-e", wanted)
+
+
 def test_alerts_get_their_token_as_a_credential(system: Machine) -> None:
     system.write("/etc/spread-scanner/telegram-token", "123:SECRET\n")
     system.run("chmod", "600", "/etc/spread-scanner/telegram-token")
