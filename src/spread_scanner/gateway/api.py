@@ -26,6 +26,7 @@ from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, SHORT, VERSIONED, App
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
+from spread_scanner.gateway.openapi_page import DOCS
 from spread_scanner.gateway.problems import NotAnswered, Problem
 from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
@@ -460,6 +461,8 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         ]
         count.refused(error)
         detail = "; ".join(wrong) or error.detail
+        if error.status_code == HTTPStatus.NOT_FOUND:  # by the routes: what handlers miss is typed
+            detail = f"no such path; {VERSIONED}{DOCS} has all that there are"
         said = problems.problem(error.status_code, "bad_request", detail, request.url.path)
         return _said(said, _allowed(error.headers or {}))
 

@@ -10,6 +10,7 @@ from spread_scanner.gateway.page_files import PageFile, read
 
 FOLDER = Path(__file__).parent / "openapi_page"
 SCRIPT = "rapidoc-min.js"
+DOCS = "/docs"  # below a version's path
 # RapiDoc writes styles into its elements.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
@@ -20,6 +21,6 @@ POLICY = (
 def page_files() -> dict[str, PageFile]:
     """By path, below that of a version."""
     return {
-        "/docs": read(FOLDER / "index.html", POLICY),
-        f"/docs/{SCRIPT}": read(FOLDER / SCRIPT, POLICY),
+        DOCS: read(FOLDER / "index.html", POLICY),
+        f"{DOCS}/{SCRIPT}": read(FOLDER / SCRIPT, POLICY),
     }

@@ -2,15 +2,14 @@
 
 import contextlib
 import re
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
 from pool_rows import POOLS_TOML
+from web_answers import OneAnswer, one_answer
 
 from spread_scanner.config.processes import staying
 from spread_scanner.schema.enums import ProcessState
@@ -20,28 +19,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    """Answers everything with one status; `answer` says which, and where a redirect leads."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # picows takes no other for the answer to an upgrade
-
-        def do_GET(self) -> None:
-            status, location = self.server.answer  # type: ignore[attr-defined]
-            self.send_response(status)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+def server() -> Iterator[OneAnswer]:
+    with one_answer() as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -56,17 +36,16 @@ def server() -> Iterator[ThreadingHTTPServer]:
 )
 def test_an_answer_that_is_none_fails_and_says_what_helps(
     bed: Any,
-    server: ThreadingHTTPServer,
+    server: OneAnswer,
     spread_ctl: Run,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
     location: str,
     said: str,
 ) -> None:
-    server.answer = (status, location)  # type: ignore[attr-defined]
-    port = server.server_address[1]
+    server.status, server.location = status, location
     path = bed.settings.folder / "exchanges.toml"
-    path.write_text(path.read_text().replace("127.0.0.1:1", f"127.0.0.1:{port}"))
+    path.write_text(path.read_text().replace("127.0.0.1:1", f"127.0.0.1:{server.port}"))
     for label in ("BINANCE_FUTURES", "BYBIT_SPOT", "BYBIT_FUTURES", "OKX_SPOT", "OKX_FUTURES"):
         monkeypatch.setenv(f"SPREAD_EXCHANGES__{label}__ENABLED", "false")
     for label in ("MEXC_SPOT", "MEXC_FUTURES"):

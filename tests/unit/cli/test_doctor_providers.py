@@ -2,14 +2,13 @@
 answers everything with one status; never a key.
 """
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import orjson
 import pytest
 from solana_bed import SolanaThread, solana
+from web_answers import OneAnswer, one_answer
 
 from spread_scanner.pools.asking import GATES_NAMED
 from spread_scanner.runtime.gate import Gates
@@ -70,34 +69,9 @@ def test_each_provider_is_asked_and_heard(bed: Any, checks: Any, chain: SolanaTh
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    """Answers everything with `answer`: a status and a body."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer()
-
-        def _answer(self) -> None:
-            status, body = self.server.answer  # type: ignore[attr-defined]
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Silent."""
-
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+def server() -> Iterator[OneAnswer]:
+    with one_answer() as made:
+        yield made
 
 
 def named(port: int, *lines: str) -> str:
@@ -118,10 +92,10 @@ def named(port: int, *lines: str) -> str:
     ],
 )
 def test_an_answer_that_is_none_fails(
-    checks: Any, server: ThreadingHTTPServer, status: int, body: bytes, said: str
+    checks: Any, server: OneAnswer, status: int, body: bytes, said: str
 ) -> None:
-    server.answer = (status, body)  # type: ignore[attr-defined]
-    found = checks(named(server.server_address[1]))
+    server.status, server.body = status, body
+    found = checks(named(server.port))
     assert results(found) == {"p HTTP": "fail", "p websocket": "fail"}
     assert said in found["p HTTP"]["found"]
     assert str(status) in found["p websocket"]["found"] or status == 200
@@ -138,12 +112,12 @@ def test_it_is_reached_through_its_proxies(checks: Any, chain: SolanaThread) -> 
 
 
 def test_a_key_that_cannot_be_read_is_said_whether_a_pool_is_named_or_not(
-    bed: Any, checks: Any, spread_ctl: Run, server: ThreadingHTTPServer
+    bed: Any, checks: Any, spread_ctl: Run, server: OneAnswer
 ) -> None:
     """And it keeps nobody from trying the other providers. A unit's credential is not ours to
     read."""
-    server.answer = 451, b"no"  # type: ignore[attr-defined]
-    port = server.server_address[1]
+    server.status, server.body = 451, b"no"
+    port = server.port
     toml = named(port, 'key_file = "nowhere/key"').replace(KEY, "{key}")
     other = named(port).replace("p]", "q]").partition("\n")[2]
     unit = toml.replace("p]", "r]").replace("nowhere", "/run/credentials/feed").partition("\n")[2]

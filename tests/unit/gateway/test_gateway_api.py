@@ -105,7 +105,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/spreads?symbol=AAA&symbol=BBB", {}, 400, "bad_request", "more than once: symbol"),
     ("GET", "/prices?source=okx-spot&source=mexc-spot&_=1", {}, 400, "bad_request", "source"),
     ("GET", "/v1/report?since=yesterday", {}, 400, "bad_request", "since"),
-    ("GET", "/v1/nothing", {}, 404, "bad_request", ""),
+    ("GET", "/v1/nothing", {}, 404, "bad_request", "/v1/docs"),
     ("GET", "/v1/stream", {}, 426, "bad_request", "upgrade"),
     ("DELETE", "/v1/status", {}, 405, "bad_request", ""),
     ("POST", "/prices", {}, 405, "bad_request", ""),
