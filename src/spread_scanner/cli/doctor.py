@@ -31,6 +31,7 @@ from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.runtime import dial_loop, trust, ws
+from spread_scanner.runtime.failures import failure_in_words
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
 from spread_scanner.runtime.rest import http_client
@@ -310,7 +311,7 @@ async def _rest(
         ):
             status, headers = answer.status_code, answer.headers
     except UNASKED as error:
-        found = f"{at.rest_url}: {error or type(error).__name__}"
+        found = f"{at.rest_url}: {failure_in_words(error, REACH_TIMEOUT_S)}"
         return Check(name, FAIL, found, f"check network, DNS, firewall; {ELSEWHERE}")
     if answer.next_request is not None:
         target = f"{at.rest_url}: leads on to {answer.next_request.url}"

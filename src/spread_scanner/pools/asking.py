@@ -26,6 +26,7 @@ from spread_scanner.pools.held import Account
 from spread_scanner.pools.rpc import AccountsRead, RpcRefusal, RpcTrouble
 from spread_scanner.pools.wanted import wanted
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.failures import failure_in_words
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.refusals import in_words, pause_of, retry_after_s
 from spread_scanner.solana import PoolReason, PoolRefusal, chain_clock
@@ -159,7 +160,7 @@ async def _answer(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max:
     try:
         return await _posted(asked, url, request, bytes_max)
     except (*UNASKED, TimeoutError) as error:
-        raise ProviderRefusal(f"{type(error).__name__}: {error}") from None
+        raise ProviderRefusal(failure_in_words(error, ANSWER_S_MAX)) from None
 
 
 async def _posted(asked: httpx.AsyncClient, url: str, request: bytes, bytes_max: int) -> bytes:

@@ -22,6 +22,7 @@ from spread_scanner import clock
 from spread_scanner.errors import BadMessage, ExchangeError
 from spread_scanner.exchanges.adapter import RestRequest
 from spread_scanner.runtime import logs
+from spread_scanner.runtime.failures import failure_in_words
 from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.refusals import retry_after_s
 from spread_scanner.shm.dials import Dials
@@ -163,7 +164,7 @@ class RestClient:
             raise _Passing("no answer in time", timeout_s=self._patience.timeout_s) from None
         except (httpx.TransportError, httpx.DecodingError, UnicodeError) as error:
             # A UnicodeError: where a redirect leads has no name that can be read.
-            raise _Passing(f"{type(error).__name__}: {error}") from None
+            raise _Passing(failure_in_words(error)) from None
         except httpx.InvalidURL as error:
             raise ExchangeError(f"{type(error).__name__}: {error}") from None
         moved = {"redirected_to": redirected_to} if redirected_to else {}

@@ -8,7 +8,6 @@ redirects its websocket, a captive portal or a block page does.
 import asyncio
 import logging
 import re
-import socket
 import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -20,8 +19,8 @@ from python_socks._errors import IncompleteReadError  # picows lets it through, 
 from spread_scanner import clock
 from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import addresses
+from spread_scanner.runtime.failures import failure_in_words
 from spread_scanner.runtime.refusals import in_words, retry_after_s
-from spread_scanner.schema.figures import plain
 
 __all__ = ["DialFailed", "WSError", "dial", "useless"]
 
@@ -97,7 +96,7 @@ async def dial(
         raise failed from None
     except (OSError, TimeoutError, WSError, ProxyError, IncompleteReadError, ValueError) as error:
         way.failed()
-        raise DialFailed(_in_words(error, timeout_s), url=url) from None
+        raise DialFailed(failure_in_words(error, timeout_s), url=url) from None
     finally:
         waited_for = False
     if listener is None:
@@ -135,26 +134,3 @@ def _answered(error: WSHandshakeError, url: str) -> DialFailed:
     wait_s = retry_after_s(str(answer.headers.get("Retry-After", "")), clock.wall_ns())
     reason = in_words(status) if status != 101 else f"handshake: {error}"
     return DialFailed(reason, url=url, status=status, wait_s=wait_s)
-
-
-def _in_words(error: Exception, timeout_s: float) -> str:
-    """What went wrong, the kind first."""
-    text = str(error) or type(error).__name__
-    match error:
-        case socket.gaierror():
-            return f"DNS: {error.strerror or text}"
-        case ssl.SSLCertVerificationError():
-            return f"TLS: {error.verify_message or text}"
-        case ssl.SSLError():
-            return f"TLS: {error.reason or text}"
-        case TimeoutError():
-            return f"timed out after {plain(timeout_s)} s"
-        case ConnectionRefusedError():
-            return "connection refused"
-        case ConnectionError():
-            return f"connection lost: {text}"
-        case ProxyError() | IncompleteReadError():
-            return f"proxy: {text}"
-        case ValueError():  # UnicodeError is one: a label of a name that cannot be encoded
-            return f"bad address: {text}"
-    return text

@@ -169,8 +169,8 @@ def test_a_redirect_is_followed(status: int) -> None:
         ((answer(302, b"", "location: ftp://x/y"),), ("ftp",)),
         ((answer(302, b"", "location: http://[x"),), ()),
         ((answer(302, b"", "location: http://256.256.256.256/"),), ("256.256.256.256",)),
-        ((answer(302, b"", "location: https://xn--a/"),), ("InvalidCodepoint",)),
-        ((answer(302, b"", "location: //xn--/x"),), ("IDNAError",)),
+        ((answer(302, b"", "location: https://xn--a/"),), ("bad address",)),
+        ((answer(302, b"", "location: //xn--/x"),), ("bad address",)),
         ((answer(302, b""),), ("refused", "302")),
     ],
 )
@@ -353,7 +353,7 @@ def test_nobody_listening_is_an_exchange_error() -> None:
         source = Served([])
         source.port = 1  # nobody listens there
         async with RestClient(source, QUICK) as client:
-            with pytest.raises(ExchangeError, match="ConnectError"):
+            with pytest.raises(ExchangeError, match="connection refused"):
                 await client.get(REQUEST, parse)
 
     asyncio.run(ask())
