@@ -8,8 +8,9 @@ import random
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -263,6 +264,28 @@ def crash(events: list[tuple[str, str, int, bytes]], folder: Path, chance: rando
         if now in files:
             raw = files[now].crashed(lambda: chance.random() < keep_all)
             (folder / name).write_bytes(raw)
+
+
+class Crashed(NamedTuple):
+    """A folder after the power was cut."""
+
+    folder: Path
+    events: list[tuple[str, str, int, bytes]]  # until then
+    safe: int  # what was called so last
+    said: str  # how to have it again
+
+
+def crashes(disk: WatchedDisk, beside: Path, seed: int, count: int) -> Iterator[Crashed]:
+    """So many, each anywhere in what was asked of the disk."""
+    for number in range(count):
+        chance = random.Random(f"{seed} {number}")
+        events = disk.events[: chance.randint(0, len(disk.events))]
+        folder = beside / f"crash-{number}"
+        folder.mkdir()
+        crash(events, folder, chance)
+        safe = max((one[2] for one in events if one[0] == "durable"), default=0)
+        said = f"SPREAD_SEED={seed}, crash {number}, behind event {len(events)}"
+        yield Crashed(folder, events, safe, said)
 
 
 def _renamed(names: dict[str, str], changes: list[tuple[int, str, str]]) -> dict[str, str]:

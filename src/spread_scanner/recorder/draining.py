@@ -232,9 +232,8 @@ class Signals:
     def __init__(self, ring: SignalRing, known: LogEnd, log: LogWriter) -> None:
         self._ring, self._log = ring, log
         self._last, self._ts = known.signal_seq, known.signal_ts  # 0: none is known
-        self._since_ts = (
-            0 if self._last else known.begun_ts
-        )  # what is older whoever looked then has
+        # Where the log's end has none: what is older than that has whoever looked then.
+        self._since_ts = 0 if self._last else known.begun_ts
         self._at = 0
         self.signals = self.missed = self.gaps = 0
 

@@ -248,6 +248,17 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     return found
 
 
+def passed_over(links: Sequence[Link], files: Mapping[int, Path]) -> list[Path]:
+    """The files between segments of which the later names the earlier: nothing of them is in the
+    log."""
+    between = [
+        range(before.number + 1, link.number)
+        for before, link in pairwise(links)
+        if link.whole and not link.strange
+    ]
+    return [path for number, path in files.items() if any(number in one for one in between)]
+
+
 def _nearest_before(number: int, begun: Collection[int]) -> int:
     return max((other for other in begun if other < number), default=0)
 

@@ -140,7 +140,6 @@ class LogWriter:
         self._sync_thread = SyncThread()
         self._syncing: tuple[_Place, int] | None = None  # what is on the disk when it is done
         self._making: Future[Path] | None = None
-        self._left: list[Path] = []  # that failed before anything of them was safe
         self._maker = ThreadPoolExecutor(1, "wal")
         try:
             self._safe = self._found()
@@ -151,12 +150,15 @@ class LogWriter:
             raise
         self._then: WrittenThen | None = None  # None: what is appended is of now
         self._number = max(numbers, default=0)  # the last that was given to a file
-        logged = {link.number for link in reader.linked(folder)}  # damaged ones look unused
+        links = reader.linked(folder)
+        logged = {link.number for link in links}  # damaged ones look unused
         self._spare = [
             path
             for number, path in files.items()
             if number not in logged and reader.waits(path, segment_bytes)
         ]
+        # Those that failed before anything of them was safe, in this life or one before.
+        self._left = [path for path in reader.passed_over(links, files) if path not in self._spare]
         self.appended_seq = self._safe.seq
 
     @property

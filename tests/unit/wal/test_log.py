@@ -197,41 +197,72 @@ def test_while_a_disk_refuses_nothing_is_lost_and_nothing_is_called_safe(
     assert numbers(tmp_path) == list(range(100))
 
 
+class Picky(CountedDisk):
+    """Takes no head of a segment, or no block, while it is picky; files of it may have to stay."""
+
+    def __init__(self, refused: str, *, keeps: bool = False) -> None:
+        super().__init__()
+        self._heads, self._keeps = refused == "heads", keeps
+        self.picky = False
+
+    def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
+        is_head = offset == 0 and len(parts[0]) == frames.HEAD_DTYPE.itemsize
+        if self.picky and any(b"".join(parts)) and is_head == self._heads:
+            raise OSError(errno.EIO, "refused")
+        return super().pwrite(file, parts, offset)
+
+    def unlink(self, path: Path) -> None:
+        if self._keeps:
+            raise OSError(errno.EIO, "refused")
+        super().unlink(path)
+
+
+def failing_for_a_while(folder: Path, disk: Picky, clock: VirtualClock) -> None:
+    """A life in which segment after segment fails, and that goes on when they do not any more."""
+    writer = LogWriter(folder, segment_bytes=SMALL, disk=disk)
+    writer.append(RecordKind.TICK, ticks(0, 50))
+    writer.sync()
+    disk.picky = True
+    for at in range(50, 350, 50):  # more than the segment has room for
+        clock.advance_ms(2_000)
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.commit()
+    assert writer.segments_failed > 3 * TRIES
+    disk.picky = False
+    clock.advance_ms(2_000)
+    writer.sync()
+    assert numbers(folder) == list(range(350))
+    writer.close()
+
+
+def no_part_of_the_log(folder: Path) -> set[int]:
+    """Segments that were begun, and lie there for nothing."""
+    files = segments.numbered(folder)
+    waiting = {number for number, path in files.items() if reader.waits(path)}
+    assert len(waiting) <= 1, "the next one"
+    return set(files) - waiting - {link.number for link in reader.chain(folder)}
+
+
 @pytest.mark.parametrize("refused", ["heads", "blocks"])
 def test_segments_that_fail_at_once_do_not_fill_the_disk(
     tmp_path: Path, virtual_clock: VirtualClock, refused: str
 ) -> None:
     """They are made, and nothing can be written to them: none stays that is no part of the log."""
-    zeros = bytes(SMALL)
+    failing_for_a_while(tmp_path, Picky(refused), virtual_clock)
+    assert not no_part_of_the_log(tmp_path)
 
-    class Picky(CountedDisk):
-        picky = False
 
-        def pwrite(self, file: int, parts: Sequence[memoryview], offset: int) -> int:
-            is_head = offset == 0 and len(parts[0]) == frames.HEAD_DTYPE.itemsize
-            if self.picky and b"".join(parts) not in zeros and is_head == (refused == "heads"):
-                raise OSError(errno.EIO, "refused")
-            return super().pwrite(file, parts, offset)
-
-    disk = Picky()
-    writer = LogWriter(tmp_path, segment_bytes=SMALL, disk=disk)
-    writer.append(RecordKind.TICK, ticks(0, 50))
-    writer.sync()
-    disk.picky = True
-    for at in range(50, 350, 50):  # more than the segment has room for
-        virtual_clock.advance_ms(2_000)
-        writer.append(RecordKind.TICK, ticks(at, 50))
-        writer.commit()
-    assert writer.segments_failed > 3 * TRIES
-    disk.picky = False
-    virtual_clock.advance_ms(2_000)
-    writer.sync()
-    assert numbers(tmp_path) == list(range(350))
+def test_segments_that_failed_in_a_life_before_go_with_the_first_of_this_one(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    """Whoever was killed, or refused, before they went has left them."""
+    failing_for_a_while(tmp_path, Picky("blocks", keeps=True), virtual_clock)
+    assert len(no_part_of_the_log(tmp_path)) > 3 * TRIES
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    writer.append(RecordKind.TICK, ticks(350, 50))
     writer.close()
-    files = segments.numbered(tmp_path)
-    waiting = {number for number, path in files.items() if reader.waits(path)}
-    assert set(files) == waiting | {link.number for link in reader.chain(tmp_path)}
-    assert len(waiting) <= 1, "the next one"
+    assert not no_part_of_the_log(tmp_path)
+    assert numbers(tmp_path) == list(range(400))
 
 
 def test_what_cannot_be_written_fills_memory_to_a_bound(

@@ -4,13 +4,12 @@ every call to the disk that fails once; and a writer that is killed behind each 
 
 import errno
 import os
-import random
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from log_bed import SECTOR, SMALL, CountedDisk, KilledDisk, WatchedDisk, crash, numbers, ticks
+from log_bed import SECTOR, SMALL, CountedDisk, KilledDisk, WatchedDisk, crashes, numbers, ticks
 
 import bed
 from spread_scanner.clock import VirtualClock
@@ -53,14 +52,7 @@ def test_a_crash_anywhere_leaves_what_was_called_safe(tmp_path: Path) -> None:
     appended = writer.appended_seq
     writer.close()
     cut = 0
-    for number in range(CRASHES):
-        chance = random.Random(f"{seed} {number}")
-        upto = chance.randint(0, len(disk.events))
-        folder = tmp_path / f"crash-{number}"
-        folder.mkdir()
-        crash(disk.events[:upto], folder, chance)
-        safe = max((one[2] for one in disk.events[:upto] if one[0] == "durable"), default=0)
-        said = f"SPREAD_SEED={seed}, crash {number}, behind event {upto}"
+    for folder, _, safe, said in crashes(disk, tmp_path, seed, CRASHES):
         found = numbers(folder)
         if found:
             assert found == list(range(found[0], found[-1] + 1)), said
@@ -82,26 +74,20 @@ def test_after_a_crash_a_lost_head_is_told_from_a_file_that_waits(tmp_path: Path
     disk = WatchedDisk()
     written(tmp_path / "log", disk).close()
     refused = 0
-    for number in range(HEADS_LOST):
-        chance = random.Random(f"{seed} {number}")
-        upto = chance.randint(0, len(disk.events))
-        folder = tmp_path / f"crash-{number}"
-        folder.mkdir()
-        crash(disk.events[:upto], folder, chance)
+    for folder, events, _, said in crashes(disk, tmp_path, seed, HEADS_LOST):
         links = reader.chain(folder)
         if not links:
             continue
         newest = links[-1].path
         with newest.open("r+b") as file:
             file.write(bytes(SECTOR))
-        events = disk.events[:upto]
         put = [at for at, one in enumerate(events) if one[:3] == ("pwrite", newest.name, COPY_AT)]
         safe = any(
             one[:2] == ("fdatasync", newest.name) and one[2] > put[0] for one in events if put
         )
         last = reader.chain(folder)[-1:]
         told = [one.path for one in last if not one.whole] == [newest]
-        assert told or not safe, f"SPREAD_SEED={seed}, crash {number}, behind event {upto}"
+        assert told or not safe, said
         if told:
             with pytest.raises(reader.LogDamaged):
                 numbers(folder)

@@ -2,12 +2,11 @@
 process killed.
 """
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from log_bed import SECTOR, WatchedDisk, crash
+from log_bed import SECTOR, WatchedDisk, crashes
 
 import bed
 from spread_scanner.schema.log import TICK_DTYPE
@@ -44,14 +43,7 @@ def test_a_power_cut_leaves_the_newest_that_was_written_or_a_newer_one(tmp_path:
         snapshot.write(tmp_path / "log", taken(seq), disk)
         disk.note("durable", "", seq)
     torn = set()
-    for number in range(CRASHES):
-        chance = random.Random(f"{seed} {number}")
-        upto = chance.randint(0, len(disk.events))
-        folder = tmp_path / f"crash-{number}"
-        folder.mkdir()
-        crash(disk.events[:upto], folder, chance)
-        safe = max((one[2] for one in disk.events[:upto] if one[0] == "durable"), default=0)
-        said = f"SPREAD_SEED={seed}, crash {number}, behind event {upto}"
+    for folder, _, safe, said in crashes(disk, tmp_path, seed, CRASHES):
         found = check(folder, said)
         assert safe <= found <= safe + 1, said
         torn.add(found - safe)
