@@ -399,8 +399,12 @@ class LogWriter:
         """What became of the sync. Raises OSError when it failed."""
         if self._syncing is None or not (patient or self._sync_thread.done):
             return
+        try:
+            self._sync_thread.result()
+        except Exception:
+            self._syncing = None
+            raise  # any other has interrupted the waiting alone
         (place, written), self._syncing = self._syncing, None
-        self._sync_thread.result()
         self._safe = place
         for kept in self._kept[:written]:
             self._kept_bytes -= len(kept.block)

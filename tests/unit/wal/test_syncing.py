@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from log_bed import SMALL, numbers, ticks
 
 import bed
+from spread_scanner.schema.log import RecordKind
 from spread_scanner.wal._syncing import SyncThread
 from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.writer import LogWriter
 
 WAIT_S_MAX = 10.0
 
@@ -37,6 +40,12 @@ def held_until(go: threading.Event) -> Callable[[int], None]:
         assert go.wait(WAIT_S_MAX), "nobody let it go"
 
     return held
+
+
+def signal_main(number: int) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, number)
 
 
 def threads() -> int:
@@ -116,9 +125,7 @@ def test_who_waits_still_takes_signals() -> None:
     try:
         thread = SyncThread()
         thread.begin(held_until(go), 0)
-        main = threading.main_thread().ident
-        assert main is not None
-        signaller = threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGUSR1))
+        signaller = threading.Timer(0.01, signal_main, (signal.SIGUSR1,))
         signaller.start()
         thread.result()
         signaller.join()
@@ -136,3 +143,27 @@ def test_a_thread_that_nobody_has_any_more_ends(tmp_path: Path) -> None:
                 assert threads() > before
             del thread
             bed.until(lambda: threads() <= before)
+
+
+def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(tmp_path: Path) -> None:
+    """As `spread-ctl wal salvage` does on Ctrl-C."""
+    go = threading.Event()
+
+    class Held(LogDisk):
+        def fdatasync(self, file: int) -> None:
+            if not go.is_set():
+                signal_main(signal.SIGINT)
+            held_until(go)(file)
+            super().fdatasync(file)
+
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    writer.append(RecordKind.TICK, ticks(0, 10))
+    writer.sync()
+    writer._disk = Held()
+    writer.append(RecordKind.TICK, ticks(10, 10))
+    with pytest.raises(KeyboardInterrupt):
+        writer.sync()
+    assert writer.durable_seq == 10
+    go.set()
+    writer.close()
+    assert numbers(tmp_path) == list(range(20))
