@@ -271,14 +271,15 @@ class LogWriter:
         os.close(self._lock)
 
     def reuse(self, path: Path) -> bool:
-        """An old segment, which is to leave the log: its file is used again; one more than are
-        needed is unlinked. False: it waits for that already. Raises OSError."""
+        """An old segment, which is to leave the log: its file is used again; of more than are
+        needed the first is unlinked, so that nothing older than it is left behind. False: it waits
+        for that already. Raises OSError."""
         if path in self._spare:
             return False
-        if len(self._spare) < SPARES_MAX:
-            self._spare.append(path)
-        else:
-            self._disk.unlink(path)
+        self._spare.append(path)
+        if len(self._spare) > SPARES_MAX:
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(self._spare.pop(0))
         return True
 
     def give_back(self, paths: Sequence[Path]) -> int:

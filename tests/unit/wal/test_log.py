@@ -13,7 +13,7 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.schema.log import DOCUMENT_DTYPE, RecordKind
 from spread_scanner.wal import frames, reader, segments
 from spread_scanner.wal.salvage import examine
-from spread_scanner.wal.writer import DOCUMENT_PART_BYTES, TRIES, LogWriter, Origin
+from spread_scanner.wal.writer import DOCUMENT_PART_BYTES, SPARES_MAX, TRIES, LogWriter, Origin
 
 
 def test_what_is_synced_is_read_back_in_order(tmp_path: Path) -> None:
@@ -263,6 +263,23 @@ def test_segments_that_failed_in_a_life_before_go_with_the_first_of_this_one(
     writer.close()
     assert not no_part_of_the_log(tmp_path)
     assert numbers(tmp_path) == list(range(400))
+
+
+def test_of_old_segments_that_are_given_up_none_stays_that_nothing_leads_to(
+    tmp_path: Path,
+) -> None:
+    """More at once than are used again before the writer's life ends."""
+    for life in range(3):
+        writer = LogWriter(tmp_path, segment_bytes=SMALL)
+        for _ in range(8):
+            writer.append(RecordKind.TICK, ticks(0, 150))
+            writer.sync()
+        given = [link.path for link in reader.chain(tmp_path)[:-2]]
+        assert len(given) > SPARES_MAX, life
+        for path in given:
+            writer.reuse(path)
+        writer.close()
+        assert not no_part_of_the_log(tmp_path)
 
 
 def test_what_cannot_be_written_fills_memory_to_a_bound(
