@@ -198,7 +198,11 @@ class Invariants:
         return bool(cell.ts_recv < self.world.store.clock.now_ns())
 
     def _of_another_level(self, exchange: Exchange, row: Row, said: Said, cell: Any) -> bool:
-        """Whether its price has jumped. Nobody may stand behind it then."""
+        """Whether its price has jumped. Nobody may stand behind it then. What is said once more,
+        and is no news to the feed, teaches no level.
+        """
+        if said.repeat and (cell is None or cell.ts_recv < self.world.store.clock.now_ns()):
+            return False
         leaps = row.leaps(said, self.world.now_ns())
         if leaps is None and cell is not None and not cell.flags & QuoteFlag.JUMPED:
             row.level = 0.0 if isnan(said.mid) else said.mid

@@ -215,6 +215,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.06,
         {"bybit-spot": [Fault(100, "slow", 60, 0.149, 0.154), Fault(150, "reset", 0, 0.735, 0.9)]},
     ),
+    "a price that is repeated while tables judge it, and comes back from another level": (
+        "bybit-spot", 0.065,
+        {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
+    ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
         {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},
