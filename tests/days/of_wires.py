@@ -5,6 +5,7 @@ from collections.abc import Callable
 import names
 from exchange import Exchange
 from fault import CUT_S, NOW, PATH_NS, Fault, Kind, Stage, cut_some, one_of
+from loop import NEVER_NS
 from session import Session
 
 from spread_scanner.clock import NS_PER_S
@@ -47,13 +48,14 @@ def busy(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
 
 def slow(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
-    exchange.switch.slower_ns = int((0.3 + 8 * fault.size) * NS_PER_S)
+    slower_ns = exchange.switch.slower_ns = int((0.3 + 8 * fault.size) * NS_PER_S)
     _slow_all(exchange)
-    believed_ns = int(fault.for_s * NS_PER_S) + exchange.switch.slower_ns + PATH_NS
-    exchange.slow_until_ns = exchange.clock.mono_ns() + believed_ns
+    exchange.slow_until_ns = NEVER_NS
 
     def over() -> None:
         exchange.switch.slower_ns = 0
+        # Whatever came between: a suspend has it end later.
+        exchange.slow_until_ns = exchange.clock.mono_ns() + slower_ns + PATH_NS
         _slow_all(exchange)
 
     return over

@@ -219,6 +219,15 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "a path that is slow for longer by a suspend in between": (
+        "binance-spot", 0.07,
+        {
+            "binance-spot": [
+                Fault(100, "slow", 58, 0.752, 0.232), Fault(106, "suspend", 0, 0.244, 0.301),
+                Fault(150, "busy", 14, 0.9, 0.1),
+            ],
+        },
+    ),
     "a clock that comes back from ahead while its exchange is away": (
         "bybit-spot", 0.5,
         {"bybit-spot": [Fault(100, "skew", 118, 0.79, 0.6), Fault(199, "maintenance", 132, 0, 0)]},
