@@ -22,7 +22,7 @@ from spread_scanner.sim import pool_truth
 from spread_scanner.sim.chain import ChainMarket
 from spread_scanner.sim.chain_pools import SimPool
 from spread_scanner.sim.legs import Leg
-from spread_scanner.sim.pool_ladders import LADDER_QUOTE, Asked, _levels, _Rung
+from spread_scanner.sim.pool_ladders import LADDER_QUOTE, Asked, _levels, _Rung, asked
 from spread_scanner.sim.pool_truth import (
     BELIEVED_NS,
     SETTLED_NS,
@@ -112,7 +112,7 @@ def of_product(told: Told, listing: PoolListing) -> tuple[PoolMarkets, ChainTime
 def test_what_is_told_has_the_time_at_which_it_was_and_not_when_it_was_worked_out(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, stamped = pool_truth.asked, list[int]()
+    stamped: list[int] = []
 
     def slowly(pool: SimPool, size_quote: int) -> Asked:
         told.moved(100)
