@@ -169,5 +169,5 @@ class SwitchWatch:
             if age_s > hours_max * 3_600:
                 what = "halted" if one.kind == "halt" else f"{one.kind} {one.name} is paused"
                 text = f"{what} for {age_s / 86_400:z.1f} days{least}, by {one.user or 'somebody'}"
-                key = f"switched:{one.kind}:{one.name}"
-                yield Condition(key, text, patient=True, deliberate=True)
+                which = f"{one.kind}:{one.name}"
+                yield Condition(f"switched:{which}", text, patient=True, deliberate=True)
