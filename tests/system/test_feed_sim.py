@@ -36,14 +36,16 @@ ROOT = Path(__file__).parents[2]
 LABELS = [source.label for source in EXCHANGE_SOURCES]
 SEEDS = range(1, 11 if os.environ.get("SPREAD_STRESS") == "long" else 2)
 DEADLINE_S = 30.0
-# Minutes as shipped, seconds here; the days (tests/days) live the shipped ones.
+# Minutes as shipped, seconds here; the days (tests/days) live the shipped ones. How long a silent
+# connection is kept is as shipped: a simulator that a busy machine holds up says nothing either.
 FEED_SETTINGS = """
 [feed]
-frozen_ms_min = 1000
 backoff_s_min = 0.1
 backoff_s_max = 1.0
 silent_ms_min = 20000
 """
+# For who lives through faults: a frozen connection is given up while its fault lasts.
+HASTY_SETTINGS = FEED_SETTINGS + "frozen_ms_min = 1000\n"
 # So that what the store holds can be looked at after everybody fell silent, however slow the
 # machine is: as above it would be a second and a half until nobody stands behind it any more.
 PATIENT_SETTINGS = """
@@ -64,6 +66,7 @@ class Rig:
         self.folder = folder
         self.namespace = f"test-feed-{os.getpid()}-{next(_numbers)}"
         self.config = folder / "config"
+        self.feed_settings = FEED_SETTINGS
         self.environ = {
             **os.environ,
             "SPREAD_CONFIG_DIR": str(self.config),
@@ -93,7 +96,7 @@ class Rig:
         assert self.sim.stdout is not None
         self.control_url = json.loads(self.sim.stdout.readline())["control"]
         with (self.config / "config.toml").open("a", encoding="utf-8") as file:
-            file.write(FEED_SETTINGS)
+            file.write(self.feed_settings)
 
     def _clean(self) -> None:
         for feed in self.feeds.values():
@@ -125,11 +128,16 @@ class Rig:
     def log(self, label: str) -> str:
         return (self.folder / f"feed-{label}.log").read_text()
 
+    def set_feed(self, settings: str) -> None:
+        """The feeds' section, in place of what stands there."""
+        path = self.config / "config.toml"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(self.feed_settings, settings), encoding="utf-8")
+        self.feed_settings = settings
+
     def be_patient(self) -> None:
         """Every feed believes what it was told for a minute from now on."""
-        path = self.config / "config.toml"
-        text = path.read_text(encoding="utf-8").replace(FEED_SETTINGS, PATIENT_SETTINGS)
-        path.write_text(text, encoding="utf-8")
+        self.set_feed(PATIENT_SETTINGS)
         with self.control.operator() as operator:
             wanted = {
                 process: operator.reload(process) for process in map("feed-{}".format, self.feeds)
@@ -240,6 +248,7 @@ def test_after_all_faults_the_store_holds_what_was_sent_last(
 ) -> None:
     rng = random.Random(seed)
     rig = rig_of(seed, symbols=12, rate=1000, time_scale=0.5)
+    rig.set_feed(HASTY_SETTINGS)
     rig.discover()
     for label in LABELS:
         rig.feed(label)
@@ -324,11 +333,12 @@ def test_quotes_of_a_killed_feed_are_stale_until_its_next_life_writes_them(
     beat = rig.store.heartbeat_mono_ns(source_id)
     until(lambda: clock.mono_ns() - beat > 1_000_000_000, "an old heartbeat")
     assert rig.store.heartbeat_mono_ns(source_id) == beat
-    rig.do(do="freeze", source=label, new=True, for_s=3.0)
+    rig.do(do="freeze", source=label, new=True)
     rig.feed(label)
     until(lambda: rig.store.epoch(source_id) > first, "the next life")
     until(lambda: rig.store.heartbeat_mono_ns(source_id) > beat, "a heartbeat")
     assert len(stale(rig, label)) == len(rig.listings(label))
+    rig.do(do="end", source=label, what="freeze")
     until(all_quoted(rig, label), "quotes of the next life")
 
 
@@ -468,9 +478,7 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
 ) -> None:
     label = "binance-futures"
     rig = rig_of(8, symbols=6, rate=1500)
-    text = (rig.config / "config.toml").read_text(encoding="utf-8")
-    text = text.replace("silent_ms_min = 20000", "silent_ms_min = 1500")
-    (rig.config / "config.toml").write_text(text, encoding="utf-8")
+    rig.set_feed(FEED_SETTINGS.replace("silent_ms_min = 20000", "silent_ms_min = 1500"))
     rig.discover()
     rig.feed(label)
     until(all_quoted(rig, label), "quotes")
@@ -492,8 +500,14 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
         quote = rig.store.read(row.source_id, row.symbol_id)
         return 0 if quote is None else quote.flags
 
-    until(lambda: bool(flags(gone) & QuoteFlag.SILENT), "the silence is noticed")
-    assert not any(flags(row) & QuoteFlag.SILENT for row in list(rows.values())[:2])
+    def it_alone_is_silent() -> bool:
+        """All are for a moment where the machine holds the simulator up."""
+        others = list(rows.values())[:2]
+        return bool(flags(gone) & QuoteFlag.SILENT) and not any(
+            flags(row) & QuoteFlag.SILENT for row in others
+        )
+
+    until(it_alone_is_silent, "the silence is noticed")
     assert rig.counters(label)["silent_marks"] >= 1
 
 

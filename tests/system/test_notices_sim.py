@@ -91,8 +91,9 @@ def test_what_is_traded_again_is_good_again_and_what_is_delisted_is_not(
 ) -> None:
     hearing = Hearing(rig, label)
     halted, gone = rig.listings(label)[:2]
-    rig.do(do="halt", source=label, symbol=halted.exchange_symbol, for_s=1)
+    rig.do(do="halt", source=label, symbol=halted.exchange_symbol)
     until(lambda: hearing.count("halts") == 1, "the halt")
+    rig.do(do="end", source=label, what="halt")
     until(lambda: "traded again" in rig.log(label), "its end")
     until(lambda: not hearing.stale(halted), "a quote since")
     assert hearing.count("halted") == 0
@@ -113,8 +114,9 @@ def test_maintenance_shows_until_it_is_over(rig: Rig, label: str, other: str) ->
     hearing = Hearing(rig, label)
     if other:  # Bybit says which of its markets is meant
         rig.do(do="maintenance", source=other, title="of the other market", for_s=600)
-    rig.do(do="maintenance", source=label, title="of this market", for_s=3)
+    rig.do(do="maintenance", source=label, title="of this market", for_s=600)
     until(lambda: hearing.count("maintenance") == 1, "the maintenance")
+    rig.do(do="end", source=label, what="maintenance")
     until(lambda: hearing.count("maintenance") == 0, "its end")
     until(lambda: "completed" in rig.log(label), "its end in the log")
     assert "of the other market" not in rig.log(label)

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +52,16 @@ class Sim:
     def do(self, **action: Any) -> httpx.Response:
         return httpx.post(self.control, json=action)
 
+    @contextmanager
+    def fault(self, **action: Any) -> Iterator[None]:
+        """In force for as long as this takes, however slow the machine is."""
+        assert self.do(**action).status_code == 200
+        try:
+            yield
+        finally:
+            ended = self.do(do="end", source=action["source"], what=action["do"])
+            assert ended.status_code == 200
+
     def get(self, label: str, path: str, timeout_s: float = 5.0) -> httpx.Response:
         return httpx.get(self.sources[label]["rest_url"] + path, timeout=timeout_s)
 
@@ -96,17 +105,17 @@ def silent(connection: ClientConnection) -> bool:
 
 def test_freeze_stops_the_data_and_nothing_else(sim: Sim) -> None:
     with sim.open("binance-futures") as connection:
-        sim.do(do="freeze", source="binance-futures", for_s=1.5)
-
-        assert silent(connection)
-        assert connection.ping().wait(DEADLINE_S)
+        with sim.fault(do="freeze", source="binance-futures"):
+            assert silent(connection)
+            assert connection.ping().wait(DEADLINE_S)
         assert heard(connection, 3)
 
 
 def test_half_open_reads_and_answers_nothing(sim: Sim) -> None:
-    with sim.open("bybit-spot") as connection:
-        sim.do(do="half-open", source="bybit-spot")
-
+    with (
+        sim.open("bybit-spot") as connection,
+        sim.fault(do="half-open", source="bybit-spot"),
+    ):
         assert silent(connection)
         assert not connection.ping().wait(0.3)
         with sim.open("bybit-spot"):
@@ -143,13 +152,14 @@ def test_drop_and_duplicate_and_reorder_bend_the_stream_for_a_while(sim: Sim) ->
     with sim.open("binance-spot") as connection:
         usual = numbers(connection, 60)
         assert usual == sorted(set(usual))
-        # What was sent before the fault may wait in the socket for longer than the fault lasts.
-        sim.do(do="duplicate", source="binance-spot", for_s=DEADLINE_S)
-        doubled = numbers(connection, 1)
-        while len(set(doubled)) == len(doubled):
-            doubled += numbers(connection, 1)
-    with sim.open("binance-spot") as connection:
-        sim.do(do="reorder", source="binance-spot", for_s=DEADLINE_S, symbol="BTC-USDT")
+        with sim.fault(do="duplicate", source="binance-spot"):
+            doubled = numbers(connection, 1)
+            while len(set(doubled)) == len(doubled):
+                doubled += numbers(connection, 1)
+    with (
+        sim.open("binance-spot") as connection,
+        sim.fault(do="reorder", source="binance-spot", symbol="BTC-USDT"),
+    ):
         mixed = numbers(connection, 1)
         while mixed == sorted(mixed):
             mixed += numbers(connection, 1)
@@ -160,7 +170,8 @@ def test_rest_faults_are_429_and_5xx_and_half_a_body_and_silence(sim: Sim) -> No
 
     def spoiled(**fault: Any) -> httpx.Response:
         sim.do(do="rest", source="mexc-spot", count=1, **fault)
-        return sim.get("mexc-spot", path, timeout_s=0.5)
+        never = fault["mode"] == "timeout"
+        return sim.get("mexc-spot", path, timeout_s=0.5 if never else DEADLINE_S)
 
     limited = spoiled(mode="429", retry_after_s=7)
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "7")
@@ -174,16 +185,12 @@ def test_rest_faults_are_429_and_5xx_and_half_a_body_and_silence(sim: Sim) -> No
 
 def test_one_refused_symbol_fails_a_bybit_batch_until_it_is_over(sim: Sim) -> None:
     batch = '{"op":"subscribe","args":["orderbook.1.BTCUSDT","orderbook.1.ETHUSDT"]}'
-    sim.do(do="refuse-symbol", source="bybit-futures", symbol="ETHUSDT", for_s=0.5)
     with sim.open("bybit-futures", subscribe=False) as connection:
-        connection.send(batch)
-        assert not json.loads(connection.recv(DEADLINE_S))["success"]
-        end_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end_s:
+        with sim.fault(do="refuse-symbol", source="bybit-futures", symbol="ETHUSDT"):
             connection.send(batch)
-            if json.loads(connection.recv(DEADLINE_S))["success"]:
-                return
-        pytest.fail("still refused")
+            assert not json.loads(connection.recv(DEADLINE_S))["success"]
+        connection.send(batch)
+        assert json.loads(connection.recv(DEADLINE_S))["success"]
 
 
 def test_a_delisted_symbol_falls_silent_and_leaves_the_list(sim: Sim) -> None:
@@ -212,17 +219,14 @@ def test_a_quote_by_hand_may_have_an_empty_side(sim: Sim) -> None:
 
 
 def test_refused_connections_get_an_http_error(sim: Sim) -> None:
-    sim.do(do="refuse", source="mexc-spot", for_s=0.5)
-    with pytest.raises(InvalidStatus), sim.open("mexc-spot"):
+    with (
+        sim.fault(do="refuse", source="mexc-spot"),
+        pytest.raises(InvalidStatus),
+        sim.open("mexc-spot"),
+    ):
         pass
-    end_s = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end_s:
-        try:
-            with sim.open("mexc-spot"):
-                return
-        except InvalidStatus:
-            time.sleep(0.1)
-    pytest.fail("still refused")
+    with sim.open("mexc-spot"):
+        pass
 
 
 def test_nonsense_asked_of_the_control_path_is_refused_with_a_reason(sim: Sim) -> None:
@@ -231,6 +235,9 @@ def test_nonsense_asked_of_the_control_path_is_refused_with_a_reason(sim: Sim) -
         {"do": "freeze"},
         {"do": "freeze", "source": "kraken-spot"},
         {"do": "plant", "symbol": "NO-USDT", "direction": "okx-mexc"},
+        {"do": "end", "source": "okx-spot"},
+        {"do": "end", "source": "okx-spot", "what": "delist"},
+        {"do": "end", "source": "okx-spot", "what": "close"},
     ):
         answer = sim.do(**action)
         assert answer.status_code == 400
@@ -355,22 +362,20 @@ def test_who_is_cut_for_talking_again_and_again_is_banned_everywhere(sim: Sim) -
 
 
 def test_a_ban_on_request_keeps_sockets_and_requests_out(sim: Sim) -> None:
-    sim.do(do="ban", source="mexc-futures", retry_after_s=77, for_s=3)
-    assert refusal(sim, "mexc-futures", "127.0.0.1") == (418, "77")
-    answer = sim.get("mexc-futures", "/api/v1/contract/ping")
-    assert (answer.status_code, answer.headers["retry-after"]) == (418, "77")
-    assert sim.get("mexc-spot", "/api/v3/ping").status_code == 200
-    end_s = time.monotonic() + DEADLINE_S
-    while sim.get("mexc-futures", "/api/v1/contract/ping").status_code != 200:
-        assert time.monotonic() < end_s, "still banned"
-        time.sleep(0.2)
+    with sim.fault(do="ban", source="mexc-futures", retry_after_s=77):
+        assert refusal(sim, "mexc-futures", "127.0.0.1") == (418, "77")
+        answer = sim.get("mexc-futures", "/api/v1/contract/ping")
+        assert (answer.status_code, answer.headers["retry-after"]) == (418, "77")
+        assert sim.get("mexc-spot", "/api/v3/ping").status_code == 200
+    assert sim.get("mexc-futures", "/api/v1/contract/ping").status_code == 200
 
 
 def test_a_refused_upgrade_may_say_when_to_come_again(sim: Sim) -> None:
-    sim.do(do="refuse", source="bybit-spot", status=451, for_s=0.4)
-    assert refusal(sim, "bybit-spot", "127.0.0.1") == (451, None)
-    sim.do(do="refuse", source="bybit-futures", status=429, retry_after_s=9, date=True, for_s=0.4)
-    status, date = refusal(sim, "bybit-futures", "127.0.0.1")
+    with sim.fault(do="refuse", source="bybit-spot", status=451):
+        assert refusal(sim, "bybit-spot", "127.0.0.1") == (451, None)
+    asked = {"status": 429, "retry_after_s": 9, "date": True}
+    with sim.fault(do="refuse", source="bybit-futures", **asked):
+        status, date = refusal(sim, "bybit-futures", "127.0.0.1")
     assert status == 429
     assert date is not None
     assert date.endswith("GMT")
@@ -380,18 +385,18 @@ def test_a_refused_upgrade_may_say_when_to_come_again(sim: Sim) -> None:
 
 
 def test_an_acknowledgement_may_be_all_that_comes(sim: Sim) -> None:
-    sim.do(do="ack-only", source="okx-spot", symbol="ETH-USDT", for_s=2)
-    silenced = SUBSCRIBE["okx-spot"].replace("BTC", "ETH")  # other tests of this simulator want BTC
-    with sim.open("okx-spot", subscribe=False) as connection:
-        connection.send(silenced)
-        assert json.loads(connection.recv(DEADLINE_S))["event"] == "subscribe"
-        assert silent(connection)
-        connection.send(SUBSCRIBE["okx-spot"])
-        assert len(heard(connection, 3)) == 3
-    with sim.open("okx-spot", subscribe=False) as connection:
-        connection.send(silenced)
-        connection.send(silenced.replace("subscribe", "unsubscribe"))
-        assert json.loads(heard(connection, 2)[1])["event"] == "unsubscribe"
+    silenced = SUBSCRIBE["okx-spot"].replace("BTC", "ETH")
+    with sim.fault(do="ack-only", source="okx-spot", symbol="ETH-USDT"):
+        with sim.open("okx-spot", subscribe=False) as connection:
+            connection.send(silenced)
+            assert json.loads(connection.recv(DEADLINE_S))["event"] == "subscribe"
+            assert silent(connection)
+            connection.send(SUBSCRIBE["okx-spot"])
+            assert len(heard(connection, 3)) == 3
+        with sim.open("okx-spot", subscribe=False) as connection:
+            connection.send(silenced)
+            connection.send(silenced.replace("subscribe", "unsubscribe"))
+            assert json.loads(heard(connection, 2)[1])["event"] == "unsubscribe"
 
 
 @pytest.mark.parametrize(
@@ -430,14 +435,16 @@ def test_mexc_spot_frames_may_lack_a_body_or_a_side(sim: Sim) -> None:
             return [frame for frame in heard(connection, count) if isinstance(frame, bytes)]
 
     whole = min(len(frame) for frame in frames(20))
-    sim.do(do="bodyless", source="mexc-spot", for_s=600, p=0.5)
-    assert min(len(frame) for frame in frames(40)) < whole - 30
+    with sim.fault(do="bodyless", source="mexc-spot", p=0.5):
+        assert min(len(frame) for frame in frames(40)) < whole - 30
     assert sim.do(do="bodyless", source="okx-spot").status_code == 400
 
 
 def test_a_side_may_be_missing(sim: Sim) -> None:
-    sim.do(do="one-sided", source="bybit-spot", side="bid", for_s=1)
-    with sim.open("bybit-spot") as connection:
+    with (
+        sim.fault(do="one-sided", source="bybit-spot", side="bid"),
+        sim.open("bybit-spot") as connection,
+    ):
         while json.loads(connection.recv(DEADLINE_S)).get("data", {}).get("b") != []:
             pass
 
@@ -454,13 +461,15 @@ def test_the_engines_time_may_fall_behind_the_envelopes(sim: Sim) -> None:
     for label in ("binance-futures", "bybit-futures"):
         calm = behind_ms(label)
         assert 0 < calm < 100
-        sim.do(do="engine-lag", source=label, lag_ms=30_000, for_s=600)
-        assert behind_ms(label) == calm + 30_000
+        with sim.fault(do="engine-lag", source=label, lag_ms=30_000):
+            assert behind_ms(label) == calm + 30_000
 
 
 def test_a_halted_book_is_repeated_with_the_engines_old_time(sim: Sim) -> None:
-    sim.do(do="halt", source="bybit-spot", symbol="ETH-USDT", for_s=600)
-    with sim.open("bybit-spot", subscribe=False) as connection:
+    with (
+        sim.fault(do="halt", source="bybit-spot", symbol="ETH-USDT"),
+        sim.open("bybit-spot", subscribe=False) as connection,
+    ):
         connection.send('{"op":"subscribe","args":["orderbook.1.ETHUSDT"]}')
         quotes = [json.loads(text) for text in heard(connection, 3)[1:]]
     assert quotes[0]["data"]["u"] == quotes[1]["data"]["u"]

@@ -4,6 +4,8 @@ Used by the script's reader and the control path, which check an action before i
 Faults, which carries it out. Pure.
 """
 
+from collections.abc import Collection
+
 from spread_scanner.sim.answers import Answer
 from spread_scanner.sim.bent import MESSAGE_FAULTS, Action
 from spread_scanner.sim.converse import CONVERSATION_FAULTS
@@ -29,9 +31,10 @@ LASTING = (  # until the end of the run where no `for_s` is given
 MAINTENANCE_S = 3_600.0  # said to last so long where the action does not say
 MAINTENANCE_STATES = ("scheduled", "ongoing", "pre_open")
 REFUSALS = {"refuse": 503, "ban": 418}  # the usual status
+ENDABLE = sorted({*LASTING} - {"delist"})  # what is delisted does not come back
 KNOWN = {
     *LASTING, "close", "cut", "poison", "reset", "plant", "play", "rate", "refresh", "quote",
-    "learn", "begin", "book",
+    "learn", "begin", "book", "end",
 }  # fmt: skip
 NEEDS = {
     "plant": ("symbol", "direction"),
@@ -46,7 +49,16 @@ NEEDS = {
     "learn": ("half_life_s", "trust_s"),
     "begin": (),
     "book": ("source", "kind"),
+    "end": ("source", "what"),
     "quote": ("source", "symbol", "bid_px", "bid_sz", "ask_px", "ask_sz"),
+}
+# Of these: a setting that is one of a few words, what it is if nothing is said, and the words.
+CHOICES: dict[str, tuple[str, str, Collection[str]]] = {
+    "one-sided": ("side", "ask", ("bid", "ask")),
+    "maintenance": ("state", "ongoing", MAINTENANCE_STATES),
+    "end": ("what", "", ENDABLE),
+    "book": ("kind", "", BOOK_FAULTS),
+    "poison": ("kind", "text", GARBAGE),
 }
 
 
@@ -62,17 +74,13 @@ def check(action: Action) -> None:
         raise ValueError(f"unknown source {action['source']!r}")
     if what == "bodyless" and action["source"] != "mexc-spot":
         raise ValueError("only mexc-spot sends frames without a body")
-    if what == "one-sided" and action.get("side", "ask") not in ("bid", "ask"):
-        raise ValueError("a side is bid or ask")
-    if what == "maintenance":
-        if action["source"] != "all" and not announces_maintenance(str(action["source"])):
-            raise ValueError("only Bybit and OKX announce maintenance")
-        if action.get("state", "ongoing") not in MAINTENANCE_STATES:
-            raise ValueError(f"a maintenance begins as one of {', '.join(MAINTENANCE_STATES)}")
-    if what == "book" and action["kind"] not in BOOK_FAULTS:
-        raise ValueError(f"unknown kind of book; known: {', '.join(BOOK_FAULTS)}")
-    if what == "poison" and action.get("kind", "text") not in GARBAGE:
-        raise ValueError(f"unknown kind of poison; known: {', '.join(GARBAGE)}")
+    source = str(action.get("source"))
+    if what == "maintenance" and source != "all" and not announces_maintenance(source):
+        raise ValueError("only Bybit and OKX announce maintenance")
+    if what in CHOICES:
+        key, usual, known = CHOICES[what]
+        if action.get(key, usual) not in known:
+            raise ValueError(f"{key!r} of {what!r} is one of {', '.join(known)}")
 
 
 def spoiled(action: Action, label: str, answer: Answer) -> Answer | None:

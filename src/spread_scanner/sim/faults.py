@@ -74,6 +74,7 @@ class Faults:
             "refresh": lambda _: exchange.refresh(),
             "quote": exchange.quote,
             "book": exchange.depth.fault,
+            "end": self._end_now,
             "learn": lambda action: exchange.truth.learn(
                 Learning(float(action["half_life_s"]), float(action["trust_s"]))
             ),
@@ -207,6 +208,12 @@ class Faults:
             bent.release()
         if window.what in self._ends:
             self._ends[window.what](window)
+
+    def _end_now(self, action: Action) -> None:
+        """What is in force of a kind is over before its time."""
+        for window in list(self._windows):
+            if window.what == action["what"] and action["source"] in (window.label, "all"):
+                self._end(window)
 
     def _unskew(self, window: Window) -> None:
         self._skew.pop(window.label, None)
