@@ -1,13 +1,18 @@
-"""What tests stand on, whatever room they are of: waiting for a condition, and chance.
+"""What tests stand on, whatever room they are of: waiting for a condition, chance, and a port.
 
 Time is the machine's here: what is waited for is another process, or another thread.
 """
 
+import contextlib
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORT_MIN = 20_000
 DEADLINE_S = 60.0  # a busy machine may need it, a good run does not
 KNOWN_SEED = 20_261_126
 
@@ -37,3 +42,15 @@ def until(
             said = what() if callable(what) else what
             raise AssertionError(f"not within {timeout_s} s: {said or 'the condition'}")
         time.sleep(look_s)
+
+
+def free_port() -> int:
+    """A port for a process that listens later, or again. None of those that the kernel hands out:
+    whoever dials or asks for any port meanwhile would have it.
+    """
+    first, last = map(int, HANDED_OUT.read_text().split())
+    ours = [port for port in range(PORT_MIN, 1 << 16) if not first <= port <= last]
+    while True:
+        port = secrets.choice(ours)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -5,7 +5,6 @@ simulator's, which runs from the repository whatever version is installed.
 """
 
 import json
-import socket
 import sys
 from typing import Any
 
@@ -75,12 +74,6 @@ def start_exchanges(machine: Machine, port: int = 0) -> None:
         lambda: machine.journal("exchange-sim"),
     )
     machine.run("bash", "-c", SETTINGS)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def document(machine: Machine) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from simulated import WithGateway, up_with_gateway
 
-from bed import until
+from bed import free_port, until
 from spread_scanner.config.settings import Gateway
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +78,7 @@ def prometheus(system: WithGateway, tmp_path: Path) -> Iterator[str]:
         "scrape_configs:\n  - job_name: spread-scanner\n    scrape_interval: 1s\n"
         f"    static_configs: [{{targets: ['{target}']}}]\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listens = f"127.0.0.1:{free.getsockname()[1]}"
+    listens = f"127.0.0.1:{free_port()}"
     child = subprocess.Popen(
         [
             *("prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"),

@@ -22,7 +22,6 @@ from installed import (
     VENV,
     await_running,
     document,
-    free_port,
     put_package,
     start_exchanges,
     status,
@@ -30,6 +29,7 @@ from installed import (
 )
 from machine import ROOT, Machine, booted, wait_until, why_not
 
+from bed import free_port
 from spread_scanner.schema.opportunities import VERSION
 
 OLDER = "9b87f957df1d4f791fd84e7c22938a52efa7e9d9"

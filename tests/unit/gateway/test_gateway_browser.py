@@ -4,7 +4,6 @@ Nothing is timed: what was measured is printed.
 """
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from database_bed import store
 from gateway_bed import Started, secret
 from pool_rows import POOL, pool_row, refused_row
 
+from bed import free_port
 from spread_scanner import config
 from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.shm import PriceStore
@@ -99,11 +99,6 @@ def test_thousands_of_rows_cost_little(browser: Any) -> None:
         page.evaluate("document.querySelector('.table').scrollTop = 3_000 * page.table.rowHeight")
         tab.until(f"{ROWS}.some(row => row.getAttribute('aria-rowindex') > 3_000)")
         tab.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])
 
 
 class Shown:

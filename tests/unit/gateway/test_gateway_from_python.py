@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from gateway_bed import Quoting, Started, secret
 
-from bed import until
+from bed import free_port, until
 from spread_scanner import clock
 from spread_scanner.client import AsyncSpreadClient, SpreadClient
 from spread_scanner.client.asking import (
@@ -192,10 +192,8 @@ def test_a_call_that_takes_its_time_is_waited_for(client_of: Callable[..., Any])
 def test_the_stream_comes_back_by_itself(
     client_of: Callable[..., Any], listed_bed: Any, quoting: Quoting
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     file = listed_bed.folder / "config" / "config.toml"
-    file.write_text(file.read_text().replace("port = 0", f"port = {port}"))
+    file.write_text(file.read_text().replace("port = 0", f"port = {free_port()}"))
     quoting.quote(SPOT.source_id, 0, 99.0)
     lives = [Started(listed_bed)]
     try:

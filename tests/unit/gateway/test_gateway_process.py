@@ -18,7 +18,7 @@ import pytest
 from gateway_bed import Started, secret
 from websockets.sync.client import connect
 
-from bed import until
+from bed import free_port, until
 from spread_scanner import config
 from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
@@ -110,10 +110,10 @@ def test_it_leaves_segments_that_were_replaced_and_its_next_life_shows_the_new_o
     start: Any, listed_bed: Any
 ) -> None:
     """Who starts it again is systemd or `up`, as with every process; at the same address."""
+    file = listed_bed.folder / "config" / "config.toml"
+    file.write_text(file.read_text().replace("port = 0", f"port = {free_port()}"))
     life = start()
     address = life.address()
-    file = listed_bed.folder / "config" / "config.toml"
-    file.write_text(file.read_text().replace("port = 0", f"port = {address.rpartition(':')[2]}"))
     with httpx.Client(base_url=address) as web:  # and keeps its connection
         before = web.get("/v1/status").json()["processes"]
         making.ensure(listed_bed.settings, force=True)
