@@ -20,7 +20,7 @@ from spread_scanner.view import pools
 from spread_scanner.view.pools import PoolView
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class SolanaThread:

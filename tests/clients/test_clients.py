@@ -171,7 +171,7 @@ def _await_last_word(
     sent: dict[str, Quotes],
 ) -> dict[tuple[str, str], Quotes]:
     """What the streams told last, once it is what was sent last, or at the deadline."""
-    end_s = time.monotonic() + 20.0
+    end_s = time.monotonic() + DEADLINE_S
     streamed: dict[tuple[str, str], Quotes] = {}
     for key, client in clients.items():
         wanted = last_words(key, said[key]["listed"], sent)

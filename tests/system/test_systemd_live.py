@@ -101,9 +101,14 @@ def test_a_feed_that_hangs_is_started_again_by_the_watchdog(system: Machine) -> 
     system.run("systemctl", "restart", unit)
     await_running(system)
     assert system.show(unit, "WatchdogUSec")["WatchdogUSec"] == "2s"
+    restarted = restarts(system, unit)
     system.run("kill", "-STOP", main_pid(system, unit))
-    wait_until(lambda: restarts(system, unit) == 1, lambda: system.journal(unit)[-9:])
+    wait_until(lambda: restarts(system, unit) > restarted, lambda: system.journal(unit)[-9:])
     assert any("Watchdog timeout" in line for line in system.journal(unit))
+    # As shipped again: a busy machine may hold anybody up for two seconds.
+    system.run("rm", drop_in)
+    system.run("systemctl", "daemon-reload")
+    system.run("systemctl", "restart", unit)
     await_running(system)
 
 

@@ -116,11 +116,19 @@ def test_a_constructed_cycle_is_found_with_the_simulators_own_integers(
         bed.wait("of all pools fees are heard", lambda: bed.counted("fees_known") == 9)
         pool = next(iter(chain.side.chain.pools.values()))
         chain.act(do="swap", pool=pool.key, side=0, amount=pool.amounts[0] // 20)
+        kinds = {"raydium-v4", "raydium-cpmm", "orca-whirlpool"}
+
+        def through_it() -> list[CycleView]:
+            return [c for c in bed.cycles() if any(hop.pool == pool.key for hop in c.hops)]
+
         bed.wait(
-            "it is found", lambda: any(pool.key == h.pool for c in bed.cycles() for h in c.hops)
+            "it is found, and pools of all kinds",
+            lambda: (
+                bool(through_it())
+                and kinds <= {hop.program for one in bed.cycles() for hop in one.hops}
+            ),
         )
-        through = [c for c in bed.cycles() if any(hop.pool == pool.key for hop in c.hops)]
-        kinds = {hop.program for one in bed.cycles() for hop in one.hops}
+        through = through_it()
         for found in through:
             amounts = [int(found.hops[0].amount_in), *(int(hop.amount_out) for hop in found.hops)]
             assert left_over(chain, found) == amounts
@@ -128,7 +136,6 @@ def test_a_constructed_cycle_is_found_with_the_simulators_own_integers(
             assert found.net_sol > 0
             assert found.priority_heard
             assert (found.priority_micro_lamports or 0) > FeeSettings().micro_lamports_min
-        assert {"raydium-v4", "raydium-cpmm", "orca-whirlpool"} <= kinds
         # Nobody swaps: what was found stands, and would have paid the same five slots later.
         first = through[0].id
         bed.wait(

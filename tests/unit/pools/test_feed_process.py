@@ -65,6 +65,17 @@ def counted(bed: FeedBed, label: str) -> int:
     return found
 
 
+def straighten(chain: SolanaThread) -> None:
+    """Accounts that were something else are what they are, and told so."""
+
+    def straight() -> None:
+        keys = [*chain.side.chain.bent]
+        chain.side.chain.bent.clear()
+        chain.side.chain.touch(keys)
+
+    chain.ask(straight)
+
+
 def conditions(bed: FeedBed) -> set[str]:
     return {one.key for one in status.read(bed.settings, 0.0).conditions}
 
@@ -119,13 +130,13 @@ def test_it_says_what_is_wrong_obeys_and_comes_back(bed: FeedBed, chain: SolanaT
 
     chain.act(do="wrong-owner", pool=pool)
     bed.wait("another owner is refused", lambda: SYSTEM in why(bed, pool))
-    chain.ask(lambda: chain.side.chain.bent.clear())
-    chain.ask(lambda: chain.side.chain.touch([pool]))
+    straighten(chain)
     bed.wait("it is what it was", bed.all_fresh)
 
     kinds = {one.kind: key for key, one in chain.side.chain.pools.items()}
-    chain.act(do="missing-array", pool=kinds["meteora-dlmm"], for_s=1.0)
+    chain.act(do="missing-array", pool=kinds["meteora-dlmm"])
     bed.wait("a pair without bins is refused", lambda: SYSTEM in why(bed, kinds["meteora-dlmm"]))
+    straighten(chain)
     bed.wait("its bins are back", bed.all_fresh)
 
     bed.order(lambda operator: operator.pause(FEED_SOLANA))

@@ -149,18 +149,16 @@ def test_a_ban_reads_as_a_sentence() -> None:
 def test_who_waits_long_holds_up_nobody() -> None:
     """One line in a pause of 30 s and one that dials now: it has its turn at once."""
 
-    async def now_s() -> float:
+    async def went_before() -> bool:
         gate = Gate(Dials.private(), "x", Pace(5.0))
-        loop = asyncio.get_running_loop()
-        sick = loop.create_task(_after(30.0, gate))
+        sick = asyncio.create_task(_after(30.0, gate))
         await asyncio.sleep(0)
-        began_s = loop.time()
-        await asyncio.wait_for(gate.turn(), DEADLINE_S)
-        took_s = loop.time() - began_s
+        await gate.turn()
+        pauses_still = not sick.done()
         sick.cancel()
-        return took_s
+        return pauses_still
 
-    assert asyncio.run(now_s()) < 0.2  # less than one turn of 5 a second
+    assert asyncio.run(went_before())
 
 
 async def _after(pause_s: float, gate: Gate) -> None:

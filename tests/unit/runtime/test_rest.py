@@ -269,7 +269,9 @@ def test_an_absurd_retry_after_is_cut_and_said() -> None:
 
 
 def test_a_request_that_is_not_answered_is_tried_again() -> None:
-    assert got(None, GOOD, patience=QUICK._replace(timeout_s=0.2)) == ([1, 2], 2)
+    found, requests = got(None, GOOD, patience=QUICK._replace(timeout_s=0.2))
+    assert found == [1, 2]
+    assert requests >= 2  # a busy machine may be late with the second answer, too
 
 
 def test_an_answer_that_trickles_for_ever_is_given_up() -> None:
