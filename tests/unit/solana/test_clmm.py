@@ -392,8 +392,13 @@ def test_all_that_the_price_is_worth_is_more_than_there_is() -> None:
     sqrt_price = 10**24
     accounts = accounts_of(WIDE, 0, 10**12) | {CONFIG: clmm_config(999_999)}
     accounts[POOL] = clmm(
-        **{"config": CONFIG, "spacing": SPACING, "liquidity": 2**64, "sqrt_price": sqrt_price},
-        **{"tick": PRICES.tick_of(sqrt_price), "mints": (WSOL, USDC), "arrays": (-1,)},
+        config=CONFIG,
+        spacing=SPACING,
+        liquidity=2**64,
+        sqrt_price=sqrt_price,
+        tick=PRICES.tick_of(sqrt_price),
+        mints=(WSOL, USDC),
+        arrays=(-1,),
         fee_on=2,
     )
     for wanted in (sqrt_price // 10**6 + by for by in (-1, 0, 1)):

@@ -357,11 +357,9 @@ def test_numbers_of_numpy_are_taken_for_what_they_are(kind: type[np.integer[Any]
     """Whose products would be cut off at 64 bits, without a word."""
     accounts = v4_accounts((10**15, 10**15))
     sides: tuple[Any, Any] = ("in", "out")
+    amounts: tuple[int, Any] = (10**14, kind(10**14))
     for exact in sides:
-        one, other = (
-            quote(POOL, accounts, COIN, amount, exact=exact, **NOW)
-            for amount in (10**14, kind(10**14))
-        )
+        one, other = (quote(POOL, accounts, COIN, amount, exact=exact, **NOW) for amount in amounts)
         assert one == other
         assert type(other.amount_in) is type(other.amount_out) is type(other.fee) is int
 

@@ -376,8 +376,12 @@ def test_a_fee_that_changes_more_often_than_a_swap_may_compute_ends_in_a_refusal
     wide = 32_768
     accounts = {
         POOL: whirlpool(
-            **{"spacing": wide, "liquidity": 10**9, "sqrt_price": 2**64, "tick": 0},
-            **{"mints": (WSOL, USDC), **ADAPTIVE},
+            spacing=wide,
+            liquidity=10**9,
+            sqrt_price=2**64,
+            tick=0,
+            mints=(WSOL, USDC),
+            **ADAPTIVE,
         ),
         array_key(POOL, -88 * wide): whirlpool_ticks(POOL, -88 * wide, wide, {-13 * wide: 10**9}),
         array_key(POOL, 0): whirlpool_ticks(POOL, 0, wide, {13 * wide: -(10**9)}),
