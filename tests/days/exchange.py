@@ -235,7 +235,7 @@ class Exchange:
         row.published = said
         lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
         usual_ms = lags_ms[source_id]
-        if self.switch.enveloped:
+        if self.switch.enveloped and not said.untimed:  # that one has none that can be
             ms = self.now_ms()
             lags_ms[source_id] += max(0, ms - said.tick.ts_ms)
             said = said._replace(tick=said.tick._replace(ts_ms=ms), enveloped=True)

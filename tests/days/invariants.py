@@ -346,8 +346,11 @@ class Invariants:
             return late_ns, self._silence_ns(exchange, row)
         if dead:
             arrived_ns = max(one.wire.arrived_ns for one in dead)
-            busy = any(one.busy for one in dead)
-            return now_ns - arrived_ns, BUSY_NS if busy else DEAD_NS
+            bound_ns = BUSY_NS if any(one.busy for one in dead) else DEAD_NS
+            left_ns = now_ns - exchange.left_ns.get(row.name, 0)
+            if now_ns - arrived_ns > bound_ns and left_ns <= LOST_NS:
+                return left_ns, LOST_NS  # until then another one said all that changed
+            return now_ns - arrived_ns, bound_ns
         return min(late_ns, now_ns - exchange.left_ns.get(row.name, 0)), LOST_NS
 
     def _silence_ns(self, exchange: Exchange, row: Row) -> int:

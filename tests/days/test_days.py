@@ -219,6 +219,23 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "a time that cannot be, among news in fresh envelopes": (
+        "binance-futures", 0.07,
+        {
+            "binance-futures": [
+                Fault(100, "engine late", 60, 0.328, 0.37), Fault(130, "bad time", 0, 0.291, 0.9),
+            ],
+        },
+    ),
+    "of two connections one that is half open, and later the end of the other one": (
+        "binance-spot", 0.08,
+        {
+            "binance-spot": [
+                Fault(100, "reshape", 100, 0.908, 0.511), Fault(140, "half open", 0, 0.601, 0.105),
+                Fault(150, "reset", 0, 0.358, 0.9),
+            ],
+        },
+    ),
     "a path that is slow for longer by a suspend in between": (
         "binance-spot", 0.07,
         {
