@@ -14,13 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from spread_scanner.cli import answers
-from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text
+from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text, text
 from spread_scanner.history import asking
 from spread_scanner.history.asking import NoAnswer
+from spread_scanner.schema.figures import grouped
 from spread_scanner.symbology.replacing import give_name
 from spread_scanner.view.past import PastShown
 
 SHOWN = 100
+DIGITS = 8  # significant ones that people are shown
 
 Question = Annotated[str, typer.Argument(help="SQL; docs/history.md has the views, and examples.")]
 
@@ -67,7 +69,7 @@ def history(
         print_json(PastShown(columns, rows, more))
         return
     out = people()
-    out.print(grid("", columns, rows))
+    out.print(grid("", columns, [map(_shown, row) for row in rows]))
     if more:
         out.print(f"The first {count:,} rows; -n shows more, export all.")
 
@@ -137,6 +139,16 @@ def _values(column: Any) -> list[Any]:
     if pa.types.is_temporal(column.type) and not pa.types.is_interval(column.type):
         column = column.cast(pa.string())
     return [_plain(value) for value in column.to_pylist()]
+
+
+def _shown(value: Any) -> Any:
+    """A cell for people. A column may hold anything, prices of a millionth too, of which two
+    decimals show nothing."""
+    if isinstance(value, list):
+        return f"[{', '.join(text(_shown(one)) for one in value)}]"
+    if isinstance(value, float) and abs(value) < 10**DIGITS:
+        return grouped(value, DIGITS)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ else, no network either. Needs the extra [history].
 """
 
 import contextlib
+import importlib.util
 import sqlite3
 from datetime import date, datetime
 from typing import Any
@@ -105,6 +106,8 @@ def spread(
         raise Unusable("no such direction", direction=direction, allowed=allowed)
     if form not in AS:
         raise Unusable("no such form", form=form, allowed=", ".join(AS))
+    if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
+        raise NoAnswer(f"{form} is not installed: pip install {form}")
     since_ns = 0 if since is None else _since_ns(since)
     with contextlib.closing(connect(settings)) as connection:
         import duckdb
@@ -118,8 +121,6 @@ def spread(
             return getattr(relation, AS[form])()
         except duckdb.Error as error:
             raise refused(error) from None
-        except ImportError as error:
-            raise NoAnswer(f"{form} is not installed: {error}") from None
 
 
 def _since_ns(since: date | str) -> int:

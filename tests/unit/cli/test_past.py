@@ -41,6 +41,28 @@ def test_history_shows_names_and_whole_times(recorded: Any, spread_ctl: Run) -> 
     assert "420" in out
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("0.0000012345", "0.0000012345"),
+        ("CAST(1 AS DOUBLE) / 3", "0.33333333"),
+        ("CAST(80313.1 AS DOUBLE)", "80,313.1"),
+        ("CAST(1234567891.4 AS DOUBLE)", "1,234,567,891"),
+        ("CAST('nan' AS DOUBLE)", "-"),
+        ("NULL", "-"),
+        ("[CAST(0.0000012 AS DOUBLE), 2500.25, NULL]", "[0.0000012, 2,500.25, -]"),
+        ("[0.0::DOUBLE]", "[0]"),
+        ("true", "yes"),
+    ],
+)
+def test_no_figure_is_rounded_to_nothing(
+    recorded: Any, spread_ctl: Run, value: str, cell: str
+) -> None:
+    code, out, said = spread_ctl("history", f"SELECT {value} AS asked")
+    assert code == 0, said
+    assert [line.strip() for line in out.splitlines()] == ["asked", cell]
+
+
 @pytest.mark.parametrize("form", READ)
 def test_what_is_exported_is_read_back(recorded: Any, spread_ctl: Run, form: str) -> None:
     file = recorded.settings.data_dir / f"ticks.{form}"

@@ -279,6 +279,15 @@ def test_odd_names_are_refused(past: tuple[Settings, Any]) -> None:
             history.spread("BTC-USDT", "binance-okx", since, settings=past[0])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("form", ["polars", "pandas"])
+def test_a_form_that_is_not_installed_is_named(
+    past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(asking.NoAnswer, match=f"{form} is not installed: pip install {form}"):
+        history.spread("BTC-USDT", "binance-okx", form=form, settings=past[0])
+
+
 def test_nothing_was_recorded_yet(tmp_path: Path) -> None:
     with history.connect(settings_for(tmp_path)) as connection:
         views = ("ticks", "books", "book_changes", "candles", "spreads", "signals", "follow_ups")
