@@ -114,7 +114,8 @@ def import_logs(said: Sequence[str], to: Path, settings: Settings) -> ImportedLo
     places = [place.resolve() for place in (*folders, *(one.path for one in recordings))]
     if twice := [str(place) for place, count in Counter(places).items() if count > 1]:
         raise Unusable("named twice, and would be there twice", path=twice[0])
-    chains = sorted((_chain(one) for one in folders), key=lambda one: _begun_ns(one[1]))
+    chains = [(one, reader.begun_chain(one)) for one in folders]
+    chains.sort(key=lambda one: _begun_ns(one[1]))
     with new_log(to) as writer:
         for folder, links in chains:
             _copy(writer, folder, links)
@@ -124,13 +125,6 @@ def import_logs(said: Sequence[str], to: Path, settings: Settings) -> ImportedLo
             skipped = _Import(writer, settings, loaded, recordings).run()
         records = writer.appended_seq
     return ImportedLog(records, skipped)
-
-
-def _chain(folder: Path) -> tuple[Path, list[reader.Link]]:
-    links = reader.chain(folder)
-    if not links:
-        raise reader.NoLog("there is no log", folder=str(folder))
-    return folder, links
 
 
 def _begun_ns(links: list[reader.Link]) -> int:

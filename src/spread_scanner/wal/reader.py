@@ -203,6 +203,14 @@ def chain(folder: Path) -> list[Link]:
     return links
 
 
+def begun_chain(folder: Path) -> list[Link]:
+    """As `chain`, and NoLog where none was begun."""
+    links = chain(folder)
+    if not links:
+        raise NoLog("there is no log", folder=str(folder))
+    return links
+
+
 def other_version(link: Link) -> NoLog:
     """The refusal, with what a person can do."""
     return NoLog(

@@ -32,9 +32,9 @@ class LogContents(NamedTuple):
 
 def examine(folder: Path) -> LogContents:
     """Verify all of it. Raises NoLog, OSError."""
-    links = reader.chain(folder)
+    links = reader.begun_chain(folder)
     records: Counter[RecordKind] = Counter()
-    holes, size, walked = [], 0, Walked([], None, 0, 0, 0, False)
+    holes, size = [], 0
     for link in links:
         walked = walk(link, bytes_of(link))
         for block in walked.blocks:
@@ -48,9 +48,7 @@ def examine(folder: Path) -> LogContents:
 def salvage(folder: Path, to: Path) -> tuple[int, int]:
     """Copy what is good into a new log; how many records, and how many are missing. Raises NoLog,
     Unusable (a log is there already), Unsafe, OSError."""
-    links = reader.chain(folder)
-    if not links:
-        raise reader.NoLog("there is no log", folder=str(folder))
+    links = reader.begun_chain(folder)
     copied, missing, expected = 0, 0, links[0].first_seq
     with new_log(to, _segment_bytes(links)) as writer:
         copy = LogCopy(writer, links)

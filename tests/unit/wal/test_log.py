@@ -322,6 +322,21 @@ def test_the_command_says_what_is_there(
     assert len(shown["segments"]) > 1
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\xa5" * 200_000])
+def test_where_no_log_was_begun_nothing_is_whole(
+    tmp_path: Path, spread_ctl: Callable[..., tuple[int, str, str]], content: bytes | None
+) -> None:
+    """An empty folder, a file that waits, and one of which nothing is left that is a log's."""
+    folder = tmp_path / "log"
+    folder.mkdir()
+    if content is not None:
+        (folder / "0000000000000001.wal").write_bytes(content)
+    code, _, err = spread_ctl("wal", "verify", "--folder", str(folder))
+    assert (code, "there is no log" in err) == (1, True)
+    code, out, _ = spread_ctl("wal", "info", "--folder", str(folder))
+    assert (code, "0 segments" in out) == (0, True)
+
+
 def test_a_mb_is_synced_by_itself(tmp_path: Path) -> None:
     """Whoever appends faster than he commits."""
     writer = LogWriter(tmp_path)
