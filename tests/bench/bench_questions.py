@@ -225,12 +225,12 @@ def _asked_of_history(settings: Settings, count: int, batches: int) -> Iterator[
         names: dict[str, Any] = {"listings": listings}
         asked = f"listings.last({SYMBOL!r}, {SOURCE.label!r}, 1000)"
         yield figure("tick.last_kept", "us", _us(asked, names, batches, 3), ticks=1_000)
-    samples, names = [], {}
+    samples, names = dict[str, float](), {}
     for question in re.findall(r"```sql\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL):
         connection = asking.connect(settings)
         begun = time.process_time()
         asking.ask(connection, question).fetchall()
-        samples.append((time.process_time() - begun) * 1_000)
+        samples[question.splitlines()[0]] = (time.process_time() - begun) * 1_000
         connection.close()
     connection = asking.connect(settings)
     begun = time.process_time()
@@ -239,8 +239,15 @@ def _asked_of_history(settings: Settings, count: int, batches: int) -> Iterator[
     if found != count:
         raise RuntimeError(f"{found} of {count} ticks are asked")
     connection.close()
-    slowest = round(max(samples), 1)
+    slowest = max(samples, key=samples.__getitem__)
     yield figure(
-        "history.question", "ms", samples, floor=floor, questions=len(samples), slowest=slowest,
-        ticks=count, begun=BEGUN_NS // HOUR_NS,
-    )  # fmt: skip
+        "history.question",
+        "ms",
+        [*samples.values()],
+        floor=floor,
+        questions=len(samples),
+        slowest=round(samples[slowest], 1),
+        slowest_is=slowest,
+        ticks=count,
+        begun=BEGUN_NS // HOUR_NS,
+    )
