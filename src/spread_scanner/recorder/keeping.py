@@ -22,6 +22,7 @@ from spread_scanner.history import kept, retention, units
 from spread_scanner.history.kept import HistoryTaken, KeptHistory
 from spread_scanner.wal import reader, segments, snapshot
 from spread_scanner.wal.reader import Link
+from spread_scanner.wal.times import LogTimes
 from spread_scanner.wal.writer import LogWriter
 
 GB = 1_000_000_000
@@ -117,10 +118,10 @@ class LogSegments:
         """Whether the oldest is in the history, or need not be."""
         return self._known is None or units.key_of(self.links[self.passed]) in self._known
 
-    def age_ns(self, now_wall_ns: int) -> int:
+    def age_ns(self, now: LogTimes) -> int:
         """How long ago the oldest was ended."""
         behind = reader.nearest_whole(self.links, self.links[self.passed + 1])
-        return now_wall_ns - int(behind.head["created_wall_ns"])
+        return LogTimes.of(behind.head).age_ns(now)
 
     def drop(self, *, unlink: bool) -> None:
         """Let go of the oldest."""
@@ -151,7 +152,7 @@ def keep(
     folder: Path,
     log: LogWriter,
     settings: Recorder,
-    now_wall_ns: int,
+    now: LogTimes,
     history: Path | None = None,
     now_ns: int = 0,
 ) -> LogKept:
@@ -168,7 +169,7 @@ def keep(
     share = budget if history is None else budget / 2
     held = False
     while log_segments.more:
-        old = log_segments.age_ns(now_wall_ns) > settings.raw_h * HOUR_NS
+        old = log_segments.age_ns(now) > settings.raw_h * HOUR_NS
         over = log_segments.bytes + history_bytes > budget
         too_much = short() or log_segments.bytes > share
         if not (too_much or (log_segments.is_kept and (old or over))):

@@ -28,6 +28,7 @@ from spread_scanner.shm.tapes import Tapes
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.times import LogTimes
 from spread_scanner.wal.writer import LogWriter, Origin
 
 COMMIT_NS = 50 * NS_PER_MS
@@ -205,7 +206,7 @@ class Recording:
             compacting.look(history=settings.history, pack=settings.pack)
             history = self._history if wanted else None
             now_ns = self._store.clock.now_ns()
-            kept = keep(self._folder, self.log, settings, clock.wall_ns(), history, now_ns)
+            kept = keep(self._folder, self.log, settings, LogTimes.now(), history, now_ns)
         except (OSError, SpreadError) as error:
             self._short = f"the log's folder cannot be looked at: {error}"
             return

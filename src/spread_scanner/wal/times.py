@@ -44,6 +44,13 @@ class LogTimes(NamedTuple):
         same = (self.anchor_ns, self.boot) == (other.anchor_ns, other.boot)
         return same and abs(apart) < NS_PER_MS
 
+    def age_ns(self, now: "LogTimes") -> int:
+        """How long ago it was: whoever sets the wall clock makes nothing older or younger, but for
+        what is of another boot, which is no younger than this one."""
+        if self.boot and self.boot == now.boot:
+            return now.mono_ns - self.mono_ns
+        return max(now.wall_ns - self.wall_ns, now.mono_ns if self.boot else 0)
+
     def to_mono_ns(self, stamps: Stamps, now: "LogTimes") -> Stamps:
         """Stamps of that session as monotonic time of now: negative before this boot, never later
         than now."""

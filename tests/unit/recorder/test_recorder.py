@@ -28,6 +28,7 @@ from spread_scanner.shminit import making
 from spread_scanner.symbology.tables import Tables
 from spread_scanner.wal import frames, packing, reader, segments, snapshot
 from spread_scanner.wal.disk import LogDisk
+from spread_scanner.wal.times import LogTimes
 from spread_scanner.wal.writer import SPARES_MAX
 
 
@@ -355,8 +356,8 @@ def test_the_oldest_segments_go_first(
     log, folder = recorded.recording.log, recorded.folder
     log.sync()
     before = [link.number for link in reader.chain(folder)]
-    wall_ns = recorded.clock.wall_ns()
-    kept = keeping.keep(folder, log, settings, wall_ns)
+    now = LogTimes.now()
+    kept = keeping.keep(folder, log, settings, now)
     assert (kept.dropped, kept.bytes) == (0, len(before) * (64 << 20))
     if why == "age":
         settings = msgspec.structs.replace(settings, raw_h=150 / 3_600)
@@ -364,9 +365,9 @@ def test_the_oldest_segments_go_first(
         settings = msgspec.structs.replace(settings, budget_gb=0.21)
     else:
         settings = msgspec.structs.replace(settings, free_gb_min=1e6)
-    kept = keeping.keep(folder, log, settings, wall_ns)
+    kept = keeping.keep(folder, log, settings, now)
     assert kept.dropped == {"age": 2, "budget": 3, "room": len(before) - 3}[why]
-    again = keeping.keep(folder, log, settings, wall_ns)
+    again = keeping.keep(folder, log, settings, now)
     assert again.dropped == 0, "each is counted once, though it is in the log until it is used"
     if why == "room":
         left = [link.number for link in reader.chain(folder)]
@@ -380,6 +381,28 @@ def test_the_oldest_segments_go_first(
         assert seen is not None
         assert seen.state is ProcessState.DEGRADED
         assert "GB are free" in seen.message
+
+
+@pytest.mark.parametrize("step_h", [-48, 48])
+def test_who_sets_the_clock_makes_no_segment_older_or_younger(
+    recorded: Recorded, step_h: int
+) -> None:
+    for _ in range(4):
+        recorded.quote()
+        recorded.recording.close()
+        recorded.begin()
+    both_snapshots_know(recorded.folder)
+    settings = recorded.bed.settings.config.spread_recorder
+
+    def dropped() -> int:
+        return keeping.keep(
+            recorded.folder, recorded.recording.log, settings, LogTimes.now()
+        ).dropped
+
+    recorded.clock.step_wall_ms(step_h * 3_600_000)
+    assert dropped() == 0
+    recorded.clock.advance_ms(settings.raw_h * 3_600_000 + 1)
+    assert dropped() > 0
 
 
 def test_a_segment_is_no_older_for_a_ruined_one_behind_it(recorded: Recorded) -> None:
@@ -396,7 +419,7 @@ def test_a_segment_is_no_older_for_a_ruined_one_behind_it(recorded: Recorded) ->
             file.write(bytes(frames.COPY_BYTES))
     assert not reader.chain(folder)[1].is_known
     settings = recorded.bed.settings.config.spread_recorder
-    assert keeping.keep(folder, log, settings, recorded.clock.wall_ns()).dropped == 0
+    assert keeping.keep(folder, log, settings, LogTimes.now()).dropped == 0
 
 
 def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> None:
@@ -420,7 +443,7 @@ def test_no_segment_goes_that_has_what_no_snapshot_knows(recorded: Recorded) -> 
     def kept_since(seq: int | None) -> list[int]:
         if seq is not None:
             snapshot.write(folder, newest._replace(seq=seq), LogDisk())
-        keeping.keep(folder, log, settings, recorded.clock.wall_ns())
+        keeping.keep(folder, log, settings, LogTimes.now())
         return [link.number for link in reader.chain(folder)]
 
     links = reader.chain(folder)
@@ -456,7 +479,7 @@ def test_what_no_snapshot_lets_go_is_told_and_costs_the_history_nothing(
 
     def look() -> keeping.LogKept:
         now_ns = recorded.store.clock.now_ns()
-        return keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history, now_ns)
+        return keeping.keep(folder, log, settings, LogTimes.now(), history, now_ns)
 
     stays = look()
     assert (stays.dropped, stays.held) == (0, True)
@@ -657,12 +680,12 @@ def test_behind_a_log_of_another_version_it_records_on(
     assert seen is not None
     assert seen.state is ProcessState.RUNNING
     settings = recorded.bed.settings.config.spread_recorder
-    log, wall_ns = recorded.recording.log, recorded.clock.wall_ns()
-    stays = keeping.keep(recorded.folder, log, settings, wall_ns)
+    log, now = recorded.recording.log, LogTimes.now()
+    stays = keeping.keep(recorded.folder, log, settings, now)
     assert (stays.dropped, stays.bytes) == (0, (len(before) + 1) * (64 << 20))
     settings = msgspec.structs.replace(settings, budget_gb=0.01)
     both_snapshots_know(recorded.folder)
-    assert keeping.keep(recorded.folder, log, settings, wall_ns).dropped == len(before) - 1
+    assert keeping.keep(recorded.folder, log, settings, now).dropped == len(before) - 1
 
 
 def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> None:
@@ -670,13 +693,13 @@ def test_segments_go_by_age_when_they_are_in_the_history(recorded: Recorded) -> 
     history = recorded.bed.settings.data_dir / HISTORY_FOLDER
     folder, log = recorded.folder, recorded.recording.log
     settings = recorded.bed.settings.config.spread_recorder
-    wall_ns = recorded.clock.wall_ns()
-    assert keeping.keep(folder, log, settings, wall_ns, history).dropped == 0
+    now = LogTimes.now()
+    assert keeping.keep(folder, log, settings, now, history).dropped == 0
     assert compact.compact(folder, history)
     before = len(reader.chain(folder))
     now_ns = recorded.store.clock.now_ns()
     both_snapshots_know(folder)
-    gone = keeping.keep(folder, log, settings, wall_ns, history, now_ns)
+    gone = keeping.keep(folder, log, settings, now, history, now_ns)
     assert gone.dropped == before - keeping.SEGMENTS_MIN
     assert (gone.lost, gone.history_bytes > 0) == (0, True)
 
@@ -731,7 +754,7 @@ def test_segments_that_are_in_the_history_are_packed_and_their_files_used_again(
     assert both._to_pack(in_history=True) == [], "once"
     log, settings = recorded.recording.log, recorded.bed.settings.config.spread_recorder
     settings = msgspec.structs.replace(settings, raw_h=100)
-    stays = keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history)
+    stays = keeping.keep(folder, log, settings, LogTimes.now(), history)
     links = reader.chain(folder)
     assert (stays.dropped, stays.segments) == (0, len(links))
     assert len(segments.numbered(folder)) == len(links) - len(known) + SPARES_MAX
@@ -739,7 +762,7 @@ def test_segments_that_are_in_the_history_are_packed_and_their_files_used_again(
     assert after[: len(before)] == before
     settings = msgspec.structs.replace(settings, raw_h=0.1)
     both_snapshots_know(folder)
-    gone = keeping.keep(folder, log, settings, recorded.clock.wall_ns(), history)
+    gone = keeping.keep(folder, log, settings, LogTimes.now(), history)
     assert gone.dropped == len(links) - keeping.SEGMENTS_MIN
     assert set(segments.numbered(folder, segments.PACKED)) == {max(known)}
 
