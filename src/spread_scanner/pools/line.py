@@ -408,7 +408,10 @@ class ProviderLine:
         ]
         if not due:
             return False
-        self._asked_ns.update(dict.fromkeys(due, now_ns))
+        # What was asked for longer ago may be asked for anew, where it is wanted still.
+        self._asked_ns = {
+            keys: at_ns for keys, at_ns in self._asked_ns.items() if now_ns - at_ns < AGAIN_NS
+        } | dict.fromkeys(due, now_ns)
         batch = rpc.batches(due)[0]
         for keys in due:
             if not set(keys) <= set(batch):

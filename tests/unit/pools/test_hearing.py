@@ -17,8 +17,8 @@ from spread_scanner.config import Settings
 from spread_scanner.config.pools import MintSettings, PoolEntry, PoolSettings, ProviderSettings
 from spread_scanner.pools.asking import AskedProvider
 from spread_scanner.pools.hearing import PoolHearing
-from spread_scanner.pools.line import DIALS, ProviderLine, _Life, _Way
-from spread_scanner.pools.rpc import RpcRefusal
+from spread_scanner.pools.line import AGAIN_NS, DIALS, ProviderLine, _Life, _Way
+from spread_scanner.pools.rpc import RpcRefusal, Subscribed
 from spread_scanner.pools.trusted import ProviderTrust
 from spread_scanner.runtime import logs, ws
 from spread_scanner.runtime.gate import Gate, Gates
@@ -137,6 +137,32 @@ def test_a_subscription_that_is_refused_for_now_is_asked_for_again(
     said = capsys.readouterr().err
     assert "no more for key ***" in said
     assert KEY not in said
+
+
+def test_when_pools_were_asked_for_is_forgotten_once_they_may_be_again(
+    hear: Hear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays come and go with a price, for as long as a connection stands."""
+    (line,) = hear(False)._lines
+    life, asked, wanted = living(line), list[tuple[str, ...]](), (POOL.key,)
+    line.subscriptions.ask(1, POOL.key, 0)
+    line.subscriptions.acknowledged(Subscribed(1, 1), 0)
+    now_ns = clock.mono_ns()
+    monkeypatch.setattr(clock, "mono_ns", lambda: now_ns)
+    monkeypatch.setattr(line, "_next_message", lambda *_: None)
+    monkeypatch.setattr(line, "_in_reach", lambda: [wanted])
+
+    async def seed(_: object, keys: Sequence[str]) -> None:
+        asked.append(tuple(keys))
+
+    monkeypatch.setattr(line, "_seed", seed)
+    for number in range(20):
+        wanted = (POOL.key,) * (number + 1)  # stands for other arrays each time
+        assert asyncio.run(line._one(life))
+        assert not asyncio.run(line._one(life)), "too soon"
+        now_ns += AGAIN_NS
+    assert len(asked) == 20
+    assert len(line._asked_ns) == 1
 
 
 # Answer to a dial, its Retry-After -> for how long nobody dials there, as with exchanges.
