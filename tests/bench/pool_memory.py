@@ -1,8 +1,8 @@
 """What feed-solana takes of memory: run as a process of its own by bench_pools.py.
 
-A hundred pools of five programs with their sources are told of as many swaps as said, and private
-memory is printed in MB: with all that the process loads to dial providers, three clients and their
-TLS, which dial nobody.
+A hundred pools of five programs with their sources are told of as many swaps each as said, and as
+often of an array beside each price that was written; private memory is printed in MB then: with all
+that the process loads to dial providers, three clients and their TLS, which dial nobody.
 """
 
 import sys
@@ -33,7 +33,8 @@ def main(rounds: int) -> None:
         for _ in range(rounds):
             pools.next_slot()
             pools.rest()
-            for key in [key for pool in programs for key in pools.moving(pool)]:
+            arrays = filter(None, map(pools.array, programs))
+            for key in [*(key for pool in programs for key in pools.moving(pool)), *arrays]:
                 pools.take(pools.frame(key))
                 pools.rest()
         print(private_mb())

@@ -16,6 +16,7 @@ from spread_scanner.solana._kept import KeptBytes, SwappedTicks
 from spread_scanner.solana._ticks import TickWay
 from spread_scanner.solana.layout import Q64_BITS
 from spread_scanner.solana.pool import (
+    PRICES_MAX,
     RATE_ALL,
     U64_MAX,
     Filled,
@@ -333,7 +334,7 @@ class PriceTable:
     """A program's own square root of 1.0001 to the power of a tick."""
 
     def __init__(self, sqrt_price_at: Callable[[int], int]) -> None:
-        self.at = lru_cache(maxsize=65_536)(sqrt_price_at)
+        self.at = lru_cache(maxsize=PRICES_MAX)(sqrt_price_at)
 
     def tick_of(self, sqrt_price: int) -> int:
         """The highest tick whose price is no more than this one."""

@@ -22,8 +22,10 @@ from spread_scanner.solana._bins import BinWay
 from spread_scanner.solana._kept import KeptBytes, SwappedBin
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, u64
 from spread_scanner.solana.pool import (
+    PRICES_MAX,
     Accounts,
     Filled,
+    LastSeen,
     Pool,
     PoolSight,
     account_of,
@@ -65,7 +67,7 @@ KEPT = KeptBytes(
 
 
 # Y per X in smallest units, Q64.64, of a bin at a step.
-price_at = lru_cache(maxsize=65_536)(_bins.price_at)
+price_at = lru_cache(maxsize=PRICES_MAX)(_bins.price_at)
 
 
 class LbPair(Struct, frozen=True):
@@ -185,8 +187,15 @@ def _bin(data: bytes, at: int) -> DlmmBin | None:
     return DlmmBin(x, y, int.from_bytes(price, "little"), unfilled, processed, asks)
 
 
-@remembered
+_BINS = LastSeen[tuple[DlmmBin | None, ...]]()
+
+
 def _bins_of(data: bytes) -> tuple[DlmmBin | None, ...]:
+    """Of an array, whose account is told by its number and its pair."""
+    return _BINS.of(data[8:_BINS_AT], data, _read_bins)
+
+
+def _read_bins(data: bytes) -> tuple[DlmmBin | None, ...]:
     ends = _BINS_AT + BINS_IN_ARRAY * _BIN_BYTES
     return tuple(_bin(data, at) for at in range(_BINS_AT, ends, _BIN_BYTES))
 

@@ -34,6 +34,7 @@ from spread_scanner.solana.layout import checked, i32, i128, u16, u32, u64, u128
 from spread_scanner.solana.pool import (
     RATE_ALL,
     Accounts,
+    LastSeen,
     PoolSight,
     account_of,
     bytes_of,
@@ -337,6 +338,7 @@ class WhirlpoolPool(ConcentratedPool):
 
 
 decoded = remembered(decode)
+_ARRAYS = LastSeen[object]()
 
 
 def place_of(data: bytes) -> int:
@@ -386,16 +388,14 @@ def _reach(
             edge = start + width if stride < 0 else start
             return found, RangeEnd(edge, PRICES.within(edge), key)
         if given != (keys.SYSTEM, b""):
-            found |= _ticks(
-                pool, state, bytes_of(accounts, key, keys.ORCA_WHIRLPOOL, "ticks"), start
-            )
+            data = bytes_of(accounts, key, keys.ORCA_WHIRLPOOL, "ticks")
+            found |= _ticks(pool, state, _ARRAYS.of(key, data, decode), start)
         start += stride
     edge = TICK_MIN if stride < 0 else TICK_MAX
     return found, RangeEnd(edge, PRICES.at(edge), None)
 
 
-def _ticks(pool: str, state: Whirlpool, data: bytes, start: int) -> dict[int, TickAt]:
-    array = decoded(data)
+def _ticks(pool: str, state: Whirlpool, array: object, start: int) -> dict[int, TickAt]:
     if not isinstance(array, WhirlpoolTicks):
         raise PoolRefusal(PoolReason.WRONG_KIND, wanted="Whirlpool TickArray", start=start)
     if array.start != start or array.whirlpool != pool:

@@ -9,10 +9,10 @@ any array does that is not known.
 import struct
 import zlib
 from collections.abc import Collection
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from spread_scanner.solana import keys
-from spread_scanner.solana.pool import REMEMBERED_MAX, Accounts
+from spread_scanner.solana.pool import REMEMBERED_MAX, Accounts, LastSeen
 from spread_scanner.solana.refusal import PoolReason, PoolRefusal
 
 _OWNERS = (
@@ -28,6 +28,9 @@ _OWNERS = (
 _PLACE = {owner: place for place, owner in enumerate(_OWNERS)}
 _HEAD = struct.Struct("<32sBBH")  # key, owner, whether deflated, bytes that follow
 _U16_MAX = 2**16 - 1
+_DEFLATED = LastSeen[bytes]()
+_INFLATED = LastSeen[bytes]()
+_deflate = partial(zlib.compress, level=1)
 
 
 def pack(accounts: Accounts, needed: Collection[str], room: int) -> bytes:
@@ -47,7 +50,7 @@ def pack(accounts: Accounts, needed: Collection[str], room: int) -> bytes:
         return b""
     for key in _from_the_middle(tuple(others)):
         owner, data = accounts[key]
-        stored = _deflated(data)
+        stored = _DEFLATED.of(key, data, _deflate)
         head = _head(key, owner, True, len(stored))
         if not head:
             continue
@@ -69,7 +72,9 @@ def unpack(packed: bytes) -> dict[str, tuple[str, bytes]]:
             data = packed[at - length : at]
             if len(data) != length:
                 raise ValueError("it ends within an account")
-            found[keys.text(key)] = _OWNERS[owner], _inflated(data) if deflated else data
+            name = keys.text(key)
+            whole = _INFLATED.of(name, data, zlib.decompress) if deflated else data
+            found[name] = _OWNERS[owner], whole
     except (struct.error, zlib.error, IndexError, ValueError) as error:
         raise PoolRefusal(PoolReason.BAD_VALUE, wanted="accounts", said=str(error)) from None
     return found
@@ -87,13 +92,3 @@ def _from_the_middle(names: tuple[str, ...]) -> list[str]:
     """Outwards from the one that the price is in, as arrays stand in their order around it."""
     middle = len(names) // 2
     return sorted(names, key=lambda name: abs(names.index(name) - middle))
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _deflated(data: bytes) -> bytes:
-    return zlib.compress(data, 1)
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _inflated(data: bytes) -> bytes:
-    return zlib.decompress(data)

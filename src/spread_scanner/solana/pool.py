@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from operator import index
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -125,12 +125,39 @@ class Pool(ABC):
         """Token 0 in (down) or token 1 in. What cannot be filled as a whole is refused."""
 
 
-REMEMBERED_MAX = 512  # accounts of a program whose state is kept; an array has 10 KB
+REMEMBERED_MAX = 512  # accounts of a program whose state is kept
+PRICES_MAX = 16_384  # of a program's ticks or bins that are kept: some 200 bytes each
 
 
 def remembered(decode: Callable[[bytes], Decoded]) -> Callable[[bytes], Decoded]:
     """The same decoder, which knows bytes again: of a pool's accounts few change in a slot."""
     return lru_cache(maxsize=REMEMBERED_MAX)(decode)
+
+
+ASKED_IN_TURN = 16_384  # questions, after which accounts that none was of are forgotten
+
+
+class LastSeen(Generic[Decoded]):
+    """What the last bytes of each account came to, for arrays: one has 10 KB, so that neither what
+    it was before is kept, nor, for longer than two turns, arrays that a price has left."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[bytes, Decoded]] = {}
+        self._earlier: dict[Hashable, tuple[bytes, Decoded]] = {}  # not asked for in this turn
+        self._asked = 0
+
+    def of(self, account: Hashable, data: bytes, read: Callable[[bytes], Decoded]) -> Decoded:
+        """The same as `read` of the bytes, whose refusals are raised each time."""
+        self._asked += 1
+        if self._asked > ASKED_IN_TURN or len(self._kept) > REMEMBERED_MAX:
+            self._earlier, self._kept, self._asked = self._kept, {}, 1
+        kept = self._kept.get(account) or self._earlier.pop(account, None)
+        found = kept[1] if kept is not None and kept[0] == data else read(data)
+        self._kept[account] = data, found  # the very bytes that whoever asks holds, too
+        return found
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._earlier)
 
 
 def bytes_of(accounts: Accounts, key: str, owner: str | tuple[str, ...], what: str) -> bytes:

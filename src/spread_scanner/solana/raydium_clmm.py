@@ -8,9 +8,8 @@ the bitmap's extension, Token-2022 mints.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from struct import Struct as Layout
-from typing import cast
 
 from msgspec import Struct
 
@@ -33,9 +32,9 @@ from spread_scanner.solana.concentrated import (
 from spread_scanner.solana.layout import Q64_BITS, bits_of, checked, i32, i128, u16, u32, u64, u128
 from spread_scanner.solana.pool import (
     RATE_ALL,
-    REMEMBERED_MAX,
     Accounts,
     Filled,
+    LastSeen,
     PoolSight,
     account_of,
     bytes_of,
@@ -399,6 +398,8 @@ class ClmmPool(ConcentratedPool):
 
 
 decoded = remembered(decode)
+_ARRAYS = LastSeen[object]()
+_MET = LastSeen[dict[int, TickAt]]()
 
 
 def place_of(data: bytes) -> int:
@@ -542,17 +543,16 @@ def _end(number: int, state: ClmmState, down: bool, missing: str) -> RangeEnd:
 
 def _ticks(key: str, accounts: Accounts, start: int, spacing: int) -> dict[int, TickAt]:
     at = array_key(key, start)
-    found = account_of(accounts, at, keys.RAYDIUM_CLMM, decoded, ClmmTicks, "CLMM TickArrayState")
+    read = partial(_ARRAYS.of, at, read=decode)
+    found = account_of(accounts, at, keys.RAYDIUM_CLMM, read, ClmmTicks, "CLMM TickArrayState")
     if found.start != start or found.pool != key:
         raise PoolRefusal(PoolReason.BAD_VALUE, start=found.start, wanted=start, pool=found.pool)
-    return _met(accounts[at][1], spacing)
+    return _MET.of((at, spacing), accounts[at][1], lambda data: _met(found, spacing))
 
 
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _met(data: bytes, spacing: int) -> dict[int, TickAt]:
+def _met(array: ClmmTicks, spacing: int) -> dict[int, TickAt]:
     """An array's ticks as a swap meets them, by index. Raises PoolRefusal where one is said to be
     elsewhere than its place says."""
-    array = cast(ClmmTicks, decoded(data))
     for tick in array.ticks:
         if tick.index != array.start + tick.place * spacing:
             raise PoolRefusal(

@@ -144,7 +144,8 @@ def test_when_pools_were_asked_for_is_forgotten_once_they_may_be_again(
 ) -> None:
     """Arrays come and go with a price, for as long as a connection stands."""
     (line,) = hear(False)._lines
-    life, asked, wanted = living(line), list[tuple[str, ...]](), (POOL.key,)
+    life, asked = living(line), list[tuple[str, ...]]()
+    wanted: tuple[str, ...] = ()
     line.subscriptions.ask(1, POOL.key, 0)
     line.subscriptions.acknowledged(Subscribed(1, 1), 0)
     now_ns = clock.mono_ns()
