@@ -18,6 +18,8 @@ from spread_scanner.runtime.patience import Pauses, SymbolPatience
 EARLY_NS_MAX = 2_000_000_000
 EARLY_MAX = 256  # an array of ticks has 10 KB
 REPEATS_MAX = 5  # doublings of the time that an answer may take
+LATE_MAX = 8  # requests for one account whose answer is still known as such when it comes
+GIVEN_UP_MAX = 1_024  # numbers under which something may be told for a while still
 SLOTS = "slots"  # in the place of an account's key: the subscription to slots
 
 
@@ -53,7 +55,7 @@ class Subscriptions:
         self._keys: dict[int, str] = {}  # by subscription
         self._early: dict[int, list[_Early]] = {}
         self._early_count = 0
-        self._given_up: set[int] = set()
+        self._given_up: dict[int, None] = {}  # the latest last
         self.dropped = 0  # told of no account that is known, or for too long
 
     def ask(self, request_id: int, key: str, now_ns: int) -> None:
@@ -61,6 +63,9 @@ class Subscriptions:
         times = 0 if before is None else before.times
         until_ns = now_ns + (self.pauses.answer_ns << min(times, REPEATS_MAX))
         self._waiting[key] = _Waiting(times + 1, until_ns)
+        late = [number for number, name in self._asked.items() if name == key]
+        if len(late) >= LATE_MAX:  # who never answers is asked for as long as the connection stands
+            del self._asked[late[0]]
         self._asked[request_id] = key
 
     def ask_at_once(self) -> None:
@@ -100,8 +105,7 @@ class Subscriptions:
         self._early_count -= len(early)
         key = self._asked.pop(answer.request_id, None)
         if key is not None and key in self._keys.values():
-            self._spare.append(answer.subscription)
-            self._given_up.add(answer.subscription)
+            self._give_up(answer.subscription)
             key = None
         if key is None:
             self.dropped += len(early)
@@ -109,7 +113,7 @@ class Subscriptions:
         self._waiting.pop(key, None)
         self._refused.discard(key)
         self._keys[answer.subscription] = key
-        self._given_up.discard(answer.subscription)
+        self._given_up.pop(answer.subscription, None)
         kept = [one for one in early if now_ns - one.at_ns <= EARLY_NS_MAX]
         self.dropped += len(early) - len(kept)
         return [ToldOf(key, one.told) for one in kept]
@@ -144,8 +148,13 @@ class Subscriptions:
         number = next((at for at, name in self._keys.items() if name == key), None)
         if number is not None:
             del self._keys[number]
-            self._given_up.add(number)
-            self._spare.append(number)
+            self._give_up(number)
+
+    def _give_up(self, number: int) -> None:
+        self._spare.append(number)
+        self._given_up[number] = None
+        if len(self._given_up) > GIVEN_UP_MAX:
+            del self._given_up[next(iter(self._given_up))]
 
     def spare(self) -> int | None:
         """A number to unsubscribe by; None where there is none."""

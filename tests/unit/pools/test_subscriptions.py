@@ -9,6 +9,8 @@ from spread_scanner.pools.rpc import AccountTold, Subscribed
 from spread_scanner.pools.subscriptions import (
     EARLY_MAX,
     EARLY_NS_MAX,
+    GIVEN_UP_MAX,
+    LATE_MAX,
     SLOTS,
     Subscriptions,
     ToldOf,
@@ -73,6 +75,34 @@ def test_what_is_given_up_is_told_for_a_while_and_not_kept() -> None:
     mine.ask(2, "b", 0)
     assert mine.acknowledged(Subscribed(2, 70), 0) == [], "the number is another account's now"
     assert mine.told(told(70), 0) == ToldOf("b", told(70))
+
+
+def test_a_connection_that_stands_for_weeks_keeps_no_more_of_what_is_over() -> None:
+    """Arrays are subscribed to, and given up, as a price goes by."""
+    mine = Subscriptions()
+    for number in range(3 * GIVEN_UP_MAX):
+        mine.ask(number, f"array {number}", 0)
+        mine.acknowledged(Subscribed(number, number), 0)
+        mine.give_up(f"array {number}")
+        assert mine.spare() == number
+    assert len(mine._given_up) == GIVEN_UP_MAX
+    assert mine.told(told(3 * GIVEN_UP_MAX - 1), 0) is None
+    assert (mine.dropped, mine._early) == (1, {}), "of the latest nothing is kept"
+
+
+def test_of_who_never_answers_the_last_requests_are_known() -> None:
+    mine = Subscriptions()
+    mine.ask(0, "other", 0)
+    for number in range(1, 1_001):
+        mine.ask(number, "a", 0)
+    assert len(mine._asked) == 1 + LATE_MAX
+    mine.acknowledged(Subscribed(1, 70), 0)
+    assert mine.keys == set(), "nobody knows what that was about any more"
+    mine.acknowledged(Subscribed(1_000 - LATE_MAX + 1, 71), 0)
+    mine.acknowledged(Subscribed(0, 72), 0)
+    assert mine.keys == {"a", "other"}
+    mine.acknowledged(Subscribed(1_000, 73), 0)
+    assert mine.spare() == 73, "one too many"
 
 
 def test_what_was_in_vain_is_asked_for_at_once_when_all_is_named_anew() -> None:
