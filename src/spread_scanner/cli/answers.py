@@ -120,6 +120,7 @@ class LogShown(Document, frozen=True):
 
     folder: str
     segments: list[LogSegment]
+    cut_off: list[LogSegment]  # older ones that nothing leads to, as the one behind is gone
     records: dict[str, int] | None  # by kind
     bytes: int | None
     next_seq: int | None

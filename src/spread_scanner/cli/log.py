@@ -94,8 +94,9 @@ def _shown(
     place: Path, action: LogAction, to: Path | None, imported: answers.LogImported | None
 ) -> answers.LogShown:
     segments = [_segment(link) for link in reader.linked(place)]
+    cut_off = [_segment(link) for link in reader.cut_off(place)]
     if action is LogAction.INFO:
-        return answers.LogShown(str(place), segments, None, None, None, None, None, None, None)
+        return answers.LogShown(str(place), segments, cut_off, *[None] * 7)
     salvaged = None
     if to is not None:
         salvaged = answers.LogSalvaged(str(to), *salvage(place, to))
@@ -106,6 +107,7 @@ def _shown(
     return answers.LogShown(
         str(place),
         segments,
+        cut_off,
         {kind.name.lower(): found.records[kind] for kind in RecordKind if found.records[kind]},
         found.bytes,
         found.next_seq,
@@ -140,6 +142,15 @@ def name_of(segment: answers.LogSegment) -> str:
     return Path(segment.file).name
 
 
+def _of_cut_off(cut_off: list[answers.LogSegment]) -> str:
+    size = size_text(sum(one.bytes for one in cut_off))
+    return (
+        f"Damage: {len(cut_off)} older files that nothing leads to any more, {name_of(cut_off[0])} "
+        f"to {name_of(cut_off[-1])}, {size}: a segment behind them is gone. spread-ctl wal salvage "
+        "copies what is good of them, too; nobody removes them but you."
+    )
+
+
 def _print(shown: answers.LogShown) -> None:
     out = people()
     rows = [
@@ -153,6 +164,8 @@ def _print(shown: answers.LogShown) -> None:
         f"{len(rows)} segments, {everything}; {len(packed)} of them packed, "
         f"{size_text(sum(packed))}."
     )
+    if shown.cut_off:
+        out.print(_of_cut_off(shown.cut_off))
     if unreadable := [one for one in shown.segments if one.unreadable]:
         last = unreadable[-1]
         out.print(f"{len(unreadable)} of another version, the last {last.file}: {last.unreadable}.")

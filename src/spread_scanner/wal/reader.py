@@ -16,7 +16,7 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -223,6 +223,17 @@ def other_version(link: Link) -> NoLog:
 
 def linked(folder: Path) -> list[Link]:
     """All segments, whatever version wrote them; only what heads say. Raises NoLog, OSError."""
+    return _looked_at(folder, _chained)
+
+
+def cut_off(folder: Path) -> list[Link]:
+    """Older segments that nothing leads to any more, as the one behind them was removed: no part of
+    the chain, and what leaves the log is older than all that stays. Raises NoLog, OSError."""
+    return _looked_at(folder, _cut_off)
+
+
+def _looked_at(folder: Path, look: Callable[[Mapping[int, Path]], list[Link]]) -> list[Link]:
+    """What the files of a log's folder say. Raises NoLog, OSError."""
     while True:
         try:
             # A file goes when it lies packed beside: those that are there are asked for first.
@@ -232,7 +243,7 @@ def linked(folder: Path) -> list[Link]:
             raise NoLog("there is no log", folder=str(folder)) from None
         # A file that was listed may have been taken for another use since: look again.
         with contextlib.suppress(FileNotFoundError):
-            return _chained(files)
+            return look(files)
 
 
 def _chained(files: Mapping[int, Path]) -> list[Link]:
@@ -254,6 +265,45 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
         if not link.is_known:
             link.head["first_seq"] = _end_of(before)
     return found
+
+
+def _cut_off(files: Mapping[int, Path]) -> list[Link]:
+    found: list[Link] = []
+    links = _chained(files)
+    # What is older than a log that begins anew, or lies between two segments, failed before
+    # anything of it was safe (passed_over).
+    while links and (named := _named_before(links[0])):
+        files = {number: path for number, path in files.items() if number < named}
+        links = _chained(files)
+        found[:0] = links
+    return found
+
+
+def _named_before(link: Link) -> int:
+    """The segment that a head says it continues; 0: none, or nobody can tell."""
+    return 0 if link.strange or not link.is_known else int(link.head["previous_number"])
+
+
+def gone_between(before: Link, link: Link) -> int:
+    """The segment that is not there between two; 0: none, as far as heads tell."""
+    named = _named_before(link)
+    return named if named > before.number else 0
+
+
+def gone(links: Sequence[Link]) -> list[Hole]:
+    """Damage where a segment is not there, of these that are: all, cut off or not. Raises
+    OSError."""
+    return [
+        Hole(
+            segments.path_of(link.path.parent, number),
+            0,
+            min(_end_of(before), link.first_seq),
+            0,
+            durable=True,
+        )
+        for before, link in pairwise(links)
+        if (number := gone_between(before, link))
+    ]
 
 
 def passed_over(links: Sequence[Link], files: Mapping[int, Path]) -> list[Path]:
@@ -458,6 +508,16 @@ def pieces_with_links(folder: Path, since: int = 0) -> Iterator[tuple[Link, Piec
             raise damaged(folder, walked.hole)
 
 
+def older_files(cut: Sequence[Link]) -> str:
+    """In words, what is cut off, and that it lies there for good."""
+    size = sum(link.path.stat().st_size for link in cut)
+    return (
+        f"nothing leads to {len(cut)} older files any more ({cut[0].path.name} to "
+        f"{cut[-1].path.name}, {size:,} bytes): no answer has what they hold, and nobody removes "
+        "them but you"
+    )
+
+
 def mapped_still(link: Link) -> Bytes | None:
     """The bytes of a segment, if they still are its own: segments are mapped one by one, and the
     oldest may be used again meanwhile."""
@@ -474,6 +534,8 @@ def mapped_still(link: Link) -> Bytes | None:
 def damaged(folder: Path, hole: Hole) -> LogDamaged:
     """The refusal, with what a person can do."""
     links = chain(folder)
+    older = cut_off(folder) if links and hole.path < links[0].path else []
+    links = [*older, *links]
     before = hole.seq - links[0].first_seq
     later = [link for link in links if link.path > hole.path]
     after = hole.after + sum(
@@ -481,9 +543,12 @@ def damaged(folder: Path, hole: Hole) -> LogDamaged:
         for link in later
         for block in whole_blocks(bytes_of(link), int(link.head["salt"]))
     )
+    what = "records that were on the disk cannot be read"
+    if older:
+        what = f"this segment is gone, and {older_files(older)}"
     return LogDamaged(
-        "the log is damaged: records that were on the disk cannot be read. What is good on both "
-        f"sides is copied by: spread-ctl wal salvage --folder {folder} --to FOLDER",
+        f"the log is damaged: {what}. What is good on both sides is copied by: "
+        f"spread-ctl wal salvage --folder {folder} --to FOLDER",
         file=str(hole.path),
         offset=hole.offset,
         seq=hole.seq,

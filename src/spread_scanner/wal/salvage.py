@@ -7,6 +7,7 @@ the old log's.
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class LogContents(NamedTuple):
     records: Counter[RecordKind]
     next_seq: int  # behind the last record that can be read
     closed: bool  # its writer ended by itself
-    holes: list[Hole]  # damage, and at the end a torn tail
+    holes: list[Hole]  # damage, what is gone first, and at the end a torn tail
     bytes: int  # of all blocks
 
 
@@ -34,7 +35,8 @@ def examine(folder: Path) -> LogContents:
     """Verify all of it. Raises NoLog, OSError."""
     links = reader.begun_chain(folder)
     records: Counter[RecordKind] = Counter()
-    holes, size = [], 0
+    holes = reader.gone([*_cut_off(folder, links), *links])
+    size = 0
     for link in links:
         walked = walk(link, bytes_of(link))
         for block in walked.blocks:
@@ -45,18 +47,26 @@ def examine(folder: Path) -> LogContents:
     return LogContents(links, records, walked.next_seq, walked.closed, holes, size)
 
 
+def _cut_off(folder: Path, links: list[Link]) -> list[Link]:
+    """What lies before these, cut off, and can be read by this version."""
+    cut = reader.cut_off(folder)
+    strange = [place for place, link in enumerate(cut, 1) if link.strange]
+    return cut[max(strange, default=0) :]
+
+
 def salvage(folder: Path, to: Path) -> tuple[int, int]:
     """Copy what is good into a new log; how many records, and how many are missing. Raises NoLog,
     Unusable (a log is there already), Unsafe, OSError."""
     links = reader.begun_chain(folder)
+    links = [*_cut_off(folder, links), *links]
     copied, missing, expected = 0, 0, links[0].first_seq
     with new_log(to, _segment_bytes(links)) as writer:
         copy = LogCopy(writer, links)
-        for link in links:
+        for link, following in zip_longest(links, links[1:]):
             copy.begin(link)
             data = bytes_of(link)
             walked = walk(link, data)
-            for piece in good_of(link, data, walked, expected):
+            for piece in _given_once(good_of(link, data, walked, expected), link, following):
                 if piece.seq > expected:
                     writer.append(RecordKind.GAP, gap_of_records(expected, piece.seq))
                     missing += piece.seq - expected
@@ -67,6 +77,14 @@ def salvage(folder: Path, to: Path) -> tuple[int, int]:
             writer.append(RecordKind.GAP, gap_of_records(expected, end))
             missing += end - expected
     return copied, missing
+
+
+def _given_once(pieces: Iterator[Piece], link: Link, following: Link | None) -> Iterator[Piece]:
+    """Those of a segment. Where the one behind it is gone nobody says where it ended: what a crash
+    left there may bear numbers that were given again."""
+    if following is None or not reader.gone_between(link, following):
+        return pieces
+    return takewhile(lambda piece: piece.seq + piece.records <= following.first_seq, pieces)
 
 
 def _segment_bytes(links: list[Link]) -> int:

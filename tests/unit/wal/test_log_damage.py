@@ -8,6 +8,7 @@ import mmap
 import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from logged_day import DATA_VARIABLE, import_recorded, settled
 import bed
 from spread_scanner.history.gathered import Gathered
 from spread_scanner.schema.log import GAP_DTYPE, RecordKind
+from spread_scanner.schema.names import EXIT_FAILED
 from spread_scanner.wal import frames, reader
+from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.frames import COPY_BYTES, HEAD_BYTES
 from spread_scanner.wal.reader import LogDamaged
 from spread_scanner.wal.salvage import examine, salvage
@@ -326,11 +329,91 @@ def test_a_stale_segment_in_the_place_of_another_is_no_part_of_the_log(tmp_path:
     assert error.evidence["good_after"] == 1_000 - links[4].first_seq
 
 
-def test_a_segment_that_is_gone_in_the_midst_leaves_the_later_ones(tmp_path: Path) -> None:
-    """As if the older ones had been given up: what is left begins behind the hole, and says so."""
-    links = several(tmp_path)
-    links[2].path.unlink()
-    assert numbers(tmp_path) == list(range(links[3].first_seq, 1_000))
+@pytest.mark.parametrize("removed", [[2], [2, 3], [1, 3]])
+def test_a_segment_that_is_gone_in_the_midst_is_damage_and_the_rest_is_salvaged(
+    tmp_path: Path, removed: list[int], spread_ctl: Callable[..., tuple[int, str, str]]
+) -> None:
+    """What is read in order begins behind the hole, as if the older ones had been given up."""
+    links = several(log := tmp_path / "log")
+    for at in removed:
+        links[at].path.unlink()
+    last = max(removed)
+    older = [link for at, link in enumerate(links[:last]) if at not in removed]
+    assert numbers(log) == list(range(links[last + 1].first_seq, 1_000))
+    assert [link.number for link in reader.cut_off(log)] == [link.number for link in older]
+    hole, *more = examine(log).holes
+    assert len(more) == len(removed) - 1 - (removed == [2, 3])
+    first = removed[0]
+    place = links[3].path if removed == [2, 3] else links[first].path
+    assert hole == (place, 0, links[first].first_seq, 0, True)
+    code, _, err = spread_ctl("wal", "verify", "--folder", str(log))
+    assert code == EXIT_FAILED
+    size = sum(link.path.stat().st_size for link in older)
+    names = f"{older[0].path.name} to {older[-1].path.name}, {size:,} bytes"
+    assert f"{len(older)} older files any more ({names})" in err
+    assert f"seq={links[first].first_seq}, good_before={links[first].first_seq}," in err
+    code, out, _ = spread_ctl("wal", "info", "--folder", str(log))
+    assert code == 0
+    assert f"Damage: {len(older)} older files that nothing leads to" in " ".join(out.split())
+    lost = [n for at in removed for n in range(links[at].first_seq, links[at + 1].first_seq)]
+    assert salvage(log, tmp_path / "to") == (1_000 - len(lost), len(lost))
+    assert numbers(tmp_path / "to") == [one for one in range(1_000) if one not in lost]
+    assert examine(tmp_path / "to").holes == []
+
+
+def test_numbers_that_were_given_again_are_not_salvaged_of_what_is_cut_off(tmp_path: Path) -> None:
+    """Only the one that is gone said where the one before it ended."""
+
+    class Failing(LogDisk):
+        fails = False
+
+        def fdatasync(self, file: int) -> None:
+            if self.fails:
+                self.fails = False
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            os.fdatasync(file)
+
+    log, disk = tmp_path / "log", Failing()
+    writer = LogWriter(log, segment_bytes=SMALL, disk=disk)
+    for at in (0, 10):
+        disk.fails = at > 0
+        writer.append(RecordKind.TICK, ticks(at, 10))
+        writer.sync()
+    writer.close()
+    first, second = reader.chain(log)
+    assert first.end is not None
+    behind = frames.block_at(reader.mapped(first.path), first.end, int(first.head["salt"]))
+    assert behind is not None, "it is whole, and was not called safe"
+    with second.path.open("r+b") as file:  # killed when it was begun
+        file.seek(HEAD_BYTES)
+        file.write(bytes(SMALL - HEAD_BYTES))
+    writer = LogWriter(log, segment_bytes=SMALL)
+    writer.append(RecordKind.TICK, ticks(100, 10))
+    writer.close()
+    second.path.unlink()
+    assert numbers(log) == list(range(100, 110))
+    assert salvage(log, tmp_path / "to") == (20, 0)
+    assert numbers(tmp_path / "to") == [*range(10), *range(100, 110)]
+
+
+def test_what_left_the_log_or_never_was_in_it_is_no_damage(tmp_path: Path) -> None:
+    """The oldest as it goes; what failed in a fresh life, before anything of it was safe."""
+    links = several(tmp_path / "aged")
+    for link in links[:2]:
+        link.path.unlink()
+    assert (reader.cut_off(tmp_path / "aged"), examine(tmp_path / "aged").holes) == ([], [])
+    for name in ("first", "again"):
+        writer = LogWriter(tmp_path / name, segment_bytes=SMALL)
+        writer.append(RecordKind.TICK, ticks(0, 50))
+        writer.close()
+    again = tmp_path / "again" / f"{2:016}.wal"
+    head = reader.chain(tmp_path / "again")[0].head
+    head["number"] = 2
+    raw = bytearray((tmp_path / "again" / f"{1:016}.wal").read_bytes())
+    raw[: frames.HEAD_DTYPE.itemsize] = frames.sealed_head(head)
+    again.write_bytes(raw)
+    assert [link.number for link in reader.chain(tmp_path / "again")] == [2]
+    assert reader.cut_off(tmp_path / "again") == []
 
 
 def test_damage_in_an_older_segment_is_refused_and_the_later_ones_counted(tmp_path: Path) -> None:
