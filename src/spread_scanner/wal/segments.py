@@ -19,11 +19,17 @@ from spread_scanner.wal.frames import HEAD_BYTES
 
 RAW, PACKED = ".wal", ".packed"
 _NAME = re.compile(r"^(\d{16})(\.wal|\.packed)$")
+NUMBER_MAX = 10**16 - 1  # that a name has room for
+NUMBERS_LEFT_MIN = 10**9  # when a log is opened: more than its life can use
 LOCK_FILE = "lock"
 
 
 class LogTaken(SpreadError):
     """Another process writes the log of this folder."""
+
+
+class NoNumberLeft(SpreadError):
+    """A file bears so high a number that none behind it is left."""
 
 
 def path_of(folder: Path, number: int) -> Path:
@@ -41,6 +47,20 @@ def numbered(folder: Path, suffix: str = RAW) -> dict[int, Path]:
     where there is no folder."""
     found = ((_NAME.match(name), name) for name in sorted(os.listdir(folder)))
     return {int(match[1]): folder / name for match, name in found if match and match[2] == suffix}
+
+
+def last_number(folder: Path) -> int:
+    """That a file has; 0: there is none. Raises NoNumberLeft, OSError."""
+    files = numbered(folder, PACKED) | numbered(folder)
+    last = max(files, default=0)
+    if last > NUMBER_MAX - NUMBERS_LEFT_MIN:
+        raise NoNumberLeft(
+            "no segment of the log can be numbered behind this file, and no log comes so far by "
+            "itself: move it away",
+            file=str(files[last]),
+            number_max=NUMBER_MAX - NUMBERS_LEFT_MIN,
+        )
+    return last
 
 
 def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:

@@ -119,7 +119,7 @@ class LogWriter:
         segment_bytes: int = frames.SEGMENT_BYTES,
         disk: LogDisk | None = None,
     ) -> None:
-        """Takes the folder. Raises LogTaken, OSError."""
+        """Takes the folder. Raises LogTaken, NoNumberLeft, OSError."""
         self.folder, self._origin, self._segment_bytes = folder, origin, segment_bytes
         self._disk = disk or LogDisk()
         self._lock = segments.lock(folder)
@@ -144,12 +144,11 @@ class LogWriter:
         try:
             self._safe = self._found()
             files = segments.numbered(folder)
-            numbers = [*files, *segments.numbered(folder, segments.PACKED)]
+            self._number = segments.last_number(folder)  # the last that was given to a file
         except BaseException:
             os.close(self._lock)
             raise
         self._then: WrittenThen | None = None  # None: what is appended is of now
-        self._number = max(numbers, default=0)  # the last that was given to a file
         links = reader.linked(folder)
         logged = {link.number for link in links}  # damaged ones look unused
         self._spare = [

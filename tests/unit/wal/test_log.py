@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from log_bed import SMALL, CountedDisk, contents, numbers, ticks, write_every_kind
+from log_bed import SMALL, CountedDisk, contents, numbers, ticks, write_every_kind, write_log
 
 import bed as waits
 from spread_scanner.clock import VirtualClock
@@ -73,6 +73,26 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         LogWriter(tmp_path)
     writer.close()
     LogWriter(tmp_path).close()
+
+
+@pytest.mark.parametrize("suffix", [segments.RAW, segments.PACKED])
+def test_a_file_behind_whose_number_none_is_left_is_refused_by_its_name(
+    tmp_path: Path, suffix: str
+) -> None:
+    write_log(tmp_path)
+    last, foreign = max(segments.numbered(tmp_path)), tmp_path / f"{segments.NUMBER_MAX}{suffix}"
+    foreign.write_bytes(b"of somebody else")
+    for _ in range(2):
+        with pytest.raises(segments.NoNumberLeft, match=foreign.name):
+            LogWriter(tmp_path)
+    assert numbers(tmp_path) == list(range(1_000))
+    highest = segments.NUMBER_MAX - segments.NUMBERS_LEFT_MIN
+    foreign.rename(tmp_path / f"{highest}{suffix}")
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    writer.append(RecordKind.TICK, ticks(1_000, 10))
+    writer.close()
+    assert max(segments.numbered(tmp_path)) == highest + 1 > last
+    assert numbers(tmp_path) == list(range(1_010))
 
 
 def test_old_segments_are_used_again_and_their_records_leave_the_log(tmp_path: Path) -> None:
