@@ -251,7 +251,10 @@ class LogWriter:
             self._leave(error)
         self._write_on()
         if self._syncing is None and self._written:
-            self._sync()
+            try:
+                self._sync()
+            except OSError as error:  # no thread to be had
+                self._leave(error)
 
     def sync(self) -> None:
         """Until all that was appended is on the disk, or `refusal` says why not."""

@@ -3,9 +3,11 @@ whether the interpreter is needed for that or not.
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +16,26 @@ import pytest
 from log_bed import SMALL, numbers, ticks
 
 import bed
+from spread_scanner import wal
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.wal._syncing import SyncThread
 from spread_scanner.wal.disk import LogDisk
 from spread_scanner.wal.writer import LogWriter
 
 WAIT_S_MAX = 10.0
+SOURCE = """
+#include "syncing.h"
+static atomic_int made;
+static int count(void *of, int file) { (void)of; (void)file; return made++, 0; }
+int made_until_now(void) { return made; }
+void begin_and_end(int many) {
+    while (many--) {
+        ss_syncing *one = ss_syncing_new(count);
+        ss_syncing_begin(one, 0, one);
+        ss_syncing_end(one);
+    }
+}
+"""
 
 
 @contextlib.contextmanager
@@ -143,6 +159,41 @@ def test_a_thread_that_nobody_has_any_more_ends(tmp_path: Path) -> None:
                 assert threads() > before
             del thread
             bed.until(lambda: threads() <= before)
+
+
+def test_what_was_begun_is_synced_before_its_thread_ends(tmp_path: Path) -> None:
+    (tmp_path / "ends.c").write_text(SOURCE)
+    native = Path(wal.__file__).parent / "native"
+    made, source = str(tmp_path / "ends.so"), str(tmp_path / "ends.c")
+    command = ["cc", "-shared", "-fPIC", "-pthread", f"-I{native}", "-o", made, source]
+    subprocess.run(command, check=True)
+    library, before = ctypes.CDLL(made), threads()
+    library.begin_and_end(100)
+    bed.until(lambda: threads() <= before)
+    assert library.made_until_now() == 100
+
+
+def test_where_no_thread_is_to_be_had_what_was_written_is_kept_and_not_called_safe(
+    tmp_path: Path,
+) -> None:
+    class Refused(SyncThread):
+        left = 1
+
+        def begin(self, call: Callable[[int], None], file: int) -> None:
+            if self.left:
+                self.left -= 1
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            super().begin(call, file)
+
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    writer._sync_thread = Refused()
+    writer.append(RecordKind.TICK, ticks(0, 10))
+    writer.commit()
+    assert os.strerror(errno.EAGAIN) in writer.refusal
+    assert (writer.appended_seq, writer.durable_seq) == (10, 0)
+    writer.close()
+    assert (writer.refusal, writer.durable_seq) == ("", 10)
+    assert numbers(tmp_path) == list(range(10))
 
 
 def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
  * back from a write, and then both wait, each time, for a wake-up of the other.
  *
  * The thread is begun when it is needed first, is nobody's to join, and frees what is shared when
- * it was told to end. It takes no signals.
+ * it was told to end: what was begun by then is synced first. It takes no signals.
  */
 #ifndef SS_SYNCING_H
 #define SS_SYNCING_H
@@ -24,7 +24,7 @@ typedef struct ss_syncing {
     sem_t asked, over;
     ss_sync_call call;
     void *of;  /* for the call; NULL: fdatasync in its place */
-    int file;  /* below 0: end */
+    int file;  /* to be synced; below 0: none, so who is woken is to end */
     int error; /* of the last sync */
     atomic_int done;
     int begun; /* the thread is */
@@ -55,6 +55,7 @@ static inline void *ss_syncing_run(void *shared) {
             one->error = one->call(one->of, one->file);
         else
             one->error = fdatasync(one->file) ? errno : 0;
+        one->file = -1; /* before `over`: whoever heard of it asks for the next */
         atomic_store_explicit(&one->done, 1, memory_order_release);
         sem_post(&one->over);
     }
@@ -103,7 +104,6 @@ static inline void ss_syncing_end(ss_syncing *one) {
         ss_syncing_free(one);
         return;
     }
-    one->file = -1;
     sem_post(&one->asked);
 }
 
