@@ -64,7 +64,7 @@ class Compaction:
         return made
 
     def _part(self, part: LogPart) -> list[KeptFile]:
-        gathered = Gathered(part.links, self._kept.symbols, part.end)
+        gathered = Gathered(part.links, self._kept.symbols, part.end, self._kept.end)
         files: list[KeptFile] = []
         of_candles: dict[HistoryKind, list[pa.Table]] = {
             HistoryKind.CANDLES_1S: [],
@@ -104,6 +104,7 @@ class Compaction:
             segments=tuple(sorted(segments)),
             files=(*self._kept.files, *files),
             symbols=symbols,
+            end=part.end,
         )
         kept.write(self._folder, self._kept)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.history.units import PartEnd
+from spread_scanner.history.kept import PartEnd
 from spread_scanner.schema import freshness
 from spread_scanner.schema.log import GAP_DTYPE, TICK_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
@@ -94,10 +94,15 @@ class NamedPiece(NamedTuple):
 
 
 class Gathered:
-    """All that segments hold, as views into them. `end`: what they have to reach."""
+    """All that segments hold, as views into them. `end`: what they have to reach; `before`: where
+    those end that are kept, as what lies between left the log too early, and is a gap."""
 
     def __init__(
-        self, links: Iterable[Link], symbols: dict[int, str], end: PartEnd | None = None
+        self,
+        links: Iterable[Link],
+        symbols: dict[int, str],
+        end: PartEnd | None = None,
+        before: PartEnd | None = None,
     ) -> None:
         self.named = Named(symbols)
         self.ticks: list[NamedPiece] = []
@@ -112,7 +117,7 @@ class Gathered:
         }
         self.gaps: list[np.ndarray] = []
         self._segments: list[Bytes] = []
-        for anchor_ns, data, piece in _pieces(list(links), self.gaps, end):
+        for anchor_ns, data, piece in _pieces(list(links), self.gaps, end, before):
             if not self._segments or self._segments[-1] is not data:
                 self._segments.append(data)
             if piece.kind is RecordKind.TABLES:
@@ -209,12 +214,13 @@ def _origins(piece: Piece) -> np.ndarray:
 
 
 def _pieces(
-    links: list[Link], gaps: list[np.ndarray], end: PartEnd | None
+    links: list[Link], gaps: list[np.ndarray], end: PartEnd | None, before: PartEnd | None
 ) -> Iterator[tuple[int, Bytes, Piece]]:
     """Every record that can be read, in order, with `anchor_of` its segment and the bytes of that;
     what is damaged becomes a gap."""
-    expected = links[0].first_seq if links else 0
-    known_ns = TS_ABSENT
+    expected, known_ns = (links[0].first_seq if links else 0), TS_ABSENT
+    if before is not None and before.seq <= expected:  # else: another log, begun since
+        expected, known_ns = before
     for link in links:
         data, anchor_ns = reader.bytes_of(link), anchor_of(link, links)
         walked = reader.walk(link, data)

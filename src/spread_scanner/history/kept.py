@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +53,13 @@ class KeptFile(Struct, frozen=True):
     newest_ns: int  # of its hour's end, on the session clock: it goes by this age
 
 
+class PartEnd(NamedTuple):
+    """Where segments end, by the one behind them."""
+
+    seq: int  # its first record
+    ts: int  # when it was begun, on the session clock
+
+
 class KeptHistory(Struct, frozen=True):
     """The history of a folder."""
 
@@ -59,6 +67,7 @@ class KeptHistory(Struct, frozen=True):
     segments: tuple[tuple[int, int], ...] = ()  # number and CRC of those of the log that are in it
     files: tuple[KeptFile, ...] = ()
     symbols: dict[int, str] = {}  # as they were called behind the last of these segments
+    end: PartEnd | None = None  # of that one; None: nothing is kept, or nobody noted it
 
     def of(self, kind: HistoryKind) -> list[KeptFile]:
         """The files of a kind, the oldest first."""

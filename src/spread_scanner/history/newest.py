@@ -26,10 +26,11 @@ class Newest:
 
     @cached_property
     def _gathered(self) -> Gathered:
+        kept = self._standing
         try:
-            return Gathered(units.left(self._log, self._standing), self._standing.symbols)
+            return Gathered(units.left(self._log, kept), kept.symbols, before=kept.end)
         except NoLog:
-            return Gathered([], self._standing.symbols)
+            return Gathered([], kept.symbols)
 
     def stream(self, kind: HistoryKind) -> RowStream:
         """All of one kind."""

@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.history.kept import KeptHistory
+from spread_scanner.history.kept import KeptHistory, PartEnd
 from spread_scanner.wal import reader
 from spread_scanner.wal.reader import Link
 
 HOUR_NS = 3_600 * NS_PER_S
 SEGMENTS_MAX = 16  # of a part: 1 GB of rows
-
-
-class PartEnd(NamedTuple):
-    """Where the segments end, by the one behind them."""
-
-    seq: int  # its first record
-    ts: int  # when it was begun, on the session clock
 
 
 class LogPart(NamedTuple):

@@ -18,6 +18,7 @@ from spread_scanner.errors import Unusable
 from spread_scanner.history import columns, compact, kept, retention, units
 from spread_scanner.history.gathered import Gathered
 from spread_scanner.history.kept import HistoryKind
+from spread_scanner.history.newest import Newest
 from spread_scanner.schema.enums import QuoteFlag
 from spread_scanner.schema.log import GapOf
 from spread_scanner.schema.records import TS_ABSENT
@@ -186,6 +187,44 @@ def test_what_is_damaged_is_a_gap(tmp_path: Path, virtual_clock: VirtualClock) -
     compact.compact(log, folder)
     gaps = pq.read_table(folder / kept.read(folder).of(HistoryKind.GAPS)[0].path)
     assert "records" in gaps["what"].to_pylist()
+
+
+def test_what_left_the_log_before_it_was_kept_is_a_gap(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    """As when the budget was spent before the compaction came to it."""
+    log, folder = tmp_path / "wal", tmp_path / "history"
+    write_hours(log, virtual_clock, hours=2, ticks=50)
+    assert compact.compact(log, folder)
+    kept_until = kept.read(folder).end
+    (last,) = units.left(log, kept.read(folder))
+    assert kept_until == (last.first_seq, units.begun_ns(last, [last]))
+    write_hours(log, virtual_clock, hours=2, ticks=50)
+    *gone, lost, first, _ = reader.chain(log)
+    for link in (*gone, lost):
+        link.path.unlink()
+
+    def missing(table: pa.Table) -> list[tuple[int, int]]:
+        rows = [row for row in table.to_pylist() if row["what"] == "records"]
+        assert all(row["ts_from"] < row["ts_to"] for row in rows)
+        return [(row["first"], row["next"]) for row in rows]
+
+    newest_ones = Newest(log, kept.read(folder)).stream(HistoryKind.GAPS)
+    assert missing(pa.RecordBatchReader.from_stream(newest_ones).read_all()) == [
+        (lost.first_seq, first.first_seq)
+    ]
+    compact.compact(log, folder)
+    paths = [folder / file.path for file in kept.read(folder).of(HistoryKind.GAPS)]
+    found = [missing(pq.read_table(path, partitioning=None)) for path in paths]
+    assert found == [[], [(lost.first_seq, first.first_seq)]]
+    for path in log.iterdir():
+        path.unlink()
+    write_hours(log, virtual_clock, hours=2, ticks=50)
+    compact.compact(log, folder)
+    paths = [folder / file.path for file in kept.read(folder).of(HistoryKind.GAPS)]
+    assert sum(len(missing(pq.read_table(path, partitioning=None))) for path in paths) == 1, (
+        "another log"
+    )
 
 
 def test_what_is_damaged_at_the_end_of_an_hour_is_a_gap_to_the_next_one(
