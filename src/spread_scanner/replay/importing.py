@@ -44,6 +44,7 @@ BEFORE_NS = NS_PER_S  # the log begins so long before the first line
 GZIP = b"\x1f\x8b"
 NAMESPACE = "imported"
 UNIT_NS = {10: NS_PER_S, 13: NS_PER_MS, 16: 1_000, 19: 1}  # by the digits of a time of these years
+FRACTION_DIGITS = 9  # of a second: ns; Python reads no number of thousands
 EPOCH = 1
 
 
@@ -90,6 +91,7 @@ class RecordedFile(NamedTuple):
     def _received_ns(self, line: bytes, number: int) -> int:
         found = RECEIVE_TIME.match(line)
         whole, _, rest = found[0].strip(b": \t").partition(b".") if found else (b"", b"", b"")
+        rest = rest[:FRACTION_DIGITS]
         unit_ns = UNIT_NS.get(len(whole))
         if unit_ns is None:
             raise Unusable(
@@ -114,7 +116,7 @@ def import_logs(said: Sequence[str], to: Path, settings: Settings) -> ImportedLo
     places = [place.resolve() for place in (*folders, *(one.path for one in recordings))]
     if twice := [str(place) for place, count in Counter(places).items() if count > 1]:
         raise Unusable("named twice, and would be there twice", path=twice[0])
-    chains = [(one, reader.begun_chain(one)) for one in folders]
+    chains = [_chain(one) for one in folders]
     chains.sort(key=lambda one: _begun_ns(one[1]))
     with new_log(to) as writer:
         for folder, links in chains:
@@ -125,6 +127,13 @@ def import_logs(said: Sequence[str], to: Path, settings: Settings) -> ImportedLo
             skipped = _Import(writer, settings, loaded, recordings).run()
         records = writer.appended_seq
     return ImportedLog(records, skipped)
+
+
+def _chain(folder: Path) -> tuple[Path, list[reader.Link]]:
+    links = reader.begun_chain(folder)
+    if gone := reader.gone(reader.with_cut_off(folder)):
+        raise reader.damaged(folder, gone[0])
+    return folder, links
 
 
 def _begun_ns(links: list[reader.Link]) -> int:

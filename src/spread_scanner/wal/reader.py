@@ -194,7 +194,15 @@ def waits(path: Path, length: int | None = None) -> bool:
 def chain(folder: Path) -> list[Link]:
     """The log's segments in their order; empty where none was begun. It begins behind the last one
     that another version wrote and this one cannot read. Raises NoLog, OSError."""
-    links = linked(folder)
+    return _readable(linked(folder))
+
+
+def with_cut_off(folder: Path) -> list[Link]:
+    """The chain, and before it what is cut off and this version can read. Raises NoLog, OSError."""
+    return _readable([*cut_off(folder), *linked(folder)])
+
+
+def _readable(links: list[Link]) -> list[Link]:
     for place, link in reversed([*enumerate(links, 1)]):
         if link.strange:
             if place == len(links):
@@ -203,9 +211,9 @@ def chain(folder: Path) -> list[Link]:
     return links
 
 
-def begun_chain(folder: Path) -> list[Link]:
-    """As `chain`, and NoLog where none was begun."""
-    links = chain(folder)
+def begun_chain(folder: Path, *, cut_off_too: bool = False) -> list[Link]:
+    """As `chain` or `with_cut_off`, and NoLog where none was begun."""
+    links = with_cut_off(folder) if cut_off_too else chain(folder)
     if not links:
         raise NoLog("there is no log", folder=str(folder))
     return links
@@ -533,9 +541,10 @@ def mapped_still(link: Link) -> Bytes | None:
 
 def damaged(folder: Path, hole: Hole) -> LogDamaged:
     """The refusal, with what a person can do."""
-    links = chain(folder)
-    older = cut_off(folder) if links and hole.path < links[0].path else []
-    links = [*older, *links]
+    links, older = chain(folder), []
+    if hole.path < links[0].path:
+        links, count = with_cut_off(folder), len(links)
+        older = links[:-count]
     before = hole.seq - links[0].first_seq
     later = [link for link in links if link.path > hole.path]
     after = hole.after + sum(

@@ -35,7 +35,7 @@ def examine(folder: Path) -> LogContents:
     """Verify all of it. Raises NoLog, OSError."""
     links = reader.begun_chain(folder)
     records: Counter[RecordKind] = Counter()
-    holes = reader.gone([*_cut_off(folder, links), *links])
+    holes = reader.gone(reader.with_cut_off(folder))
     size = 0
     for link in links:
         walked = walk(link, bytes_of(link))
@@ -47,18 +47,10 @@ def examine(folder: Path) -> LogContents:
     return LogContents(links, records, walked.next_seq, walked.closed, holes, size)
 
 
-def _cut_off(folder: Path, links: list[Link]) -> list[Link]:
-    """What lies before these, cut off, and can be read by this version."""
-    cut = reader.cut_off(folder)
-    strange = [place for place, link in enumerate(cut, 1) if link.strange]
-    return cut[max(strange, default=0) :]
-
-
 def salvage(folder: Path, to: Path) -> tuple[int, int]:
     """Copy what is good into a new log; how many records, and how many are missing. Raises NoLog,
     Unusable (a log is there already), Unsafe, OSError."""
-    links = reader.begun_chain(folder)
-    links = [*_cut_off(folder, links), *links]
+    links = reader.begun_chain(folder, cut_off_too=True)
     copied, missing, expected = 0, 0, links[0].first_seq
     with new_log(to, _segment_bytes(links)) as writer:
         copy = LogCopy(writer, links)

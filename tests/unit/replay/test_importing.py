@@ -82,6 +82,19 @@ def test_a_damaged_log_is_not_imported(tmp_path: Path, virtual_clock: VirtualClo
     assert not (tmp_path / "to").exists(), "half a copy does not stay"
 
 
+def test_a_log_of_which_a_segment_is_gone_is_not_imported(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    two_lives(tmp_path / "log", virtual_clock)
+    links = reader.chain(tmp_path / "log")
+    assert len(links) > 2
+    links[1].path.unlink()
+    with pytest.raises(LogDamaged, match="1 older files") as refused:
+        import_logs([str(tmp_path / "log")], tmp_path / "to", settings({}))
+    assert refused.value.evidence["file"] == str(links[1].path)
+    assert not (tmp_path / "to").exists()
+
+
 def line(at_ns: int, bid: float, ask: float, number: int) -> bytes:
     said = f'"u":{number},"s":"C0","b":"{bid}","B":"3","a":"{ask}","A":"4"'
     return f'{at_ns} {{"stream":"c0@bookTicker","data":{{{said}}}}}\n'.encode()
@@ -180,6 +193,7 @@ def test_times_are_taken_in_any_unit(tmp_path: Path, digits: int) -> None:
     file = tmp_path / "frames"
     file.write_bytes(f"{FIRST_NS // 10 ** (19 - digits)} {{}}\n".encode())
     assert [at for at, _ in RecordedFile.of(f"okx-spot={file}").lines()] == [FIRST_NS]
-    file.write_bytes(b"1723161255.25: {}\n1723161254.0: {}\n")
-    expected = [FIRST_NS + NS_PER_S // 4] * 2
+    more = b"9" * 5_000
+    file.write_bytes(b"1723161255.25%b: {}\n1723161254.0: {}\n" % (more if digits == 10 else b""))
+    expected = [FIRST_NS + NS_PER_S // 4 + (9_999_999 if digits == 10 else 0)] * 2
     assert [at for at, _ in RecordedFile.of(f"okx-spot={file}").lines()] == expected

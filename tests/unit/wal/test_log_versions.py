@@ -156,6 +156,21 @@ def test_a_log_of_another_format_is_gone_on_behind(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_is_cut_off_before_another_version_is_none_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, 100)
+    written(tmp_path, 100)
+    (gone,) = reader.chain(tmp_path)[-1:]
+    with monkeypatch.context() as patch:
+        written_by(patch, {RecordKind.SIGNAL: 7}, tmp_path)
+    written(tmp_path, 100)
+    gone.path.unlink()
+    assert len(reader.linked(tmp_path)) > len(links := reader.chain(tmp_path))
+    assert reader.with_cut_off(tmp_path) == links
+    assert examine(tmp_path).holes == []
+
+
 def test_the_commands_say_what_another_version_wrote(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
