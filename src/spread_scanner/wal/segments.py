@@ -64,11 +64,19 @@ def last_number(folder: Path) -> int:
 
 
 def make(disk: LogDisk, folder: Path, number: int, length: int, old: Path | None = None) -> Path:
-    """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError; of a
-    new one that fails nothing stays, as the disk may be full."""
+    """Make the file of a segment ready; `old` is one that may be overwritten. Raises OSError; of
+    one that fails nothing stays: a new one as the disk may be full, an old one as later ones of the
+    log go next."""
     path = path_of(folder, number)
-    if old is not None and old.exists() and _emptied(disk, old, path):
-        return path
+    if old is not None and old.exists():
+        try:
+            if _emptied(disk, old, path):
+                return path
+        except OSError:
+            for name in (old, path):
+                with contextlib.suppress(OSError):
+                    disk.unlink(name)
+            raise
     file = disk.open(path)
     try:
         disk.allocate(file, length)

@@ -1,6 +1,7 @@
 """Appending and reading: what is committed is there, in order, over segments, lives and reuse."""
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -112,6 +113,32 @@ def test_old_segments_are_used_again_and_their_records_leave_the_log(tmp_path: P
     assert found == list(range(found[0], 3_000))
     assert found[0] > 2_000
     assert examine(tmp_path).holes == []
+
+
+@pytest.mark.parametrize("call", ["open", "rename", "sync_folder", "pwrite", "fdatasync"])
+def test_of_an_old_file_that_cannot_be_used_again_nothing_stays(tmp_path: Path, call: str) -> None:
+    """Later ones go next: nothing would lead to it any more."""
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+
+    def write_on(count: int) -> None:
+        for _ in range(count):
+            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
+            writer.sync()
+            assert reader.cut_off(tmp_path) == []
+
+    write_on(20)
+    oldest, second = (link.path for link in reader.chain(tmp_path)[:2])
+    assert writer.reuse(oldest)
+    assert writer.reuse(second)
+    disk = CountedDisk(call)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):  # as the thread that makes them
+        segments.make(disk, tmp_path, 10**6, SMALL, writer._spare.pop(0))
+    assert not oldest.exists()
+    assert 10**6 not in segments.numbered(tmp_path)
+    write_on(40)
+    writer.close()
+    found = numbers(tmp_path)
+    assert found == list(range(found[0], writer.durable_seq))
 
 
 def test_what_somebody_reads_is_not_used_again(tmp_path: Path) -> None:
