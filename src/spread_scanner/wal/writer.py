@@ -253,8 +253,8 @@ class LogWriter:
         if self._syncing is None and self._written:
             try:
                 self._sync()
-            except OSError as error:  # no thread to be had
-                self._leave(error)
+            except OSError as error:  # no thread to be had: it is asked for again
+                self.refusal = str(error)
 
     def sync(self) -> None:
         """Until all that was appended is on the disk, or `refusal` says why not."""
