@@ -135,6 +135,8 @@ class LogSegments:
         """False: it was already, and is in the log until its file is used again."""
         packed = segments.packed_of(link.path)
         was_packed = packed.exists()
+        if unlink or link.is_packed:
+            self._log.unlink_older(link.path)
         packed.unlink(missing_ok=True)
         if link.is_packed:
             return was_packed

@@ -284,6 +284,15 @@ class LogWriter:
                 self._disk.unlink(self._spare.pop(0))
         return True
 
+    def unlink_older(self, path: Path) -> None:
+        """Old segments that wait to be used again, as far as they are older than one whose file
+        goes at once: nothing would lead to them. Raises OSError."""
+        older = [one for one in self._spare if one.stem < path.stem]
+        self._spare = [one for one in self._spare if one not in older]
+        for one in older:
+            with contextlib.suppress(FileNotFoundError):
+                self._disk.unlink(one)
+
     def give_back(self, paths: Sequence[Path]) -> int:
         """Segments that lie packed beside these files, which are used again; how many were not
         given back already. Raises OSError."""

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from log_bed import CountedDisk, KilledDisk, contents, ticks, write_every_kind
+from log_bed import SMALL, CountedDisk, KilledDisk, contents, ticks, write_every_kind
 from quote_walks import walk as quote_walk
 
 import bed
+from spread_scanner.recorder.keeping import LogSegments
 from spread_scanner.schema.log import LOGGED_TICK_DTYPE, RecordKind
 from spread_scanner.wal import frames, packed, packing, reader, segments
 from spread_scanner.wal.disk import LogDisk
@@ -388,3 +389,29 @@ def test_a_process_that_is_asked_for_nothing_says_so(
 ) -> None:
     assert packing.main(said) == 2
     assert "numbers of segments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unlink", [False, True])
+def test_nothing_older_is_left_of_a_segment_that_goes_at_once(tmp_path: Path, unlink: bool) -> None:
+    """The file of the oldest waits to be used again; the next one is packed, or the disk short."""
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    for at in range(0, 1_000, 50):
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.sync()
+    first, second, *_, last = [link.number for link in reader.linked(tmp_path)]
+    packed_ones = [] if unlink else [second]
+    assert packing.pack(tmp_path, packed_ones, LogDisk()) == packed_ones
+    for number in packed_ones:
+        segments.path_of(tmp_path, number).unlink()
+    log_segments = LogSegments(tmp_path, writer, None)
+    log_segments.drop(unlink=False)
+    assert segments.path_of(tmp_path, first).exists(), "it waits"
+    log_segments.drop(unlink=unlink)
+    assert reader.cut_off(tmp_path) == []
+    found = [link.number for link in reader.linked(tmp_path)]
+    assert found == list(range(second + 1, last + 1))
+    for at in range(1_000, 1_500, 50):
+        writer.append(RecordKind.TICK, ticks(at, 50))
+        writer.sync()
+    writer.close()
+    assert examine(tmp_path).holes == []
