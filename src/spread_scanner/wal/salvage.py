@@ -38,7 +38,10 @@ def examine(folder: Path) -> LogContents:
     holes = reader.gone(reader.with_cut_off(folder))
     size = 0
     for link in links:
-        walked = walk(link, bytes_of(link))
+        data = reader.mapped_still(link)
+        if data is None:  # it left the log meanwhile, being old
+            continue
+        walked = walk(link, data)
         for block in walked.blocks:
             records[RecordKind(block.kind)] += block.records
             size += block.end - block.offset

@@ -187,6 +187,28 @@ def test_a_segment_that_is_used_again_before_a_reader_comes_to_it_is_no_damage(
     writer.close()
 
 
+def test_what_leaves_the_log_while_it_is_verified_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+
+    def write_on(count: int) -> None:
+        for _ in range(count):
+            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
+            writer.sync()
+
+    write_on(20)
+    seen = reader.chain(tmp_path)
+    for link in seen[:2]:
+        writer.reuse(link.path)
+    write_on(4)
+    seen[2].path.unlink()
+    monkeypatch.setattr(reader, "chain", lambda _: seen)
+    found = examine(tmp_path)
+    assert (found.holes, found.records[RecordKind.TICK]) == ([], 1_000 - seen[3].first_seq)
+    writer.close()
+
+
 def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
     """Rule D7, of the writer: whoever commits by a timer has it on the disk."""
     writer = LogWriter(tmp_path)
