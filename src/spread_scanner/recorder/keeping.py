@@ -146,8 +146,11 @@ class LogSegments:
 
 
 def _bytes(path: Path) -> int:
-    """Of a file, if there is one."""
-    return path.stat().st_size if path.exists() else 0
+    """Of a file, if there is one: it may be used again at any time."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def keep(

@@ -149,6 +149,8 @@ def mapped(path: Path) -> Bytes:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return np.zeros(0, np.uint8)
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):  # it had the name until now
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
         if not os.fstat(file.fileno()).st_size:
             return np.zeros(0, np.uint8)
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
@@ -261,8 +263,12 @@ def _chained(files: Mapping[int, Path]) -> list[Link]:
     end: int | None = None
     crc: int | None = None
     while number in files:
-        head, whole = begun.get(number) or (_lost(number, files[number], begun), False)
-        found.append(Link(number, files[number], head, whole, end, crc))
+        path = files[number]
+        said = begun.get(number) or _begun(number, path)  # it may have been begun since
+        if said is None and _is_taken(path):
+            break  # the oldest, that leaves the log just now
+        head, whole = said or (_lost(number, path, begun), False)
+        found.append(Link(number, path, head, whole, end, crc))
         if not (whole or _is_copy(head)):  # whom it continues is not known: the nearest before it
             number, end, crc = _nearest_before(number, begun), None, None
             continue
@@ -312,6 +318,16 @@ def gone(links: Sequence[Link]) -> list[Hole]:
         for before, link in pairwise(links)
         if (number := gone_between(before, link))
     ]
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether it is being made ready for another use. Raises OSError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def passed_over(links: Sequence[Link], files: Mapping[int, Path]) -> list[Path]:

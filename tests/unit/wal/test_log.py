@@ -1,9 +1,11 @@
 """Appending and reading: what is committed is there, in order, over segments, lives and reuse."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -206,6 +208,37 @@ def test_what_leaves_the_log_while_it_is_verified_is_no_damage(
     monkeypatch.setattr(reader, "chain", lambda _: seen)
     found = examine(tmp_path)
     assert (found.holes, found.records[RecordKind.TICK]) == ([], 1_000 - seen[3].first_seq)
+    writer.close()
+
+
+def test_what_is_taken_for_another_use_while_the_log_is_looked_at_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes it ready locks it, renames it and clears its head."""
+    writer = LogWriter(tmp_path, segment_bytes=SMALL)
+    for _ in range(20):
+        writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
+        writer.sync()
+    first, *later = reader.chain(tmp_path)
+    with first.path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert reader.chain(tmp_path) == later
+        assert (reader.cut_off(tmp_path), examine(tmp_path).holes) == ([], [])
+    flock = fcntl.flock
+
+    def too_late(file: IO[bytes], how: int) -> None:
+        """It is opened under the old name."""
+        if first.path.exists() and os.path.samestat(os.fstat(file.fileno()), first.path.stat()):
+            new = first.path.rename(tmp_path / f"{99:016}.wal")
+            with new.open("r+b") as head:
+                head.write(bytes(frames.HEAD_BYTES))
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    assert [link.number for link in reader.chain(tmp_path)] == [link.number for link in later]
+    assert not first.path.exists()
+    assert examine(tmp_path).holes == []
+    monkeypatch.undo()
     writer.close()
 
 
