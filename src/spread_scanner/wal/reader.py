@@ -383,7 +383,8 @@ def _ruined(number: int, path: Path, *, continues: bool = False) -> np.ndarray:
     """What can be said of a segment whose head is not whole: the copy; salt 0: nothing was begun
     there. One that `continues` others, as the one behind it says, has the salt of its first block.
     """
-    data = _headed(path)
+    # One look: the writer may be about to write its head.
+    data = _headed(path)[: HEAD_BYTES + BLOCK_HEAD_BYTES].copy()
     head = np.zeros((), HEAD_DTYPE)
     if len(data) < HEAD_BYTES + BLOCK_HEAD_BYTES or head_of(data) is not None:
         return head

@@ -242,6 +242,28 @@ def test_what_is_taken_for_another_use_while_the_log_is_looked_at_is_no_damage(
     writer.close()
 
 
+def test_a_segment_that_is_begun_while_it_is_looked_at_has_not_lost_its_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file that was used before: an older use has left a block there."""
+    write_log(tmp_path / "log")
+    path = reader.chain(tmp_path / "log")[0].path
+    whole = path.read_bytes()
+    path.write_bytes(bytes(frames.HEAD_BYTES) + whole[frames.HEAD_BYTES :])
+    copy_of_head = reader._copy_of_head
+
+    def meanwhile(of: Path) -> np.ndarray | None:
+        with of.open("r+b") as file:
+            file.write(whole[: frames.HEAD_BYTES])
+            file.seek(-frames.COPY_BYTES, os.SEEK_END)
+            file.write(bytes(frames.COPY_BYTES))
+        return copy_of_head(of)
+
+    monkeypatch.setattr(reader, "_copy_of_head", meanwhile)
+    assert reader.waits(path)
+    assert not reader.waits(path), "it is whole by now"
+
+
 def test_a_quiet_log_is_safe_without_another_record(tmp_path: Path) -> None:
     """Rule D7, of the writer: whoever commits by a timer has it on the disk."""
     writer = LogWriter(tmp_path)
