@@ -109,7 +109,7 @@ def test_old_segments_are_used_again_and_their_records_leave_the_log(tmp_path: P
             del links
     writer.close()
     files = segments.numbered(tmp_path)
-    assert len(files) <= 6
+    assert len(files) <= 10, "of thirty; what waits to be used again is so when one is made next"
     assert max(files) > 12
     found = numbers(tmp_path)
     assert found == list(range(found[0], 3_000))
