@@ -9,12 +9,13 @@ new set, never a mixture. metadata.json holds the generation and the checksum of
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES
@@ -137,6 +138,15 @@ class Tables(Struct, frozen=True):
     def asked_by_wall_ns(self) -> int:
         """Whatever happened before was to be seen by the run whose verdicts these are."""
         return self.asked_wall_ns or self.judgement_wall_ns
+
+    def paired(self, symbol_ids: Container[int]) -> "Tables":
+        """The same, with the pairs of these symbols alone: what is reckoned of all would be for
+        nothing where few are asked for."""
+        ways = tuple(
+            replace(way, symbol_ids=tuple(one for one in way.symbol_ids if one in symbol_ids))
+            for way in self.directions
+        )
+        return replace(self, directions=ways)
 
     def symbol_names(self) -> dict[int, str]:
         """symbol_id -> "BTC-USDT"."""

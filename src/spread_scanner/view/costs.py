@@ -40,9 +40,10 @@ def read(settings: Settings, wanted: str = "") -> list[Cost]:
     """All pairs whose symbol contains `wanted`, by direction. Raises TableError, UnknownSymbol."""
     loaded = tables.load(settings.generated_dir)
     rates = rates_now(settings, loaded)
-    costs = (c for row in loaded.directions for c in of_direction(settings, loaded, row, rates))
     part = symbol_as(wanted)
-    found = [cost for cost in costs if part in cost.symbol]
+    asked = {row.symbol_id for row in loaded.symbols if part in row.symbol}
+    ways = loaded.paired(asked).directions
+    found = [cost for row in ways for cost in of_direction(settings, loaded, row, rates)]
     if part and not found:
         raise UnknownSymbol(part, (row.symbol for row in loaded.symbols))
     return found

@@ -166,9 +166,8 @@ def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Ex
     with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
         rows = _of_symbol(kept.recent(), symbol, NamesThen(settings.generated_dir))
         now_ns = store.clock.now_ns()  # after them: none is of the future
-        board = SpreadBoard(settings, loaded, store)
+        board = SpreadBoard(settings, loaded.paired((symbol_id,)), store)
         standing = board.rows()
-        standing = standing[standing["symbol_id"] == symbol_id]
         if wanted is not None:
             rows = rows[rows["direction_id"] == wanted]
             standing = standing[standing["direction_id"] == wanted]

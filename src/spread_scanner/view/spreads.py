@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
@@ -101,11 +102,12 @@ class SpreadBoard:
     def __init__(self, settings: Settings, tables: Tables, store: PriceStore) -> None:
         self.symbols = tables.symbol_names()
         self.generation = tables.generation
-        self._store, self._settings, self._tables = store, settings, tables
+        self._store, self._settings = store, settings
         self._limits = FreshnessLimits.of(settings)
         self._usual = UsualReader(settings)
         self._coins = coins.by_source(tables, store.num_sources, store.max_symbols)
-        self._keys, self._lots = pair_keys(tables), tables.lots_by_pair()
+        self._tables = _of_its_pairs(tables)
+        self._keys, self._lots = pair_keys(self._tables), self._tables.lots_by_pair()
         self._pairs = self._all_pairs()
         self._priced_ns = clock.mono_ns()
 
@@ -312,6 +314,14 @@ def named(
 def spread_of(row: np.void, symbols: dict[int, str], depth: Depth | None = None) -> Spread:
     """One row by names."""
     return named(row.reshape(1), symbols, [depth])[0]
+
+
+def _of_its_pairs(tables: Tables) -> Tables:
+    """With the listings of paired symbols alone, which is all that costs and lots are made from."""
+    paired = {symbol_id for way in tables.directions for symbol_id in way.symbol_ids}
+    return replace(
+        tables, instruments=tuple(row for row in tables.instruments if row.symbol_id in paired)
+    )
 
 
 def with_depth(rows: np.ndarray, board: SpreadBoard) -> list[Spread]:

@@ -46,6 +46,22 @@ def test_the_board_has_the_spread_costs_and_threshold_of_each_pair(up_bed: Any) 
     assert top(rows, 5)["symbol_id"].tolist() == [1]
 
 
+def test_of_few_symbols_a_board_says_what_that_of_all_says(up_bed: Any) -> None:
+    tables = _tables(up_bed)
+    with PriceStore.attach(up_bed.namespace) as store:
+        with store.writer(0) as spot, store.writer(3) as futures:
+            for symbol_id in (0, 1, 2):
+                now_ns, bid = store.clock.now_ns(), 99.0 + symbol_id
+                spot.write(symbol_id, bid, 2.0, bid + 1.0, 3.0, now_ns, now_ns, 1)
+                futures.write(symbol_id, bid + 2.0, 4.0, bid + 3.0, 5.0, now_ns, now_ns, 1)
+        rows = SpreadBoard(up_bed.settings, tables, store).rows()
+        few = SpreadBoard(up_bed.settings, tables.paired((1,)), store).rows()
+    of_one = rows[rows["symbol_id"] == 1]
+    assert len(few) == len(of_one) > 0
+    for name in set(rows.dtype.names or ()) - {"spot_age_ms", "fut_age_ms"}:
+        np.testing.assert_array_equal(few[name], of_one[name], err_msg=name)
+
+
 def test_a_leg_that_was_never_quoted_has_no_age(up_bed: Any) -> None:
     with PriceStore.attach(up_bed.namespace) as store, store.writer(0) as spot:
         board = SpreadBoard(up_bed.settings, _tables(up_bed), store)
