@@ -13,13 +13,14 @@ from typing import Annotated, Any
 
 import typer
 
+from spread_scanner import config
 from spread_scanner.cli import answers
 from spread_scanner.cli.console import EXIT_CODES, Json, grid, people, print_json, size_text, text
 from spread_scanner.history import asking
 from spread_scanner.history.asking import NoAnswer
 from spread_scanner.schema.figures import grouped
 from spread_scanner.symbology.replacing import give_name
-from spread_scanner.view.past import PastShown
+from spread_scanner.view.past import PastShown, why_none
 
 SHOWN = 100
 DIGITS = 8  # significant ones that people are shown
@@ -70,6 +71,8 @@ def history(
         return
     out = people()
     out.print(grid("", columns, [map(_shown, row) for row in rows]))
+    if not rows and (nothing := why_none(config.load())):
+        out.print(nothing)
     if more:
         out.print(f"The first {count:,} rows; -n shows more, export all.")
 

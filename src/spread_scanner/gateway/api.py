@@ -1,11 +1,12 @@
 """The api: every record of the view under /v1, control, and what all of it looks like (OpenAPI).
 
-What attaches segments, asks the database or waits for answers runs in a thread, so that the loop
-beats on. A fault of the world becomes a problem with its code, one of ours a 500 without a word of
-it, and a line in the log.
+What reads tables, spreads or the database runs in one of a few threads, so that the loop beats on;
+what waits for others in none of them. A fault of the world becomes a problem with its code, one of
+ours a 500 without a word of it, and a line in the log.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
@@ -38,7 +39,6 @@ from spread_scanner.schema.version import version
 from spread_scanner.symbology.written import symbol_as
 from spread_scanner.view import (
     analysis,
-    connections,
     costs,
     evaluations,
     funding,
@@ -47,15 +47,15 @@ from spread_scanner.view import (
 )
 from spread_scanner.view.analysis import SymbolAnalysis
 from spread_scanner.view.arbitrage import DEFAULT_THRESHOLD_PCT, Arbitrages
-from spread_scanner.view.books import BooksView, SymbolBooks, Wish
+from spread_scanner.view.books import POLL_S, BooksView, SymbolBooks, Wish
 from spread_scanner.view.columns import SpreadColumns
-from spread_scanner.view.connections import ConnectionView
+from spread_scanner.view.connections import ConnectionRates, ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.cycles import CycleView, StoredCycles
 from spread_scanner.view.evaluations import Explanation
 from spread_scanner.view.funding import FundingView
 from spread_scanner.view.opportunities import Opportunities, OpportunityRow
-from spread_scanner.view.past import PastShown
+from spread_scanner.view.past import PastShown, why_none
 from spread_scanner.view.pools import PoolPrice, PoolView
 from spread_scanner.view.prices import SPOT_LIKE, Price, Served
 from spread_scanner.view.sources import SourceView, source_of
@@ -143,11 +143,14 @@ def every_source(system: Living) -> list[SourceView]:
     return sources.read(system.shown.settings)
 
 
-@get(f"{VERSIONED}/connections", sync_to_thread=True)
-def every_connection(system: Living, source: SourceName = "") -> list[ConnectionView]:
+@get(f"{VERSIONED}/connections")
+async def every_connection(system: Living, source: SourceName = "") -> list[ConnectionView]:
     """Every connection of the feeds; rates over half a second."""
     only = source_of(source) if source else None
-    return connections.look(system.shown.settings.config.system.namespace, INTERVAL_S, only)
+    namespace = system.shown.settings.config.system.namespace
+    with contextlib.closing(ConnectionRates(namespace, only)) as rates:
+        await asyncio.sleep(INTERVAL_S)
+        return rates.look()
 
 
 @get(f"{VERSIONED}/pools", sync_to_thread=True)
@@ -204,8 +207,8 @@ def why(
     return evaluations.ask(system.shown.settings, symbol, direction, count)
 
 
-@get(f"{VERSIONED}/books/{{symbol:path}}", sync_to_thread=True)
-def books(
+@get(f"{VERSIONED}/books/{{symbol:path}}")
+async def books(
     system: Living,
     symbol: FromPath[str],
     source: SourceName = "",
@@ -219,11 +222,14 @@ def books(
     """Order books of a symbol; they are asked for, and waited for a while."""
     only = source_of(source) if source else None
     wish = Wish(symbol, only, levels, consolidated, fees)
-    view = BooksView(system.shown.settings, wish)
-    try:
-        return view.awaited(BOOKS_WAIT_S)
-    finally:
-        view.close()
+    view = await asyncio.to_thread(BooksView, system.shown.settings, wish)
+    with contextlib.closing(view):
+        view.ask()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BOOKS_WAIT_S):
+                while not view.complete:  # noqa: ASYNC110 - nobody tells that one has come
+                    await asyncio.sleep(POLL_S)
+        return view.look()
 
 
 @get(f"{VERSIONED}/analysis/{{symbol:path}}", sync_to_thread=True)
@@ -274,8 +280,8 @@ def cycles(
         stored.close()
 
 
-@get(f"{VERSIONED}/candles/{{symbol:path}}", sync_to_thread=True)
-def candles(
+@get(f"{VERSIONED}/candles/{{symbol:path}}")
+async def candles(
     system: Living,
     symbol: FromPath[str],
     source: SourceName,
@@ -289,11 +295,11 @@ def candles(
         "candles", since, until, symbol=_symbol(system, symbol),
         source=source_of(source).label, period=period,
     )  # fmt: skip
-    return _past(wanted, count)
+    return await _past(system, wanted, count)
 
 
-@get(f"{VERSIONED}/history/{{symbol:path}}", sync_to_thread=True)
-def spread_history(
+@get(f"{VERSIONED}/history/{{symbol:path}}")
+async def spread_history(
     system: Living,
     symbol: FromPath[str],
     direction: FromQuery[str],
@@ -305,7 +311,14 @@ def spread_history(
     runs."""
     way = evaluations.direction_of(direction).label
     named = _symbol(system, symbol)
-    return _past(past.question("spreads", since, until, symbol=named, direction=way), count)
+    wanted = past.question("spreads", since, until, symbol=named, direction=way)
+    return await _past(system, wanted, count)
+
+
+async def _apart(call: Callable[[], _T], name: str) -> _T:
+    """In a thread of its own: it waits for others, and keeps no reader waiting, and it not the
+    process's end."""
+    return await asyncio.wrap_future(background.begin(call, name))
 
 
 def _symbol(system: LiveSystem, written: str) -> str:
@@ -319,19 +332,22 @@ def _part(system: LiveSystem, written: str) -> str:
     return part_of_symbol(written, system.shown.tables.symbol_names().values())
 
 
-def _past(wanted: str, count: int) -> PastShown:
-    said = past.ask("history", wanted, "--count", str(count))
+async def _past(system: LiveSystem, wanted: str, count: int) -> PastShown:
+    if nothing := why_none(system.shown.settings):
+        raise NotAnswered(HTTPStatus.CONFLICT, "no_answer", nothing)
+    said = await _apart(lambda: past.ask("history", wanted, "--count", str(count)), "past")
     return msgspec.json.decode(said, type=PastShown)
 
 
-@get(f"{VERSIONED}/report", sync_to_thread=True)
-def report(
+@get(f"{VERSIONED}/report")
+async def report(
     since: Annotated[
         str, QueryParameter(pattern=r"^(all|[1-9][0-9]{0,5}[smhd])$", description="24h, 7d, all.")
     ] = "24h",
 ) -> dict[str, Any]:
     """What became of the opportunities, what trades would have earned: as `spread-ctl report`."""
-    made: dict[str, Any] = msgspec.json.decode(past.ask("report", "--since", since))
+    said = await _apart(lambda: past.ask("report", "--since", since), "past")
+    made: dict[str, Any] = msgspec.json.decode(said)
     return made
 
 
@@ -347,33 +363,28 @@ def tables_in_force(system: Living) -> TablesView:
     return tables.read(system.shown.settings)
 
 
-async def _ordered(order: Callable[[], _T]) -> _T:
-    """In a thread of its own: no reader keeps an order waiting, and it not the process's end."""
-    return await asyncio.wrap_future(background.begin(order, "orders"))
-
-
 @post(f"{CONTROL}halt", status_code=200)
 async def halt(system: Living) -> Outcome:
     """No signal leaves the engine until `allow`."""
-    return await _ordered(lambda: orders.kill(system.shown.settings, killed=True))
+    return await _apart(lambda: orders.kill(system.shown.settings, killed=True), "orders")
 
 
 @post(f"{CONTROL}allow", status_code=200)
 async def allow(system: Living) -> Outcome:
     """Signals may leave the engine again."""
-    return await _ordered(lambda: orders.kill(system.shown.settings, killed=False))
+    return await _apart(lambda: orders.kill(system.shown.settings, killed=False), "orders")
 
 
 @post(f"{CONTROL}pause/{{target:path}}", status_code=200)
 async def pause(system: Living, target: FromPath[str]) -> Outcome:
     """No signals for what is named: all, a process, a source, a direction, a symbol."""
-    return await _ordered(lambda: _switched(system, target, paused=True))
+    return await _apart(lambda: _switched(system, target, paused=True), "orders")
 
 
 @post(f"{CONTROL}resume/{{target:path}}", status_code=200)
 async def resume(system: Living, target: FromPath[str]) -> Outcome:
     """Take a pause back."""
-    return await _ordered(lambda: _switched(system, target, paused=False))
+    return await _apart(lambda: _switched(system, target, paused=False), "orders")
 
 
 def _switched(system: LiveSystem, path: str, *, paused: bool) -> Outcome:
@@ -383,13 +394,13 @@ def _switched(system: LiveSystem, path: str, *, paused: bool) -> Outcome:
 @post(f"{CONTROL}reload", status_code=200)
 async def reload(system: Living) -> Outcome:
     """Every process takes the settings and tables as they are now."""
-    return await _ordered(lambda: orders.reload(system.shown.settings))
+    return await _apart(lambda: orders.reload(system.shown.settings), "orders")
 
 
 @post(f"{CONTROL}discover", status_code=202)
 async def discover(system: Living) -> DiscoveryWished:
     """Pairs are to be found anew; who runs discovery, `up` or systemd, begins as soon as it can."""
-    return await _ordered(lambda: discovering.wish(system.shown.settings))
+    return await _apart(lambda: discovering.wish(system.shown.settings), "orders")
 
 
 @get(["/metrics", f"{VERSIONED}/metrics"], media_type=CONTENT_TYPE, sync_to_thread=False)

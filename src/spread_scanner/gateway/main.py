@@ -9,8 +9,10 @@ segments are replaced the process leaves, and its next life attaches to the new 
 
 import asyncio
 import contextlib
+import ctypes
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import uvicorn
@@ -39,6 +41,11 @@ LOOK_NS = NS_PER_S  # between two looks at how everybody fares
 KEEP_ALIVE_S = 75
 TICK_S = 0.1  # between two looks at what the stream tells by the clock
 GOODBYE_S = 1  # for requests under way, at the end
+# Threads that read for whoever asks (gateway/api.py). One at a time has the interpreter: more serve
+# nobody sooner, and each holds tables and an answer of some MB. The second is there for when the
+# first waits for the disk.
+READERS = 2
+_M_ARENA_MAX = -8  # <malloc.h>
 WAITING_MAX = 512  # connections that the kernel holds until they are taken
 
 
@@ -57,6 +64,8 @@ def _body(process: Process) -> None:
     if not process.settings.config.spread_gateway.wanted:
         process.unwanted(NOT_ENABLED)
         return
+    # An arena of memory to each thread is for those that run at once; ours take turns.
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     with (
         contextlib.closing(LiveSystem(process.settings)) as system,
         contextlib.closing(listening(process.settings.config.spread_gateway)) as door,
@@ -134,6 +143,7 @@ class Serving:
     async def run(self) -> None:
         """Serve, beat and obey until the end."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(READERS, "reader"))
 
         def wake() -> None:
             loop.call_soon_threadsafe(self._woken.set)

@@ -5,6 +5,7 @@ Reads the connections' rows twice, a moment apart, so that counters become rates
 not run has no connections; one that keeps more than there are rows for says so by its own count.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 from spread_scanner import clock
@@ -43,17 +44,36 @@ class ConnectionView(Reading, frozen=True):
     counters: dict[str, int]
 
 
+class ConnectionRates:
+    """The connections of one source or of all, whose rates are of the time since it was made. A
+    source that is pools has all that pools are heard from. Raises NoSegment."""
+
+    def __init__(self, namespace: str, source: Source | None) -> None:
+        self._connections = Connections.attach(namespace)
+        self._asked = SOURCES if source is None else (source,)
+        self._before = {(label, row.number): row for label, row in self._rows()}
+        self._began_s = clock.awake_s()
+
+    def look(self) -> list[ConnectionView]:
+        """As they stand now, in order, those to providers last."""
+        elapsed_s = clock.awake_s() - self._began_s
+        return [
+            _view(label, row, self._before.get((label, row.number)), elapsed_s)
+            for label, row in self._rows()
+        ]
+
+    def _rows(self) -> list[tuple[str, ConnectionHealth]]:
+        return _rows(self._connections, self._asked)
+
+    def close(self) -> None:
+        self._connections.close()
+
+
 def look(namespace: str, interval_s: float, source: Source | None) -> list[ConnectionView]:
-    """The connections of one source or of all, in order, those to providers last; waits for
-    `interval_s` between looks. A source that is pools has all that pools are heard from."""
-    with Connections.attach(namespace) as rows:
-        asked = SOURCES if source is None else (source,)
-        before = {(label, row.number): row for label, row in _rows(rows, asked)}
-        began_s = clock.awake_s()
+    """The same; waits for `interval_s` between looks."""
+    with contextlib.closing(ConnectionRates(namespace, source)) as rates:
         clock.sleep(interval_s)
-        now = _rows(rows, asked)
-        elapsed_s = clock.awake_s() - began_s
-    return [_view(label, row, before.get((label, row.number)), elapsed_s) for label, row in now]
+        return rates.look()
 
 
 def _rows(rows: Connections, asked: Sequence[Source]) -> list[tuple[str, ConnectionHealth]]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from spread_scanner.config import Settings
+from spread_scanner.schema.names import HISTORY_FOLDER, RECORDER, WAL_FOLDER
 from spread_scanner.view.reading import Reading
 
 
@@ -11,3 +13,11 @@ class PastShown(Reading, frozen=True):
     columns: list[str]
     rows: list[list[Any]]
     more: bool  # there are more rows than were asked for
+
+
+def why_none(settings: Settings) -> str:
+    """Why there is no past to ask about, in a sentence; empty: there is, or will be."""
+    kept = (settings.data_dir / folder for folder in (WAL_FOLDER, HISTORY_FOLDER))
+    if settings.config.spread_recorder.wanted or any(folder.is_dir() for folder in kept):
+        return ""
+    return f"Nothing was ever recorded: [{RECORDER}] in config.toml says `enabled = false`."

@@ -63,6 +63,14 @@ def test_no_figure_is_rounded_to_nothing(
     assert [line.strip() for line in out.splitlines()] == ["asked", cell]
 
 
+def test_history_says_why_there_is_none(bed: Any, spread_ctl: Run) -> None:
+    code, out, _ = spread_ctl("history", TICKS)
+    assert code == 0
+    assert "Nothing was ever recorded: [spread-recorder] in config.toml" in " ".join(out.split())
+    (bed.settings.data_dir / WAL_FOLDER).mkdir(parents=True)
+    assert "Nothing" not in spread_ctl("history", TICKS)[1]
+
+
 @pytest.mark.parametrize("form", READ)
 def test_what_is_exported_is_read_back(recorded: Any, spread_ctl: Run, form: str) -> None:
     file = recorded.settings.data_dir / f"ticks.{form}"

@@ -101,6 +101,8 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/candles/AAA-USDT?source=okx-spot&period=1h", {}, 400, "bad_request", "period"),
     ("GET", "/v1/history/AAA-USDT?direction=up", {}, 404, "unknown_direction", "up"),
     ("GET", "/v1/history/AAA-USDT?direction=okx-okx&since=x", {}, 400, "bad_request", "since"),
+    ("GET", "/v1/candles/AAA-USDT?source=okx-spot", {}, 409, "no_answer", "ever recorded: [spread"),
+    ("GET", HISTORY, {}, 409, "no_answer", "[spread-recorder] in config.toml says"),
     ("GET", f"{HISTORY}&since={NOON}&until={NOON}", {}, 400, "bad_request", "period is empty"),
     ("GET", "/v1/spreads?symbol=AAA&symbol=BBB", {}, 400, "bad_request", "more than once: symbol"),
     ("GET", "/prices?source=okx-spot&source=mexc-spot&_=1", {}, 400, "bad_request", "source"),

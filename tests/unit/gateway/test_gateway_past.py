@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,20 @@ import pytest
 
 from bed import until
 from spread_scanner.gateway import past
+from spread_scanner.schema.names import WAL_FOLDER
 from spread_scanner.view.past import PastShown
 
 CANDLES = "/v1/candles/AAA-USDT?source=okx-spot"
 
 
 @pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+def recorded(listed_bed: Any) -> None:
+    """A recorder has been here."""
+    (listed_bed.settings.data_dir / WAL_FOLDER).mkdir(parents=True)
+
+
+@pytest.fixture
+def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: None) -> Callable[[str], None]:
     """Has another program answer."""
 
     def stands(text: str) -> None:
@@ -93,6 +101,28 @@ def test_a_child_that_does_not_answer_is_a_problem(
         os.waitpid(-1, os.WNOHANG)
 
 
+def test_what_waits_for_others_keeps_no_reader(
+    gateway_of: Callable[..., Any], child: Callable[[str], None]
+) -> None:
+    """All that read for whoever asks are busy meanwhile."""
+    asking = gateway_of()
+    child('print(\'{"columns": [], "rows": [], "more": false}\')')
+    free = threading.Event()
+
+    async def ask_all() -> list[int]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        busy = asyncio.create_task(asyncio.to_thread(free.wait, 60))
+        paths = (CANDLES, "/v1/report", "/v1/connections")
+        try:
+            async with asyncio.timeout(30):
+                return [(await asking.get(path)).status_code for path in paths]
+        finally:
+            free.set()
+            await busy
+
+    assert asyncio.run(ask_all()) == [200] * 3
+
+
 def test_few_run_at_once(gateway_of: Callable[..., Any], child: Callable[[str], None]) -> None:
     asking = gateway_of()
     child("print('{}')")
@@ -153,7 +183,7 @@ def test_what_is_cut_off_by_the_end_is_told_so(gateway_of: Callable[..., Any]) -
 @pytest.mark.slow  # spread-ctl itself, with what it loads
 @pytest.mark.timeout(360)
 def test_spread_ctl_itself_answers(
-    gateway_of: Callable[..., Any], listed_bed: Any, monkeypatch: pytest.MonkeyPatch
+    gateway_of: Callable[..., Any], recorded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(past, "ANSWER_S", 110.0)  # it gives way to whatever else runs here
     asking = gateway_of()

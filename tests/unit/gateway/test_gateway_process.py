@@ -1,5 +1,6 @@
 """spread-gateway as a process, over real sockets: off, on, taken port, reload, TLS, its end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from bed import free_port, until
 from spread_scanner import config
 from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
-from spread_scanner.gateway.main import Serving
+from spread_scanner.gateway.main import READERS, Serving
 from spread_scanner.orders import orders
 from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
 from spread_scanner.shminit import making
@@ -67,6 +68,23 @@ def test_it_answers_obeys_and_ends(start: Any, listed_bed: Any) -> None:
     assert life.child.wait(30) == EXIT_DONE
     with pytest.raises(httpx.ConnectError):
         httpx.get(address + "/health")
+
+
+def test_however_many_ask_a_few_threads_read(start: Any) -> None:
+    life = start()
+    address = life.address()
+    threads = f"/proc/{life.child.pid}/task"
+
+    async def ask_at_once() -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=60) as web:
+            asked = [web.get(path) for path in ("/v1/spreads", "/v1/connections") * 16]
+            answers = await asyncio.gather(*asked)
+        assert {answer.status_code for answer in answers} == {200}
+
+    assert httpx.get(address + "/v1/directions").status_code == 200  # all else has begun
+    before = len(os.listdir(threads))
+    asyncio.run(ask_at_once())
+    assert 0 < len(os.listdir(threads)) - before <= READERS
 
 
 def test_a_reload_takes_new_tokens_and_refuses_another_port(start: Any, listed_bed: Any) -> None:
@@ -249,7 +267,7 @@ def test_its_end_is_not_held_up_by_an_order_that_nobody_answers(start_python: An
                 asked.set()
                 threading.Event().wait()
 
-            waits = asyncio.create_task(api._ordered(order))
+            waits = asyncio.create_task(api._apart(order, "orders"))
             while not asked.is_set():
                 await asyncio.sleep(0.001)
             waits.cancel()
