@@ -168,7 +168,7 @@ class WatchScreen(App[None]):
         with Horizontal(id="history"):
             yield Static(id="chosen")
             yield Sparkline([], id="spark")
-        yield Footer()
+        yield Footer(show_command_palette=False)  # what it costs of 80 columns, a key of ours needs
 
     def on_mount(self) -> None:
         self.title = "spread-ctl watch"
