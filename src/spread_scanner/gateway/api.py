@@ -222,7 +222,7 @@ async def books(
     """Order books of a symbol; they are asked for, and waited for a while."""
     only = source_of(source) if source else None
     wish = Wish(symbol, only, levels, consolidated, fees)
-    view = await asyncio.to_thread(BooksView, system.shown.settings, wish)
+    view = await asyncio.to_thread(BooksView, system.shown.settings, wish, system.shown.tables)
     with contextlib.closing(view):
         view.ask()
         with contextlib.suppress(TimeoutError):
