@@ -197,17 +197,28 @@ def test_where_no_thread_is_to_be_had_what_was_written_is_kept_and_not_called_sa
     assert numbers(tmp_path) == list(range(10))
 
 
-def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(tmp_path: Path) -> None:
-    """As `spread-ctl wal salvage` does on Ctrl-C."""
-    go = threading.Event()
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(
+    tmp_path: Path, elsewhere: bool
+) -> None:
+    """As `spread-ctl wal salvage` does on Ctrl-C; also where the signal ends no wait, as one that
+    comes just before it, or that another thread takes."""
+    asked, go = threading.Event(), threading.Event()
+
+    def interrupt() -> None:
+        asked.wait(WAIT_S_MAX)
+        taker = threading.current_thread() if elsewhere else threading.main_thread()
+        assert taker.ident is not None
+        signal.pthread_kill(taker.ident, signal.SIGINT)
 
     class Held(LogDisk):
         def fdatasync(self, file: int) -> None:
-            if not go.is_set():
-                signal_main(signal.SIGINT)
+            asked.set()
             held_until(go)(file)
             super().fdatasync(file)
 
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
     writer.append(RecordKind.TICK, ticks(0, 10))
     writer.sync()
@@ -215,6 +226,7 @@ def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(tmp_path:
     writer.append(RecordKind.TICK, ticks(10, 10))
     with pytest.raises(KeyboardInterrupt):
         writer.sync()
+    interrupting.join()
     assert writer.durable_seq == 10
     go.set()
     writer.close()

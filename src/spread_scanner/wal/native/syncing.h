@@ -11,23 +11,29 @@
 #define SS_SYNCING_H
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h> /* struct timespec */
 #include <unistd.h>
+
+/* A signal that comes just before the wait does not end it: who waits looks again this often. */
+#define SS_SYNC_LOOK_NS 50000000
 
 typedef int (*ss_sync_call)(void *of, int file); /* 0, or an errno */
 
 typedef struct ss_syncing {
-    sem_t asked, over;
+    sem_t asked;
     ss_sync_call call;
-    void *of;  /* for the call; NULL: fdatasync in its place */
-    int file;  /* to be synced; below 0: none, so who is woken is to end */
-    int error; /* of the last sync */
-    atomic_int done;
-    int begun; /* the thread is */
+    void *of;        /* for the call; NULL: fdatasync in its place */
+    int file;        /* to be synced; below 0: none, so who is woken is to end */
+    int error;       /* of the last sync */
+    atomic_int done; /* the futex word of who waits */
+    int begun;       /* the thread is */
 } ss_syncing;
 
 static inline ss_syncing *ss_syncing_new(ss_sync_call call) {
@@ -35,13 +41,11 @@ static inline ss_syncing *ss_syncing_new(ss_sync_call call) {
     if (!one) return NULL;
     one->call = call;
     sem_init(&one->asked, 0, 0);
-    sem_init(&one->over, 0, 0);
     return one;
 }
 
 static inline void ss_syncing_free(ss_syncing *one) {
     sem_destroy(&one->asked);
-    sem_destroy(&one->over);
     free(one);
 }
 
@@ -55,9 +59,9 @@ static inline void *ss_syncing_run(void *shared) {
             one->error = one->call(one->of, one->file);
         else
             one->error = fdatasync(one->file) ? errno : 0;
-        one->file = -1; /* before `over`: whoever heard of it asks for the next */
+        one->file = -1; /* before `done`: whoever heard of it asks for the next */
         atomic_store_explicit(&one->done, 1, memory_order_release);
-        sem_post(&one->over);
+        syscall(SYS_futex, &one->done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
     ss_syncing_free(one);
     return NULL;
@@ -94,9 +98,12 @@ static inline int ss_syncing_done(ss_syncing *one) {
     return atomic_load_explicit(&one->done, memory_order_acquire);
 }
 
-/* Once for each that was begun; 0: a signal came first. */
+/* Whether it is over; 0: not yet, see to signals and wait again. */
 static inline int ss_syncing_wait(ss_syncing *one) {
-    return !sem_wait(&one->over);
+    struct timespec timeout = {0, SS_SYNC_LOOK_NS};
+    if (!ss_syncing_done(one))
+        syscall(SYS_futex, &one->done, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
+    return ss_syncing_done(one);
 }
 
 static inline void ss_syncing_end(ss_syncing *one) {
