@@ -197,6 +197,15 @@ def test_where_no_thread_is_to_be_had_what_was_written_is_kept_and_not_called_sa
     assert numbers(tmp_path) == list(range(10))
 
 
+@pytest.fixture
+def interrupted_at_once() -> Iterator[None]:
+    """Whatever tests of whole processes have left of SIGINT in this one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupted_at_once")
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_who_is_interrupted_while_a_sync_is_waited_for_can_still_close(
     tmp_path: Path, elsewhere: bool
