@@ -36,7 +36,7 @@ def examine(folder: Path) -> LogContents:
     links = reader.begun_chain(folder)
     records: Counter[RecordKind] = Counter()
     holes = reader.gone(reader.with_cut_off(folder))
-    size = 0
+    size, walked = 0, Walked([], None, 0, 0, 0, False)
     for link in links:
         data = reader.mapped_still(link)
         if data is None:  # it left the log meanwhile, being old

@@ -117,18 +117,24 @@ def test_old_segments_are_used_again_and_their_records_leave_the_log(tmp_path: P
     assert examine(tmp_path).holes == []
 
 
+def write_on(writer: LogWriter, count: int) -> None:
+    """So many blocks of fifty ticks, each on the disk."""
+    for _ in range(count):
+        writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
+        writer.sync()
+
+
 @pytest.mark.parametrize("call", ["open", "rename", "sync_folder", "pwrite", "fdatasync"])
 def test_of_an_old_file_that_cannot_be_used_again_nothing_stays(tmp_path: Path, call: str) -> None:
     """Later ones go next: nothing would lead to it any more."""
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
 
-    def write_on(count: int) -> None:
+    def looked_on(count: int) -> None:
         for _ in range(count):
-            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
-            writer.sync()
+            write_on(writer, 1)
             assert reader.cut_off(tmp_path) == []
 
-    write_on(20)
+    looked_on(20)
     oldest, second = (link.path for link in reader.chain(tmp_path)[:2])
     assert writer.reuse(oldest)
     assert writer.reuse(second)
@@ -137,7 +143,7 @@ def test_of_an_old_file_that_cannot_be_used_again_nothing_stays(tmp_path: Path, 
         segments.make(disk, tmp_path, 10**6, SMALL, writer._spare.pop(0))
     assert not oldest.exists()
     assert 10**6 not in segments.numbered(tmp_path)
-    write_on(40)
+    looked_on(40)
     writer.close()
     found = numbers(tmp_path)
     assert found == list(range(found[0], writer.durable_seq))
@@ -164,12 +170,7 @@ def test_a_segment_that_is_used_again_before_a_reader_comes_to_it_is_no_damage(
 ) -> None:
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
 
-    def write_on(count: int) -> None:
-        for _ in range(count):
-            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
-            writer.sync()
-
-    write_on(20)
+    write_on(writer, 20)
     first = [link.path for link in reader.chain(tmp_path)[:3]]
     late, midst = reader.pieces(tmp_path), reader.pieces(tmp_path)
     next(midst)  # holds the first segment, and has seen the names of the others
@@ -177,7 +178,7 @@ def test_a_segment_that_is_used_again_before_a_reader_comes_to_it_is_no_damage(
     seen = links(tmp_path)
     for path in first[1:]:
         writer.reuse(path)
-    write_on(20)
+    write_on(writer, 20)
     with pytest.raises(reader.LogLeft):
         list(midst)
     found = [int(number) for piece in late for number in piece.array()["number"]]
@@ -194,20 +195,18 @@ def test_what_leaves_the_log_while_it_is_verified_is_no_damage(
 ) -> None:
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
 
-    def write_on(count: int) -> None:
-        for _ in range(count):
-            writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
-            writer.sync()
-
-    write_on(20)
+    write_on(writer, 20)
     seen = reader.chain(tmp_path)
     for link in seen[:2]:
         writer.reuse(link.path)
-    write_on(4)
+    write_on(writer, 4)
     seen[2].path.unlink()
     monkeypatch.setattr(reader, "chain", lambda _: seen)
     found = examine(tmp_path)
     assert (found.holes, found.records[RecordKind.TICK]) == ([], 1_000 - seen[3].first_seq)
+    monkeypatch.setattr(reader, "chain", lambda _: seen[:2])
+    found = examine(tmp_path)
+    assert (found.holes, found.records.total(), found.closed) == ([], 0, False)
     writer.close()
 
 
@@ -216,9 +215,7 @@ def test_what_is_taken_for_another_use_while_the_log_is_looked_at_is_no_damage(
 ) -> None:
     """Whoever makes it ready locks it, renames it and clears its head."""
     writer = LogWriter(tmp_path, segment_bytes=SMALL)
-    for _ in range(20):
-        writer.append(RecordKind.TICK, ticks(writer.appended_seq, 50))
-        writer.sync()
+    write_on(writer, 20)
     first, *later = reader.chain(tmp_path)
     with first.path.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
