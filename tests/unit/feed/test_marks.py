@@ -383,6 +383,16 @@ def test_what_a_successor_has_no_room_for_is_carried_on_by_the_old_connection(be
     played(bed, act)
 
 
+def succeeding(bed: Bed, one: Connection, other: Connection) -> tuple[Line, Connection]:
+    """The first line, on which `one` is to be followed by a connection that quotes one symbol."""
+    line = bed.feed._copies[0][0]
+    bed.run(1_000, one, answering=(one,))
+    other.end(End.LOST)
+    successor = bed.connect(line, successor=True)
+    bed.quote(successor, symbols=(0,))
+    return line, successor
+
+
 @pytest.mark.parametrize("why", ["refused", "no room"])
 def test_the_old_connection_goes_on_while_good_quotes_rest_on_it_alone(bed: Bed, why: str) -> None:
     """Its successor is refused a symbol, or has no room for it: it takes over when somebody has it,
@@ -390,11 +400,8 @@ def test_the_old_connection_goes_on_while_good_quotes_rest_on_it_alone(bed: Bed,
     """
 
     def act(one: Connection, other: Connection) -> None:
-        line, beside = (copy[0] for copy in bed.feed._copies)
-        bed.run(1_000, one, answering=(one,))
-        other.end(End.LOST)
-        successor = bed.connect(line, successor=True)
-        bed.quote(successor, symbols=(0,))
+        beside = bed.feed._copies[1][0]
+        line, successor = succeeding(bed, one, other)
         successor.subscription.acknowledged.add(NAMES[0])
         if why == "refused":
             far_ns = bed.machine.mono_ns() + 3_600 * 10**9
@@ -422,11 +429,7 @@ def test_the_old_connection_goes_on_while_it_quotes_what_its_successor_does_not(
     """Whatever the successor was answered: it may have been the answer to another request."""
 
     def act(one: Connection, other: Connection) -> None:
-        line = bed.feed._copies[0][0]
-        bed.run(1_000, one, answering=(one,))
-        other.end(End.LOST)
-        successor = bed.connect(line, successor=True)
-        bed.quote(successor, symbols=(0,))
+        line, successor = succeeding(bed, one, other)
         successor.subscription.acknowledged.update(NAMES)
         successor.subscription.unproven[NAMES[1]] = bed.machine.mono_ns()
         bed.machine.advance_ms(1_100)
@@ -446,11 +449,7 @@ def test_a_quote_that_is_not_good_keeps_no_connection(bed: Bed) -> None:
     """Whoever is refused by the successor and stale on the old one loses nothing by the swap."""
 
     def act(one: Connection, other: Connection) -> None:
-        line = bed.feed._copies[0][0]
-        bed.run(1_000, one, answering=(one,))
-        other.end(End.LOST)
-        successor = bed.connect(line, successor=True)
-        bed.quote(successor, symbols=(0,))
+        line, successor = succeeding(bed, one, other)
         far_ns = bed.machine.mono_ns() + 3_600 * 10**9
         successor.subscription.refused[NAMES[1]] = Refusal(1, far_ns, bed.machine.mono_ns())
         bed.writer.mark_stale(np.array([1], np.uint16))
