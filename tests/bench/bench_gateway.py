@@ -7,7 +7,9 @@ gateway.push   frames a CPU second to all clients of one wish while quotes are w
     from the write of a quote to a client in us are parameters, as is what memory the process has
     then.
 gateway.stuck   p99 from the write of a quote to a client in us while one client in five reads
-    nothing; times what that of gateway.push is, write_times the same of what a write took its feed.
+    nothing; times what it is for the same readers without these, times_all for as many of whom all
+    read; write_times and write_times_all are the same of what a write took its feed. The three are
+    measured in turns, BLOCKS times, of which the medians are said.
 
 The peers do the same from the same store in the same run: FastAPI on uvicorn, and for the push
 websockets, which is what a bot's author would take. Each answer is looked at: one that is short, a
@@ -50,6 +52,7 @@ PUSH_TWIN = Path(__file__).with_name("push_twin.py")
 CONNECTIONS = 8
 START_S_MAX = 60.0
 QUOTE_S = 0.001  # between two quotes that are pushed
+BLOCKS = 5  # a p99 of one stretch may be three times that of the next, whoever is connected
 FILLING = 2_000  # quotes after which whoever reads nothing is told nothing more
 WISH = '{"op":"subscribe","kinds":["prices"],"pace":"live"}'
 
@@ -85,9 +88,11 @@ def figures(small: bool) -> Iterator[Figure]:
                 peers = {"fastapi": other.per_cpu_s, "fastapi_p50_us": other.p50_us}
             yield asked.figure(f"gateway.{name}", peers)
         pushed = _pushed(port, clients, seconds, ours.pid, quotes)
-        with Stuck(port, clients // 5, quotes) as stuck:
-            beside = _pushed(port, clients - stuck.clients, seconds / 2, ours.pid, quotes)
-            stuck.check()
+        stuck = clients // 5
+        blocks = [
+            _beside_stuck(port, clients - stuck, stuck, seconds / BLOCKS, ours.pid, quotes)
+            for _ in range(BLOCKS)
+        ]
         twin = stack.enter_context(_started([str(PUSH_TWIN)], settings))
         assert twin.stdout is not None
         twin_port = int(twin.stdout.readline())
@@ -96,12 +101,7 @@ def figures(small: bool) -> Iterator[Figure]:
         yield pushed.told.figure(
             "gateway.push", peers, clients=clients, rss_mb=round(pushed.rss_mb, 1)
         )
-        yield figure(
-            "gateway.stuck", "us", [beside.told.p99_us], clients=clients, stuck=stuck.clients,
-            times=round(beside.told.p99_us / pushed.told.p99_us, 2),
-            write_times=round(beside.write_p99_us / pushed.write_p99_us, 2),
-            write_p99_us=round(beside.write_p99_us, 1),
-        )  # fmt: skip
+        yield _stuck_figure(blocks, clients, stuck)
 
 
 class PushTold(msgspec.Struct):
@@ -133,6 +133,23 @@ class Pushed(NamedTuple):
     told: Measured
     rss_mb: float
     write_p99_us: float  # what a write took whoever wrote
+
+
+def _stuck_figure(blocks: list[tuple[Pushed, Pushed, Pushed]], clients: int, stuck: int) -> Figure:
+    """Of readers and stuck ones, beside the same readers alone and beside all reading."""
+    beside, alone, all_read = (
+        np.median([(one.told.p99_us, one.write_p99_us) for one in each], axis=0)
+        for each in zip(*blocks, strict=True)
+    )
+    (times, write_times), (times_all, write_times_all) = (
+        np.round(beside / each, 2).tolist() for each in (alone, all_read)
+    )
+    return figure(
+        "gateway.stuck", "us", [each[0].told.p99_us for each in blocks],
+        clients=clients, stuck=stuck, times=times, write_times=write_times,
+        times_all=times_all, write_times_all=write_times_all,
+        write_p99_us=round(float(beside[1]), 1),
+    )  # fmt: skip
 
 
 class Stuck:
@@ -338,6 +355,17 @@ def _pushed(port: int, clients: int, seconds: float, pid: int, quotes: Quotes) -
     found = msgspec.json.decode(printed, type=PushTold)
     measured = Measured(found.frames, cpu_s, found.p50_us, found.p99_us)
     return Pushed(measured, rss_mb, float(np.percentile(took_us, 99)))
+
+
+def _beside_stuck(
+    port: int, readers: int, stuck: int, seconds: float, pid: int, quotes: Quotes
+) -> tuple[Pushed, Pushed, Pushed]:
+    """Readers beside some who read nothing; without these; and with all reading."""
+    with Stuck(port, stuck, quotes) as silent:
+        beside = _pushed(port, readers, seconds, pid, quotes)
+        silent.check()
+    alone = _pushed(port, readers, seconds, pid, quotes)
+    return beside, alone, _pushed(port, readers + stuck, seconds, pid, quotes)
 
 
 def _rss_mb(pid: int) -> float:
