@@ -233,8 +233,8 @@ class Depth:
         channel, listing = row.channel, row.row.listing
         now_ms, nothing = self.exchange.now_ms(), nothing_of(listing)
         update = Update(
-            changes(before.bids, channel.said.bids, nothing),
-            changes(before.asks, channel.said.asks, nothing),
+            changes([before.bids], channel.said.bids, nothing),
+            changes([before.asks], channel.said.asks, nothing),
             after_id,
             channel.last_id,
         )

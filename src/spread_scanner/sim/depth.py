@@ -3,13 +3,14 @@
 A book is what the market has of a listing now: its quote, and behind it levels whose sizes follow
 from their prices alone, so that a move of the price changes little of them. Each channel is told
 each tenth of a second what has changed since it was told last. REST snapshots (answers.levels) show
-the same book. Made and called by the exchange's loop; the frames are built here, as depth is rare
-beside quotes.
+the same book; who begins with one goes on by the next message, which tells again what the snapshot
+had otherwise, though it be as it was. Made and called by the exchange's loop; the frames are built
+here, as depth is rare beside quotes.
 """
 
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -71,6 +72,7 @@ class DepthChannel:
         self.whole = self.window == 20
         self.connections: list[Connection] = []
         self.said = now_of(listing, self.window)
+        self.shown: list[SpokenBook] = []  # by REST, since then
         self.last_id = listing.update_id
         self.number = listing.update_id  # Bybit's own count of updates: it never has two meanings
 
@@ -86,10 +88,11 @@ def now_of(listing: Listing, count: int) -> SpokenBook:
     return SpokenBook(dict(levels(listing, "bid", count)), dict(levels(listing, "ask", count)))
 
 
-def changes(before: SideText, now: SideText, nothing: str) -> list[tuple[str, str]]:
-    """What brings one to the other: a size of nothing takes a level away."""
-    gone = [(px, nothing) for px in before if px not in now]
-    return gone + [(px, sz) for px, sz in now.items() if before.get(px) != sz]
+def changes(before: Sequence[SideText], now: SideText, nothing: str) -> list[tuple[str, str]]:
+    """What brings each of these to the last one: a size of nothing takes a level away."""
+    gone = {px: nothing for one in before for px in one if px not in now}
+    changed = {px: sz for px, sz in now.items() if any(one.get(px) != sz for one in before)}
+    return [*gone.items(), *changed.items()]
 
 
 class Depth:
@@ -145,14 +148,16 @@ class Depth:
         if self._struck(channel, "crossed") and now.asks:
             above = listing.px(listing.ask_ticks + 1)
             now = now._replace(bids={above: listing.sz(1), **now.bids})
+        before = [channel.said, *channel.shown]
         update = Update(
-            changes(channel.said.bids, now.bids, nothing_of(listing)),
-            changes(channel.said.asks, now.asks, nothing_of(listing)),
+            changes([one.bids for one in before], now.bids, nothing_of(listing)),
+            changes([one.asks for one in before], now.asks, nothing_of(listing)),
             channel.last_id,
             listing.update_id,
         )
         channel.number += 1
         channel.said, channel.last_id = now, listing.update_id
+        channel.shown.clear()
         self._showed(channel)
         if self._struck(channel, "unknown-zero"):
             update.bids.append((listing.px(max(1, listing.bid_ticks // 2)), nothing_of(listing)))
@@ -222,6 +227,7 @@ class Depth:
                     levels(listing, "ask", BOOK_LEVELS),
                 )
                 self._exchange.truth.showed(listing, listing.update_id, bids, asks)
+                self._shown(listing)
         if not self._use(label, "old-seed", ""):
             return body
         answer = orjson.loads(body)
@@ -231,6 +237,12 @@ class Depth:
             if name in data:
                 data[name] -= 1_000_000
         return orjson.dumps(answer)
+
+    def _shown(self, listing: Listing) -> None:
+        """Somebody has seen by REST what no message of these channels said."""
+        for channel in self._channels.values():
+            if channel.listing is listing and channel.last_id != listing.update_id:
+                channel.shown.append(now_of(listing, channel.window))
 
     @property
     def due(self) -> dict[str, dict[str, int]]:
