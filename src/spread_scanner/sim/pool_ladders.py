@@ -50,11 +50,14 @@ def by_rate(one: Asked, rate: tuple[float, float]) -> Asked:
     return Asked(one.bid_px * bid, one.bid_sz, one.ask_px * ask, one.ask_sz)
 
 
-def variants(now: Sequence[Ladder], before: Sequence[Ladder]) -> Iterator[Sequence[Ladder]]:
-    """What a reader may go by of several pools: each as it is or as it was a slot ago; or all but
-    one."""
-    either = ([one] if one == was else [one, was] for one, was in zip(now, before, strict=True))
-    for told in product(*either):
+def variants(states: Sequence[Sequence[Ladder]]) -> Iterator[Sequence[Ladder]]:
+    """What a reader may go by of several pools: each as it is in one of these states of all; or all
+    but one."""
+    each = [
+        [one for at, one in enumerate(of_pool) if one not in of_pool[:at]]
+        for of_pool in zip(*states, strict=True)
+    ]
+    for told in product(*each):
         yield told
         for at in range(len(told)):
             yield [*told[:at], *told[at + 1 :]]

@@ -4,13 +4,15 @@ A source quotes what the reference size costs and brings in the best of its pool
 those in USDT ask, and what those in USDC do by the rate of Binance's USDC-USDT. The truth follows
 what providers told: the latest slot that anybody was told of. What each single pool asked of late,
 at each rate of late, is told as well, since a reader's quote names its slot alone: whoever judges
-sizes finds the one that it was.
+sizes finds the one that it was. That goes for accounts of a later slot, too, which a provider tells
+while its subscription to slots was lost.
 
 Providers that are cut, silent or behind change nothing while another one tells all in time. Where
 none does, and for SETTLED_NS after the chain went back or an account was another one, a reader may
 be behind or have nothing to stand behind: a row says from when to when, for nobody owes a signal
 then. What nobody has told for BELIEVED_NS is unknown. A book says how long ago its rate had become
-another one: who was given no CPU may know of no other.
+another one: who was given no CPU may know of no other. Where fees fade there is one by the second
+before, too: the chain tells whole seconds, once a slot.
 """
 
 import math
@@ -51,6 +53,7 @@ RATES_NS = 2 * NS_PER_S  # so long a rate that was is kept for readers' books
 BELIEVED_NS = 2 * NS_PER_S
 SETTLED_NS = 3 * NS_PER_S  # until seeds have come again
 SUBSCRIBED_NS = 2 * NS_PER_S  # a connection that stands for so long has everything
+FADES = "meteora-dlmm"  # whose fees do so by the chain's clock
 
 
 class _Rate(NamedTuple):
@@ -170,7 +173,8 @@ class PoolTruth:
         self._truth.advance(now_ns)
         if hearing:
             self._heard_ns = now_ns
-            self._quote(max(provider.slot for provider in hearing))
+            telling = [one.slot for one in self._side.providers.values() if one.tells]
+            self._quote(max(provider.slot for provider in hearing), max(telling))
         elif now_ns - self._heard_ns > BELIEVED_NS:
             for listing in self._pools:
                 if self._truth.legs[listing].heard:
@@ -185,13 +189,15 @@ class PoolTruth:
 
     # --- quotes
 
-    def _quote(self, slot: int) -> None:
+    def _quote(self, slot: int, told_slot: int) -> None:
+        """As of a slot that somebody was told of; of `told_slot` there may be accounts alone."""
         self.rate()
         for key in self._side.chain.pools:
-            self._known[key] = found = self._asked(key, slot)
+            self._known[key] = known = self._asked(key, slot)
             of_late = self._of_late.setdefault(key, deque(maxlen=KEPT))
-            if found[1] not in of_late:
-                of_late.append(found[1])
+            for _, found in (known, self._asked(key, max(slot, told_slot))):
+                if found not in of_late:
+                    of_late.append(found)
         self._best_slot = max(self._best_slot, slot)
         self._tell_single()
         for listing in self._pools:
@@ -254,21 +260,24 @@ class PoolTruth:
         since = {one.bid_ask: 0 for one in self._rates if one.since_ns >= told_ns}
         rates = sorted({**ages_ns, **since}.items(), key=lambda one: one[1])
         by: list[tuple[tuple[float, float] | None, int]] = [*rates] or [(None, 0)]
-        of_now, of_before = (self._ladders(listing, at) for at in (slot, slot - 1))
+        states = (slot, 0), (slot - 1, 0), (slot, 1)
+        told = [self._ladders(listing, at, late_s) for at, late_s in states]
         rows: dict[str, dict[str, Any]] = {}
         for rate, age_ns in by:
-            for ladders in variants(_in_usdt(of_now, rate), _in_usdt(of_before, rate)):
+            for ladders in variants([_in_usdt(of_one, rate) for of_one in told]):
                 bids, asks = book(ladders)
                 row = {**book_row(listing, number, bids, asks), "rate_age_ns": age_ns}
                 rows.setdefault(repr((bids, asks)), row)
         return [*rows.values()]
 
-    def _ladders(self, listing: PoolListing, slot: int) -> list[tuple[Ladder, bool]]:
-        """Of each of its pools as it stood, and whether that is in USDC."""
+    def _ladders(self, listing: PoolListing, slot: int, late_s: int) -> list[tuple[Ladder, bool]]:
+        """Of each of its pools as it stood, by a clock that is so late, and whether that is in
+        USDC."""
         found = []
         for key, through in listing.pools.items():
             since, pool = self._side.chain.stood(key, slot)
-            state = key, since, self._side.chain.unix_s(slot)
+            unix_s = self._side.chain.unix_s(slot) - (late_s if pool.kind == FADES else 0)
+            state = key, since, unix_s
             if state not in self._rungs:
                 if len(self._rungs) >= RUNGS_KEPT:
                     self._rungs.clear()

@@ -70,6 +70,12 @@ class RpcProvider:
             return None
         return min((one.since_ns for one in self.listeners if one.slots), default=None)
 
+    @property
+    def tells(self) -> bool:
+        """Whether somebody is told anything, be it accounts without slots."""
+        subscribed = any(one.slots or one.accounts for one in self.listeners)
+        return subscribed and not (self.silent or self.away)
+
     # --- the turn of a slot
 
     def advance(self) -> None:

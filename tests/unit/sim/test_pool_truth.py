@@ -37,6 +37,7 @@ from spread_scanner.sim.universe import Universe
 
 RATE = 0.9995, 1.0005
 COUNT, MS = 15, 1_000_000
+FADES_AFTER_S = 5  # of the simulated pools of Meteora
 
 
 class Told:
@@ -45,7 +46,8 @@ class Told:
     def __init__(self, path: Path, moved: VirtualClock) -> None:
         universe = Universe(1, 100, stable=True)
         worths = {coin.name: coin.price for coin in reversed(universe.coins)}
-        market = ChainMarket(lambda: worths, lambda: 1_795_000_000)
+        self.unix_s = 1_795_000_000
+        market = ChainMarket(lambda: worths, lambda: self.unix_s)
         self.side = SolanaSide(1, COUNT, providers=2, market=market)
         self.pools = pool_truth.listings(universe, self.side.chain)
         self.pairs = [*pool_truth.pairs(universe, self.pools)]
@@ -63,6 +65,19 @@ class Told:
         one.slots.add(1)
         one.since_ns = self._clock.mono_ns()
         self.side.providers["a"].listeners.add(one)
+
+    def loses_slots(self) -> None:
+        """Of provider a only accounts are told, and b, which is a slot behind, tells slots."""
+        (one,) = self.side.providers["a"].listeners
+        behind = Listening(lambda _: None, lambda: None)
+        behind.slots, one.slots = one.slots, set()
+        one.accounts[1] = next(iter(self.side.chain.pools))
+        self.side.providers["b"].listeners.add(behind)
+
+    def swap(self, key: str, up: float) -> None:
+        """The next slot begins with one that moves the price of a pool by so much."""
+        pool = self.side.chain.pools[key]
+        self.side.chain.ordered.append((key, *pool.towards(float(pool.price()) * up)))
 
     def slot(self) -> None:
         self._clock.advance_ms(400)
@@ -157,6 +172,45 @@ def test_each_source_shows_the_book_that_the_product_makes_of_its_pools(told: To
         assert bids
         assert asks
         assert any(alike(row["bids"], bids) and alike(row["asks"], asks) for row in rows)
+
+
+def test_accounts_that_are_told_without_their_slot_are_asked_as_well(told: Told) -> None:
+    told.slot()
+    told.loses_slots()
+    told.swap(next(iter(told.pools[0].pools)), 1.001)
+    told.slot()
+    for listing in told.pools:
+        markets, now = of_product(told, listing)
+        ask = markets.best(listing.symbol, StableQuote(*RATE, fresh=True), now).ask
+        assert ask is not None
+        past = {float(tick.ask_px) for tick in told.leg(listing.label, listing.symbol).past}
+        assert any(px == pytest.approx(ask.px, rel=1e-12) for px in past)
+
+
+def test_a_book_of_who_takes_the_second_for_the_one_before_is_told(told: Told) -> None:
+    """Where fees fade with it, and a rate that is new."""
+    for _ in range(SUBSCRIBED_NS // (400 * MS) + 3):
+        told.slot()
+    listing = next(one for one in told.pools if one.label == "meteora" and all(one.pools.values()))
+    told.side.chain.swaps_per_slot = 0
+    for key in listing.pools:
+        told.swap(key, 1.02)
+    told.slot()
+    told.unix_s += FADES_AFTER_S
+    told.slot()
+    stable = told.leg("binance-spot", "USDC-USDT")
+    stable.bid, stable.ask = RATE[0] + 1e-4, RATE[1] + 1e-4
+    told.slot()
+    rate, sizes = StableQuote(stable.bid, stable.ask, fresh=True), PoolSettings().ladder_quote
+    made = []
+    for late_s in (0, 1):
+        markets, now = of_product(told, listing)
+        now = now._replace(unix_ts=now.unix_ts - late_s)
+        rungs = [markets.best(listing.symbol, rate, now, size) for size in sizes]
+        made.append(levels([rung.ask for rung in rungs], bids=False))
+    assert not alike(*made), "the fee fades in this second"
+    rows = [*told.leg(listing.label, listing.symbol).books[-1]()]
+    assert [any(alike(row["asks"], asks) for row in rows) for asks in made] == [True, True]
 
 
 def test_a_book_by_a_rate_of_before_says_how_long_that_was_another(told: Told) -> None:
