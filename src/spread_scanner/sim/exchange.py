@@ -18,6 +18,7 @@ import orjson
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, Exchange
+from spread_scanner.schema.names import EXCHANGE_SIM
 from spread_scanner.sim import pool_truth
 from spread_scanner.sim.chain import ChainMarket
 from spread_scanner.sim.characters import give
@@ -308,12 +309,25 @@ class Exchange8:
                 if now - due_ns > LAG_S_MAX * NS_PER_S:
                     self.counts["lagged_ns"] += now - due_ns
                     started += now - due_ns
+                    self._stood(now - due_ns)
                 self.tick()
                 await asyncio.sleep(0)
             seconds_now = self.mono_s()
             if seconds_now - swept >= SWEEP_S * min(1.0, self.time_scale):
                 swept = seconds_now
                 self._sweep(seconds_now)
+
+    def _stood(self, for_ns: int) -> None:
+        """Until now this process was given no CPU, or had too much to do: nobody heard anything."""
+        wall_ns, mono_ns = self.stamp()
+        self.truth.write(
+            {
+                "fault": "stood",
+                "process": EXCHANGE_SIM,
+                **{"start_ns": wall_ns - for_ns, "end_ns": wall_ns},
+                **{"start_mono_ns": mono_ns - for_ns, "end_mono_ns": mono_ns},
+            }
+        )
 
     def _sweep(self, now_s: float) -> None:
         self.truth.flush()

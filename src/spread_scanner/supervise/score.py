@@ -11,8 +11,9 @@ engine's side is a list of spans: from an ENTER of a pair to its EXIT.
     overlong  an interval after which the pair had also left the exit threshold, and no EXIT came,
               late or not
     opportunities_wrong
-              a found interval that does not lie in exactly one opportunity of the tracker, or an
-              opportunity in which no interval of its pair stood
+              a found interval that does not lie in exactly one opportunity of the tracker (in
+              one or more, if the simulator stood still meanwhile: a leg that is silent for so long
+              ends one), or an opportunity in which no interval of its pair stood
     sizes_wrong
               an ENTER or RE-SIGNAL whose size is not what its two quotes, by their update ids,
               had in whole lots, or less than may be ordered; what followed on one, where the
@@ -181,7 +182,7 @@ def score(
         opportunities_wrong=[]
         if lives is None
         else [
-            *_followed_wrongly(found, lives, window_ns, outages, late),
+            *_followed_wrongly(found, lives, window_ns, outages, late, sent.stood),
             *_of_nothing(truth, lives, late, sent.shaken),
         ],
         sizes_wrong=[one for one in sizes if not one.ok],
@@ -331,6 +332,7 @@ def _followed_wrongly(
     window_ns: tuple[int, int],
     outages: Sequence[DownTime],
     late: Lateness,
+    stood: Sequence[DownTime],
 ) -> list[WrongOpportunity]:
     """Found intervals that do not lie in exactly one opportunity."""
     followed: defaultdict[PairName, list[Span]] = defaultdict(list)
@@ -341,20 +343,24 @@ def _followed_wrongly(
     for one in found:
         end_ns = _end(one, window_ns)
         late_ns = late.after_ns(one, end_ns, tracked=True)
-        why = _follow_fault(followed[one.symbol, one.direction], one, end_ns, late_ns)
+        anew = _was_away(one, one.start_ns, end_ns, stood)
+        why = _follow_fault(followed[one.symbol, one.direction], one, end_ns, late_ns, anew=anew)
         if why and not _was_away(one, one.start_ns, end_ns, outages, tracked=True):
             wrong.append(WrongOpportunity(one.symbol, one.direction, one.start_ns, why))
     return wrong
 
 
-def _follow_fault(lives: Sequence[Span], interval: Interval, end_ns: int, late_ns: int) -> str:
-    """What is wrong with the opportunities that an interval lies in; empty: nothing."""
+def _follow_fault(
+    lives: Sequence[Span], interval: Interval, end_ns: int, late_ns: int, *, anew: bool
+) -> str:
+    """What is wrong with the opportunities that an interval lies in; empty: nothing. `anew`: it may
+    have been followed anew."""
     if not _overlaps(lives, interval, end_ns, late_ns):
         return "was not followed"
     within = [life for life in lives if life[0] < end_ns and life[1] > interval.start_ns]
-    if len(within) > 1:
+    if len(within) > 1 and not anew:
         return f"was followed by {len(within)} opportunities"
-    if within and within[0][1] < end_ns - late_ns:
+    if within and max(life[1] for life in within) < end_ns - late_ns:
         return "was followed to its half"
     return ""
 

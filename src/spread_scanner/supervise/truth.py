@@ -17,7 +17,7 @@ from spread_scanner.supervise.seen import DownTime
 # Of what a pool was and what number it got: a provider is believed for five slots without one, a
 # simulated fork takes back as many, and the second provider is one behind.
 SLOTS_APART = 6
-SHAKEN = "shaken"  # the one fault that is read here
+SHAKEN, STOOD = "shaken", "stood"  # the faults that are read here
 UNTOLD = -1  # Interval.fell_ns: at its end, if the pair stood again later
 NAN = math.nan
 
@@ -109,6 +109,7 @@ class TruthFile(NamedTuple):
     books: Mapping[tuple[str, str, int], Sequence[SentBook]] = MappingProxyType({})
     asked: Mapping[tuple[str, str, int], Sequence[SentQuote]] = MappingProxyType({})
     shaken: Sequence[DownTime] = ()  # when what Solana's providers told was not to be relied on
+    stood: Sequence[DownTime] = ()  # when the simulator itself told nobody anything
 
     def ladders(self, source: str, symbol: str, number: int) -> Iterator[SentBook]:
         """What a book of pools that has this number may have been: its number is the slot that its
@@ -144,14 +145,15 @@ def read_truth(path: Path) -> TruthFile:
     histories: dict[tuple[str, str], History] = {}
     books: dict[tuple[str, str, int], list[SentBook]] = {}
     asked: dict[tuple[str, str, int], list[SentQuote]] = {}
-    shaken: list[DownTime] = []
-    truth = TruthFile([], {}, {}, histories, books, asked, shaken)
+    away: dict[str, list[DownTime]] = {SHAKEN: [], STOOD: []}
+    truth = TruthFile([], {}, {}, histories, books, asked, *away.values())
     pairs: list[History] = []  # in the order that looks go by
     newest: dict[tuple[str, str], int] = {}  # place of each pair's last interval
     for line in path.read_bytes().splitlines():
         row = orjson.loads(line)
-        if row.get("fault") == SHAKEN:
-            shaken.append(DownTime(row["process"], row["start_mono_ns"], row["end_mono_ns"]))
+        if row.get("fault") in away:
+            times = row["start_mono_ns"], row["end_mono_ns"]
+            away[row["fault"]].append(DownTime(row["process"], *times))
         elif "quote" in row:
             truth.quotes[row["source"], row["symbol"], int(row["quote"])] = _quote_of(row)
         elif "asked" in row:

@@ -1,5 +1,6 @@
 """The truth follows the market: a dead source is believed for a while and unknown after it."""
 
+import asyncio
 import itertools
 from pathlib import Path
 from typing import cast
@@ -293,3 +294,23 @@ def test_while_somebody_learns_the_market_rests_around_each_second_and_loses_not
         told = zip(one["pairs"], between[after["look_mono_ns"]], after["pairs"], strict=True)
         assert all(low <= min(was[1], then[1]) for was, (_, low, _), then in told)
         assert all(high >= max(was[1], then[1]) for was, (_, _, high), then in told)
+
+
+def test_that_the_simulator_stood_still_is_told(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "truth.jsonl"
+    exchange = Exchange8(Options(seed=1, symbols=5, truth_path=path))
+    lasting_ms = iter([2, 1_500, 900])
+
+    def tick() -> None:
+        virtual_clock.advance_ms(next(lasting_ms, 4_000))
+        exchange.tick_number += 1
+
+    monkeypatch.setattr(exchange, "tick", tick)
+    asyncio.run(exchange.run(4.0))
+    exchange.truth.close()
+    rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    (stood,) = [row for row in rows if row.get("fault") == "stood"]
+    assert stood["process"] == "exchange-sim"
+    assert stood["end_mono_ns"] - stood["start_mono_ns"] == pytest.approx(1_500e6, abs=10e6)

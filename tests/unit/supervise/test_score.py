@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from spread_scanner.schema.enums import DIRECTIONS, SignalKind
-from spread_scanner.schema.names import ENGINE
+from spread_scanner.schema.names import ENGINE, EXCHANGE_SIM
 from spread_scanner.supervise.lateness import Lateness
 from spread_scanner.supervise.score import Score, score
 from spread_scanner.supervise.seen import CpuWait, DownTime, SeenSignal, TrackedLife
@@ -278,6 +278,28 @@ def test_each_found_interval_lies_in_exactly_one_opportunity_and_each_of_them_me
     assert (result.found, result.ok) == (1, not why)
 
 
+@pytest.mark.parametrize(
+    ("stood_ms", "second", "why"),
+    [
+        ((2_200, 2_600), (2_650, 3_500), []),
+        ((2_200, 2_600), (2_650, 2_700), ["was followed to its half"]),
+        ((3_100, 4_300), (2_650, 3_500), ["was followed by 2 opportunities"]),
+    ],
+)
+def test_an_interval_in_which_the_simulator_stood_still_may_be_followed_anew(
+    stood_ms: tuple[int, int], second: tuple[int, int], why: list[str]
+) -> None:
+    start_ms, end_ms = stood_ms
+    sent = TruthFile([], {}, {}, stood=[DownTime(EXCHANGE_SIM, start_ms * MS, end_ms * MS)])
+    lives = [
+        TrackedLife("AAA-USDT", WAY.label, opened * MS, closed * MS)
+        for opened, closed in ((2_001, 2_500), second)
+    ]
+    signals = [seen(ENTER, 2_001), seen(EXIT, 3_001)]
+    result = score([interval(2_000, 3_000)], signals, WINDOW, lives=lives, sent=sent)
+    assert [one.why for one in result.opportunities_wrong] == why
+
+
 def test_a_tracker_that_was_down_owes_no_opportunity_of_what_stood_then() -> None:
     down = DownTime("spread-tracker", 2_400 * MS, 2_500 * MS)
     assert followed(outages=(down,)).ok
@@ -414,6 +436,7 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
     quote = {"source": "okx-spot", "symbol": "AAA-USDT", "bid_px": 1.0, "bid_sz": 2.0}
     rows = [
         {"fault": "gap", "source": "x", "start_ns": 1, "start_mono_ns": 1, "end_mono_ns": None},
+        {"fault": "stood", "process": EXCHANGE_SIM, "start_mono_ns": 2, "end_mono_ns": 3},
         {"quote": 77, **quote, "ask_px": None, "ask_sz": None},
         row("AAA-USDT", "owed", 5, 9),
         row("AAA-USDT", "near", 4, 10),
@@ -428,6 +451,7 @@ def test_the_truth_file_is_read_without_its_fault_rows(tmp_path: Path) -> None:
         Interval("AAA-USDT", WAY.label, 4, 10, True, 50.0, fell_ns=11, near=True),
         Interval("BBB-USDT", WAY.label, 6, None, False, 50.0, False, fell_ns=None, near=True),
     ]
+    assert truth.stood == [DownTime(EXCHANGE_SIM, 2, 3)]
     pairs = [("AAA-USDT", WAY.label), ("BBB-USDT", WAY.label)]
     assert truth.rules == dict.fromkeys(pairs, OrderRule(0.1, 5.0, 0.0))
     (key,) = truth.quotes
