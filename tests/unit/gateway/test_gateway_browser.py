@@ -291,10 +291,23 @@ def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:
         tab.until("page.board.count > 0")
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 320, view
-    page = tab.open()
+    page = tab.open("#min=-900")
     tab.until(f"{ROWS}.length > 2")
+    # Many venues wrap; what is set elsewhere is seen, and may be set here.
+    many = [f"venue-{n}" for n in range(9)]
+    page.evaluate("many => { page.board.legs[0] = many; page.frame(); }", many)
+    assert "(1)" in tab.text(".filters")
+    page.tap(".filters")
+    tab.until("document.querySelectorAll('.toolbar .chips button').length > 9")
+    for box in page.query_selector_all(".toolbar :is(button, input, label):visible"):
+        at = box.bounding_box()
+        assert at["x"] >= 0, box.inner_text()
+        assert at["x"] + at["width"] <= 320, box.inner_text()
+    page.tap(".filters")
     page.tap(".body > [role=row]")
     tab.until("document.querySelector('.drawer .waterfall td') !== null")
+    for said in ("Size", "Funding", "Ages", "Alive"):  # of which a card has no room
+        assert said in tab.text(".drawer .figures")
     drawer = page.evaluate("document.querySelector('.drawer').scrollWidth")
     assert drawer <= 320
     for button in page.query_selector_all(".drawer header button"):
@@ -349,12 +362,18 @@ def test_the_zoom_of_the_chart_stays_and_today_is_until_midnight(
 WHOLE = """[...document.querySelectorAll('.table .cell, .table [role=columnheader] button')]
     .filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"""
 WIDEST = """
+const ways = [["meteora", "binance"], ["phoenix", "binance"], ["binance", "binance"]];
+page.board.exchanges.forEach((_, n) => { page.board.exchanges[n] = ways[n % ways.length]; });
 const { columns } = page.board;
 columns.spot_age_ms.fill(43 * 60e3 + 43e3);
 columns.fut_age_ms.fill(43 * 60e3 + 43e3);
-const due = { interval_h: 8, next_wall_ns: 1e6 * (Date.now() + 27e6) };
-for (const one of page.board.funding.values())
-    Object.assign(one, { rate: -0.004444, unknown: "", ...due });
+const rate = { rate: -0.004444, interval_h: 8, unknown: "" };
+const whens = [{ in_ms: 27e6, noted: true }, { in_ms: -27e6, noted: false }];
+page.board.columns.symbol.forEach((symbol, n) => {
+  const { in_ms, noted } = whens[n % whens.length];
+  const told = { ...rate, noted, next_wall_ns: 1e6 * (Date.now() + in_ms) };
+  page.board.funding.set(`${symbol} binance-futures`, told);
+});
 page.session.polls[0].stop();
 page.session.rows.wish(null);
 page.table.draw(performance.now());
@@ -382,6 +401,36 @@ SINCE = """(ms) => {
   table.draw(performance.now());
   return ["open", "opened"].map((name) => row.root.classList.contains(name));
 }"""
+
+
+WARNED = {"status": "ok", "degraded": ["feed-okx-spot", "okx-spot: no quotes."], "switched": []}
+TOP_OF_ROW = f"{ROWS}[2].getBoundingClientRect().top"
+
+
+@pytest.mark.parametrize("width", [420, 1_400])
+def test_nothing_moves_under_the_pointer(browser: Any, shown: Shown, width: int) -> None:
+    """Neither by what is said of the order that is held, nor by what is amiss."""
+    tab = Tab(browser, shown.address, viewport={"width": width, "height": 700})
+    page = tab.open("#usable=0")
+    tab.until(f"{ROWS}.length >= 10")
+    tab.until("document.querySelector('.standing') !== null")
+    top = page.evaluate(TOP_OF_ROW)
+    page.mouse.move(100, top + 5)
+    tab.until("page.table.held && !document.querySelector('.room')")
+    assert "order held" in tab.text(".told")
+    for served in ({**WARNED, "degraded": []}, WARNED):
+        page.evaluate("told => { page.session.events.hears.status({ status: told }); }", served)
+        shows = "document.querySelectorAll('.standing p').length"
+        tab.until(f"{shows} === {len(served['degraded'])}")
+        assert page.evaluate(TOP_OF_ROW) == top
+    pressed = page.evaluate(f"{ROWS}[2].id")
+    page.mouse.down()
+    page.evaluate("page.session.events.hears.status({ status: { degraded: [], switched: [] } })")
+    tab.until(f"{shows} === 0")
+    assert page.evaluate(f"{ROWS}[2].id") == pressed
+    page.mouse.up()
+    tab.until("document.querySelector('.drawer') !== null")
+    tab.close()
 
 
 def test_only_what_opened_just_now_is_ringed(tab: Tab) -> None:

@@ -2,23 +2,28 @@
 // open, and the log ends with it; who wants to be woken uses spread-alerts.
 
 import * as figures from "./figures.js";
-import { FOREVER } from "./preferences.js";
+import { FOREVER, HOUR_MS } from "./preferences.js";
 import { RULE, changesOf } from "./rules.js";
 import { numberOf } from "./address.js";
 import { unlessTyped } from "./toolbar.js";
 import { Heads, html } from "./ui.js";
 
-const KEPT = 300;
+const KEPT = 200; // of each, so that signals leave what rules found its place
 
 export class Alerting {
   constructor(preferences) {
     this.preferences = preferences;
-    this.log = [];
+    this.found = []; // by rules, the newest first
+    this.signals = [];
     this.states = [];
   }
 
   get rules() {
     return this.preferences.rules ?? [];
+  }
+
+  get log() {
+    return [...this.found, ...this.signals].sort((one, other) => other.at - one.at);
   }
 
   // What is new by the rules, as log lines.
@@ -30,7 +35,7 @@ export class Alerting {
       if (begun.length) this.#sound(rule, begun[0]);
       return [...begun.map((one) => ({ ...one, at: now, what: "entered", rule })), ...ended.map((one) => ({ ...one, at: now, rule }))];
     });
-    this.log = [...found, ...this.log].slice(0, KEPT);
+    this.found = [...found, ...this.found].slice(0, KEPT);
     return found;
   }
 
@@ -42,8 +47,9 @@ export class Alerting {
   }
 
   signal(one) {
-    if (one.kind === "book") return;
-    this.log = [{ key: `${one.symbol} ${one.direction}`, net: one.net_bps, at: Date.now(), what: `signal: ${one.kind}` }, ...this.log].slice(0, KEPT);
+    const key = `${one.symbol} ${one.direction}`;
+    if (one.kind === "book" || this.preferences.muted().has(key)) return;
+    this.signals = [{ key, net: one.net_bps, at: Date.now(), what: `signal: ${one.kind}` }, ...this.signals].slice(0, KEPT);
   }
 
   #sound(rule, { key, net }) {
@@ -68,6 +74,7 @@ export function Alerts({ page }) {
   const number = (n, name, key) => html`<label>${name} <input size="4" inputmode="decimal" ref=${(field) => unlessTyped(field, rules[n][key])} onChange=${(event) => put(n, { [key]: numberOf(event.target.value) ?? RULE[key] })} /></label>`;
   const tick = (n, name, key) => html`<label><input type="checkbox" checked=${rules[n][key]} onChange=${(event) => put(n, { [key]: event.target.checked })} /> ${name}</label>`;
   const time = (ms) => figures.time(ms * 1e6, { utc: preferences.utc, date: true });
+  const muted = preferences.muted();
   const mutes = Object.entries(preferences.mutes).filter(([, until]) => until > Date.now());
   return html`<div class="panel"><section><h2>Rules</h2>
     <p>Of this page, while it is open, and on top of it the engine's signals stand in the log. Who wants to be woken enables spread-alerts.</p>
@@ -80,9 +87,15 @@ export function Alerts({ page }) {
     <button type="button" onClick=${() => { alerting.set([...rules, { ...RULE }]); page.frame(); }}>Add a rule</button></section>
   <section><h2>Muted</h2>${mutes.length ? html`<ul>${mutes.map(([key, until]) => html`<li key=${key}>${key}, ${until >= FOREVER ? "always" : `until ${time(until)}`}
     <button type="button" onClick=${() => page.mute(key, 0)}>Unmute</button></li>`)}</ul>` : html`<p>Nothing.</p>`}</section>
-  <section><h2>Log</h2><div class="wide" tabindex="0" role="region" aria-label="Log"><table><${Heads} of=${["Time", "Pair", "What", "Net>"]} />
+  <section><h2>Log</h2><div class="wide" tabindex="0" role="region" aria-label="Log"><table><${Heads} of=${["Time", "Pair", "What", "Net>", "Mute"]} />
     <tbody>${alerting.log.map((one, n) => html`<tr key=${one.at + one.key + n}><td>${time(one.at)}</td>
       <th scope="row"><button type="button" class="link" onClick=${() => page.set({ pair: one.key })}>${one.key}</button></th>
-      <td>${one.what}${one.lasted ? ` after ${figures.duration(one.lasted)}` : ""}${one.rule ? `, net from ${one.rule.min}` : ""}</td><td class="figure">${figures.signed(one.net)}</td></tr>`)}</tbody></table></div>
+      <td>${one.what}${one.lasted ? ` after ${figures.duration(one.lasted)}` : ""}${one.rule ? `, net from ${one.rule.min}` : ""}</td><td class="figure">${figures.signed(one.net)}</td>
+      <td><${Mute} page=${page} pair=${one.key} muted=${muted.has(one.key)} /></td></tr>`)}</tbody></table></div>
     ${!alerting.log.length && html`<p>Nothing yet.</p>`}</section></div>`;
+}
+
+function Mute({ page, pair, muted }) {
+  return html`<button type="button" class="link" aria-label=${`${muted ? "Unmute" : "Mute"} ${pair}`}
+    onClick=${() => page.mute(pair, muted ? 0 : Date.now() + HOUR_MS)}>${muted ? "Unmute" : "Mute 1 h"}</button>`;
 }

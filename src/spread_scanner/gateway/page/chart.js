@@ -117,7 +117,11 @@ export class Chart extends Component {
       pen.fillText(figures.signed(value, high - low < 6 ? 1 : 0), EDGE.left - 4, y(value) + 4);
     }
     pen.textAlign = "center";
-    for (const s of timeTicks(from, to, width / 80)) pen.fillText(figures.time(s * 1e9, this.props), x(s), HEIGHT - 5);
+    for (const s of timeTicks(from, to, width / 80)) {
+      const text = figures.time(s * 1e9, this.props);
+      const ends = x(s) + pen.measureText(text).width / 2;
+      if (ends <= EDGE.left + width + EDGE.right) pen.fillText(text, x(s), HEIGHT - 5);
+    }
   }
 
   line(pen, { x, y }, points, n) {

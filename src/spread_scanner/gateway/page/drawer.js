@@ -2,17 +2,16 @@
 // and the same coin in every other direction.
 
 import { Chart } from "./chart.js";
-import { stateOf } from "./columns.js";
+import { COLUMNS, stateOf } from "./columns.js";
 import * as figures from "./figures.js";
 import { sentenceOf, standingOf } from "./opportunities.js";
 import { legsOf, placeOf } from "./places.js";
-import { FOREVER, dayEnds } from "./preferences.js";
+import { FOREVER, HOUR_MS, dayEnds } from "./preferences.js";
 import { trouble } from "./sources.js";
 import { html } from "./ui.js";
 import { Waterfall } from "./waterfall.js";
 
 const LEVELS = 5;
-const HOUR_MS = 3_600_000;
 
 export function Drawer({ page }) {
   const { board, state, watched, preferences } = page;
@@ -36,11 +35,21 @@ export function Drawer({ page }) {
           <button type="button" onClick=${() => page.mute(state.pair, FOREVER)}>Always</button>`}
       <button type="button" onClick=${close}>Close</button></header>
     <${Waterfall} board=${board} place=${place} />
+    <${Told} board=${board} place=${place} />
     <${History} page=${page} />
     <section><h3>Both books</h3><div class="books">${legsOf(board.exchanges[place]).map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
     <${Matrix} page=${page} symbol=${symbol} />
     <${Why} found=${watched.look(`/v1/why/${encodeURIComponent(symbol)}?direction=${direction}&count=5`, 2_000)} />
   </aside>`;
+}
+
+// What the table has of it in columns that may not be shown, and on a phone are not.
+const ABOVE = ["symbol", "direction", "net", "gross", "costs", "state"];
+
+function Told({ board, place }) {
+  const left = COLUMNS.filter(({ key, drawn }) => !drawn && !ABOVE.includes(key));
+  return html`<dl class="figures">${left.map(({ key, title, unit, about, text }) => html`<div key=${key} title=${about}>
+    <dt>${title} <small>${unit ?? ""}</small></dt><dd>${text(board, place, performance.now())}</dd></div>`)}</dl>`;
 }
 
 function History({ page }) {
@@ -92,7 +101,7 @@ function Matrix({ page, symbol }) {
       const net = board.at(place, "net_bps");
       const stands = board.at(place, "usable");
       return html`<td key=${sell} data-heat=${stands ? figures.heat(net) : 0} class=${stands ? "" : "stale"}>
-        <button type="button" class="link" aria-current=${key === state.pair ? "true" : undefined} onClick=${() => page.set({ pair: key })}>${figures.signed(net)}${stands ? "" : " stale"}</button>
+        <button type="button" class="link" aria-current=${key === state.pair ? "true" : undefined} onClick=${() => page.set({ pair: key })}>${figures.signed(net)}${!stands && html`<span class="unseen"> stale</span>`}</button>
         ${key !== state.pair && html`<button type="button" class="pin" aria-pressed=${state.pins.includes(key)} aria-label=${`${key} in the chart`} title="Show in the chart" onClick=${() => pin(key)}>⌇</button>`}</td>`;
     })}</tr>`)}</tbody></table></div></section>`;
 }
@@ -107,6 +116,6 @@ function Why({ found }) {
     ${said?.quarantined.map((one) => html`<p key=${one.direction}>Kept out of ${one.direction}: ${one.reason}</p>`)}
     ${said?.blocked.map((one) => html`<p key=${one.direction}>Blocked in ${one.direction} for ${figures.duration(one.age_s * 1e3)}, at ${figures.signed(one.gross_bps)} bps</p>`)}
     <ol class="why">${said?.evaluations.map((one) => html`<li key=${one.ts_engine}><strong>${one.verdict}</strong>, ${figures.duration(one.age_s * 1e3)} ago${one.count > 1 ? `, ${one.count} times` : ""}: ${one.meaning}
-      <br /><small>gross ${figures.signed(one.gross_bps)}, net ${figures.signed(one.net_bps)} of ${figures.signed(one.enter_bps)}, size ${figures.money(one.size_quote)} of ${figures.money(one.size_quote_min)}, skew ${figures.duration(one.skew_ns / 1e6)}${[...one.spot_flags, ...one.fut_flags, ...one.notes].map((note) => `, ${note}`)}</small></li>`)}</ol>
+      <br /><small>gross ${figures.signed(one.gross_bps)}, net ${figures.signed(one.net_bps)} of ${figures.signed(one.enter_bps)}, size ${figures.money(one.size_quote)}${one.size_quote_min ? ` of ${figures.money(one.size_quote_min)}` : ""}, skew ${figures.duration(one.skew_ns / 1e6)}${[...one.spot_flags, ...one.fut_flags, ...one.notes].map((note) => `, ${note.replaceAll("_", " ")}`)}</small></li>`)}</ol>
     ${said && !said.evaluations.length && html`<p>${sentence(said)}</p>`}</section>`;
 }

@@ -34,11 +34,11 @@ export function Frame({ page }) {
         <button type="button" title="Colours" onClick=${() => page.prefer({ theme: nextTheme(preferences.theme) })}>${preferences.theme || "system"}</button>
       </div>
     </header>
-    <${Standing} served=${page.served} />
     <main class=${fresh.kind === "live" ? "" : "old"}>
       ${fresh.kind === "login" && html`<${Login} page=${page} />`}
       <section class="spreads" hidden=${state.view !== "spreads" || fresh.kind === "login"} aria-label="Spreads">
-        <${Toolbar} state=${state} set=${page.set} board=${board} shown=${page.places.length} held=${Boolean(table?.held)} />
+        <${Toolbar} state=${state} set=${page.set} board=${board} shown=${page.places.length} held=${Boolean(table?.held)}
+          whole=${Boolean(page.filtering)} turn=${page.turnFilters} />
         <div class="table" role="grid" tabindex="0" aria-label="Spreads; arrows choose a pair, Enter opens it" ref=${page.mount}></div>
         ${board.count > 0 && !page.places.length && html`<p class="none">No pair is left by the filters. <button type="button" onClick=${page.reset}>Show all</button></p>`}
       </section>
@@ -46,6 +46,7 @@ export function Frame({ page }) {
       ${state.pair && fresh.kind !== "login" && html`<${Drawer} page=${page} />`}
       ${page.meant && html`<${Hint} page=${page} />`}
     </main>
+    <${Standing} served=${page.served} />
     <p class="said" role="status">${page.said ?? ""}</p>
     <p class="unseen" role="status">${page.news ?? ""}</p>`;
 }
@@ -59,6 +60,7 @@ function Fresh({ fresh, page }) {
   </div>`;
 }
 
+// At the foot: it comes and goes, and nothing is to move under a pointer.
 function Standing({ served }) {
   const said = amiss(served);
   return said.length ? html`<div class="standing" role="status">${said.map((one) => html`<p key=${one}>${one}</p>`)}</div>` : null;

@@ -9,7 +9,7 @@ import { signed } from "./figures.js";
 import { Frame } from "./frame.js";
 import { ordered, wanted } from "./ordering.js";
 import { recalled } from "./past.js";
-import { Preferences } from "./preferences.js";
+import { HOUR_MS, Preferences } from "./preferences.js";
 import { Session } from "./session.js";
 import { Table } from "./table.js";
 import { html, render } from "./ui.js";
@@ -154,6 +154,11 @@ class Page {
     this.frame();
   };
 
+  turnFilters = () => {
+    this.filtering = !this.filtering;
+    this.frame();
+  };
+
   mute(key, until) {
     this.preferences.mute(key, until);
     this.order(true);
@@ -186,7 +191,7 @@ class Page {
     const does = {
       "/": () => { this.set({ view: "spreads" }); requestAnimationFrame(() => document.getElementById("search")?.focus()); },
       "?": () => this.set({ view: this.state.view === "help" ? "spreads" : "help" }),
-      m: () => key && this.mute(key, this.preferences.muted().has(key) ? 0 : Date.now() + 3_600_000),
+      m: () => key && this.mute(key, this.preferences.muted().has(key) ? 0 : Date.now() + HOUR_MS),
       c: () => key && this.copy(key.split(" ")[0]),
       l: () => this.copy(location.href),
     };

@@ -3,6 +3,7 @@
 
 const NAME = "spread-scanner";
 export const FOREVER = Number.MAX_SAFE_INTEGER;
+export const HOUR_MS = 3_600_000;
 
 // When the day of a moment ends, as the page shows times.
 export function dayEnds(now, utc) {

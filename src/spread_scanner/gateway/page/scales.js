@@ -2,10 +2,12 @@
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400];
 
+const LEAST_STEP = 0.1; // what stands at an axis has one digit behind the point
+
 // Whole steps of values between two, at most so many.
 export function valueTicks(low, high, most) {
-  const least = (high - low) / most;
-  if (!(least > 0)) return [];
+  if (!(high > low)) return [];
+  const least = Math.max(LEAST_STEP, (high - low) / most);
   const power = 10 ** Math.floor(Math.log10(least));
   const step = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= least * (1 - 1e-9));
   return multiples(low, high, step);

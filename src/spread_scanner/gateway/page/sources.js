@@ -36,10 +36,10 @@ const bound = (s) => (s === Infinity ? "more" : micros(s * 1e6));
 function Histogram({ name, counts }) {
   const most = Math.max(...counts.map(([, count]) => count));
   const told = `${name}: half within ${bound(quantile(counts, 0.5))}, 99 of 100 within ${bound(quantile(counts, 0.99))}`;
-  return html`<svg class="histogram" role="img" aria-label=${told} viewBox=${`0 0 ${counts.length * 8} 24`}><title>${told}</title>
+  return html`<figure title=${told}><svg class="histogram" role="img" aria-label=${told} viewBox=${`0 0 ${counts.length * 8} 24`}>
     <line x1="0" x2=${counts.length * 8} y1="23.5" y2="23.5" />
     ${counts.map(([, count], n) => {
       const height = count ? 2 + (Math.log1p(count) / Math.log1p(most)) * 21 : 0;
       return html`<rect key=${n} x=${n * 8 + 1} width="6" y=${24 - height} height=${height} />`;
-    })}</svg>`;
+    })}</svg><figcaption>${name}</figcaption></figure>`;
 }

@@ -157,9 +157,11 @@ export class Table {
   #resized() {
     if (!this.columns) return;
     const style = getComputedStyle(this.root);
-    this.rowHeight = parseFloat(style.getPropertyValue("--row")) || 28;
-    const seen = Math.ceil(this.root.clientHeight / this.rowHeight) + SPARE_ROWS;
-    while (this.pool.length > seen) this.pool.pop().root.remove();
+    const height = parseFloat(style.getPropertyValue("--row")) || 28;
+    const seen = Math.ceil(this.root.clientHeight / height) + SPARE_ROWS;
+    // Lower than it was: the rows stay what they are, as one may be under a pointer.
+    if (height === this.rowHeight && seen <= this.pool.length) return this.#place();
+    this.rowHeight = height;
     while (this.pool.length < seen) this.pool.push(this.#row(this.pool.length));
     for (const row of this.pool) {
       row.number = -1;

@@ -1,13 +1,19 @@
-// The filters: what they say stands in the address.
+// The filters: what they say stands in the address. On a phone all but the search are behind a button,
+// which says how many are set.
 
-import { numberOf } from "./address.js";
+import { INITIAL, numberOf } from "./address.js";
 import { BY_KEY, KEYS, USUAL_KEYS } from "./columns.js";
 import { html } from "./ui.js";
 
-export function Toolbar({ state, set, board, shown, held }) {
-  return html`<form class="toolbar" role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
+const FILTERS = ["buy", "sell", "min", "max", "size", "usable", "muted"];
+const setOf = (state) => FILTERS.filter((key) => String(state[key]) !== String(INITIAL[key])).length;
+
+export function Toolbar({ state, set, board, shown, held, whole, turn }) {
+  const filters = setOf(state);
+  return html`<form class=${`toolbar${whole ? " whole" : ""}`} role="search" aria-label="Filters" onSubmit=${(event) => event.preventDefault()}>
     <label class="search">Symbol <input type="search" id="search" value=${state.q} placeholder="/" autocomplete="off"
       onInput=${(event) => set({ q: event.target.value })} /></label>
+    <button type="button" class="filters" aria-expanded=${whole} onClick=${turn}>Filters${filters ? ` (${filters})` : ""}</button>
     <${Chips} name="Buy at" all=${board.legs[0]} chosen=${state.buy} choose=${(buy) => set({ buy })} />
     <${Chips} name="Sell at" all=${board.legs[1]} chosen=${state.sell} choose=${(sell) => set({ sell })} />
     <${Amount} name="Net from" unit="bps" value=${state.min} take=${(min) => set({ min })} />
@@ -19,7 +25,7 @@ export function Toolbar({ state, set, board, shown, held }) {
       ${KEYS.filter((key) => !BY_KEY.get(key).drawn).map((key) => html`<option key=${key} value=${key}>${BY_KEY.get(key).title}</option>`)}
     </select></label>
     <${Chooser} chosen=${state.cols} choose=${(cols) => set({ cols })} />
-    <p class="told">${shown.toLocaleString("en-US")} of ${board.count.toLocaleString("en-US")}${held ? ", order held under the pointer" : ""}</p>
+    <p class="told">${shown.toLocaleString("en-US")} of ${board.count.toLocaleString("en-US")}<span class=${held ? "" : "room"}>, order held under the pointer</span></p>
   </form>`;
 }
 

@@ -59,6 +59,21 @@ test("the log has what entered and left, the newest first", () => {
   assert.deepEqual(alerting.log.map(({ what, lasted }) => [what, lasted]), [["left", 8], ["entered", undefined]]);
 });
 
+test("the log has signals beside what rules found, not in its place, and none of what is muted", () => {
+  const alerting = new Alerting(new Preferences(null));
+  const signal = (symbol, kind = "enter") => alerting.signal({ kind, symbol, direction: "okx-bybit", net_bps: 30 });
+  alerting.set([{ ...RULE, forS: 0 }]);
+  alerting.look(board(25), 1);
+  alerting.preferences.mute("MUT-USDT okx-bybit", Date.now() + 60_000);
+  signal("MUT-USDT");
+  signal("AAA-USDT", "book");
+  for (let n = 0; n < 1_000; n++) signal("AAA-USDT");
+  assert.equal(alerting.log.at(-1).what, "entered");
+  assert.deepEqual([...new Set(alerting.log.map(({ key, what }) => `${key} ${what}`))],
+    ["AAA-USDT okx-bybit signal: enter", "AAA-USDT okx-bybit entered"]);
+  assert.ok(alerting.log.length < 500);
+});
+
 test("the log says how it ended: muted, unusable or off the tables is not left", () => {
   const key = "AAA-USDT okx-bybit";
   const others = { ...board(25), keys: ["BBB-USDT okx-bybit"], places: new Map([["BBB-USDT okx-bybit", 0]]) };

@@ -153,8 +153,8 @@ test("a rate that cannot be used is not shown as one, and what is only noted say
   assert.deepEqual(cell({}), ["+0.0100% / 8 h", 1e-4]);
   assert.deepEqual(cell({ noted: true }), ["+0.0100% / 8 h, noted", 1e-4]);
   const from_now = (ms) => ({ next_wall_ns: (Date.now() + ms) * 1e6 });
-  assert.deepEqual(cell(from_now(5_430_000))[0], "+0.0100% / 8 h in 1 h 30 m");
-  assert.deepEqual(cell(from_now(-200_000))[0], "+0.0100% / 8 h, settled 3 m ago");
+  assert.deepEqual(cell(from_now(5_430_000))[0], "+0.0100% / 8 h in 1:30");
+  assert.deepEqual(cell(from_now(-200_000))[0], "+0.0100% / 8 h, due 3 m ago");
   assert.deepEqual(cell({ unknown: "older than one interval" }), ["– older than one interval", null]);
   assert.deepEqual(cell({ rate: null, unknown: "never told" }), ["– never told", null]);
 });

@@ -7,6 +7,7 @@ test("ticks are whole steps", () => {
   assert.deepEqual(valueTicks(-12, 31, 5), [-10, 0, 10, 20, 30]);
   assert.deepEqual(valueTicks(0, 1, 5).map((one) => one.toFixed(1)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
   assert.deepEqual(valueTicks(3, 3, 5), []);
+  assert.deepEqual(valueTicks(-0.06, 0.06, 6), [-0]); // no two that read the same
   assert.deepEqual(timeTicks(59, 181, 3), [60, 120, 180]);
   assert.deepEqual(timeTicks(0, 10 * 86_400, 5), [0, 2, 4, 6, 8, 10].map((day) => day * 86_400));
 });
