@@ -5,7 +5,8 @@ channel was recorded. Written by hand, apart from what product and simulator mak
 from random import Random
 
 TOPIC = "spot@public.aggre.depth.v3.api.pb"
-BODY_FIELD = 313
+TICKER_TOPIC = "spot@public.aggre.bookTicker.v3.api.pb"
+BODY_FIELD, TICKER_FIELD = 313, 315
 
 
 def _varint(value: int) -> bytes:
@@ -21,6 +22,23 @@ def _field(number: int, value: bytes | str | int) -> bytes:
         return _varint(number << 3) + _varint(value)
     data = value.encode() if isinstance(value, str) else value
     return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def book_ticker(symbol: str, *, named: bool = True) -> bytes:
+    """A best bid and ask; `named`: not in the channel alone."""
+    body = _field(1, "1") + _field(2, "2") + _field(3, "3") + _field(4, "4") + _field(5, "77")
+    frame = _field(1, f"{TICKER_TOPIC}@10ms@{symbol}") + (_field(3, symbol) if named else b"")
+    return frame + _field(6, 1_790_000_000_000) + _field(TICKER_FIELD, body)
+
+
+def depth_update(symbol: str, *, named: bool = True) -> bytes:
+    """A change of one level of each side."""
+    body = b"".join(
+        _field(side, _field(1, px) + _field(2, "2")) for side, px in ((1, "3"), (2, "1"))
+    )
+    body += _field(4, "8") + _field(5, "9")
+    frame = _field(1, f"{TOPIC}@100ms@{symbol}") + (_field(3, symbol) if named else b"")
+    return frame + _field(6, 1_790_000_000_000) + _field(BODY_FIELD, body)
 
 
 def aggregated_depth(chance: Random, symbol: str = "BTCUSDT", levels_max: int = 40) -> bytes:

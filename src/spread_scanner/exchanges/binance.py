@@ -46,6 +46,8 @@ COMBINED = b'{"stream"'  # how frames of a /stream socket begin
 ST_COIN_MARGINED = 2
 DELIVERY_NEVER_MS = 4_133_404_800_000
 TO_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # CJK stays as it is
+TO_UPPER = {lower: upper for upper, lower in TO_LOWER.items()}
+STREAM_NAMED = re.compile(rb'"stream"\s*:\s*"' + wire.SPELLED)
 
 # Spot allows 5 incoming messages/s, our pongs included; futures 10. The futures stream cap is told
 # as 200 and as 1,024, so the smaller one stands until topics_per_connection_max says otherwise.
@@ -204,7 +206,7 @@ _rows = wire.decoder(list[msgspec.Raw])
 class Binance(wire.BaseAdapter):
     """Spot and futures differ in their paths, limits and the extra fields of the payloads."""
 
-    symbol_named = re.compile(rb'"s"\s*:\s*"([^"\\]+)"')
+    symbol_named = re.compile(rb'"s"\s*:\s*"' + wire.SPELLED)
     period_ms = 0  # bookTicker: "Update Speed: Real-time"
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
@@ -298,6 +300,11 @@ class Binance(wire.BaseAdapter):
 
     def topic_bytes(self, exchange_symbol: str) -> int:
         return len(self._stream(exchange_symbol).encode()) + 3
+
+    def symbol_of(self, frame: bytes) -> str:
+        """By its stream where the payload does not tell; spot's first levels never do."""
+        stream = wire.the_one_named(STREAM_NAMED, frame)
+        return super().symbol_of(frame) or stream.partition("@")[0].translate(TO_UPPER)
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:

@@ -131,12 +131,6 @@ class BinanceDepth(UsualDepth, Binance):
         lower = exchange_symbol.translate(TO_LOWER)
         return f"{lower}@{self._channel}" if lower.upper() == exchange_symbol else ""
 
-    def symbol_of(self, frame: bytes) -> str:
-        if not self._by_name:
-            return super().symbol_of(frame)
-        stream = frame.partition(b'"stream":"')[2].partition(b"@")[0]
-        return stream.decode(errors="replace").upper()
-
     def _parse(self, frame: bytes) -> list[Event]:
         try:
             if self._by_name:

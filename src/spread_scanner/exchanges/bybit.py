@@ -204,7 +204,7 @@ class Bybit(wire.BaseAdapter):
 
     rest_weight_per_s = 20.0  # of 120 a second and address
     period_ms = 10  # orderbook.1 of both markets: "push frequency: 10ms"
-    symbol_named = re.compile(rb'"orderbook\.\d+\.([^"\\]+)"')
+    symbol_named = re.compile(rb'"orderbook\.\d+\.' + wire.SPELLED)
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         self._futures = source.market is Market.FUTURES

@@ -35,7 +35,12 @@ from spread_scanner.exchanges.adapter import (
     RestRequest,
     Skipped,
 )
-from spread_scanner.exchanges.mexc_protobuf import PushedTicker, pushed_ticker, wrapper_reader
+from spread_scanner.exchanges.mexc_protobuf import (
+    PushedTicker,
+    channel_named,
+    pushed_ticker,
+    wrapper_reader,
+)
 from spread_scanner.exchanges.wire import Level, Number
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import Market, Source
@@ -228,8 +233,7 @@ class MexcSpot(wire.BaseAdapter):
     """Spot: JSON answers, protobuf quotes."""
 
     binary = True
-    _named_topic = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")  # in answers
-    symbol_named = re.compile(re.escape(SPOT_TOPIC).encode() + rb"@\w+@([0-9A-Za-z_]+)")
+    _named_topic = re.compile(re.escape(SPOT_TOPIC) + r"@\w+@([^\s,\]]+)")  # of answers, too
     rest_weight_per_s = 20.0  # 500, or by another note 300, per 10 s
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
@@ -271,6 +275,13 @@ class MexcSpot(wire.BaseAdapter):
     def topic_bytes(self, exchange_symbol: str) -> int:
         return len(self._topic(exchange_symbol).encode()) + 3
 
+    def symbol_of(self, frame: bytes) -> str:
+        return self._symbol_in(channel_named(frame))
+
+    def _symbol_in(self, channel: str) -> str:
+        named = self._named_topic.fullmatch(channel)
+        return named[1] if named is not None else ""
+
     def _parse(self, frame: bytes) -> list[Event]:
         if frame.startswith(b"{"):  # no wrapper begins so: it would be a group, which is not used
             return [_spot_control_event(frame, self._named_topic)]
@@ -298,7 +309,7 @@ class MexcFutures(wire.BaseAdapter):
 
     rest_weight_per_s = 4.0  # 10 requests per 2 s
     period_ms = 300  # a book that changed is sent about three times a second
-    symbol_named = re.compile(rb'"symbol"\s*:\s*"([^"\\]+)"')
+    symbol_named = re.compile(rb'"symbol"\s*:\s*"' + wire.SPELLED)
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, FUTURES_LIMITS, FUTURES_PING)

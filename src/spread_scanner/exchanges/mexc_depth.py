@@ -53,7 +53,9 @@ LEVELS = 20
 LEVELS_OF_ALL = 5_000
 LIMIT_TOPIC = "spot@public.limit.depth.v3.api.pb"
 AGGRE_TOPIC = "spot@public.aggre.depth.v3.api.pb"
-NAMED = r"spot@public\.(?:limit|aggre)\.depth\.v3\.api\.pb@(?:\d+ms@)?([^\s,\]@]+)"
+NAMED = re.compile(
+    r"spot@public\.(?:limit|aggre)\.depth\.v3\.api\.pb@(?:\d+ms@)?([^\s,\]@]+)(?:@\d+)?"
+)
 
 
 class FirstLevels(Struct):
@@ -98,8 +100,7 @@ _book = wire.decoder(ChannelBook)
 class MexcSpotDepth(UsualDepth, MexcSpot):
     """Spot's books; either channel."""
 
-    _named_topic = re.compile(NAMED)
-    symbol_named = re.compile(NAMED.encode().replace(rb"[^\s,\]@]", rb"[0-9A-Za-z_]"))
+    _named_topic = NAMED
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings)
@@ -138,7 +139,7 @@ class MexcSpotDepth(UsualDepth, MexcSpot):
             if not pushed.channel.startswith("spot@"):
                 raise BadMessage("a wrapper of no channel")
             return [Notice(NoticeKind.OTHER, pushed.channel)]
-        symbol = pushed.symbol or self.symbol_of(frame)
+        symbol = pushed.symbol or self._symbol_in(pushed.channel)
         if not pushed.has_body:
             return [Notice(NoticeKind.OTHER, "no body")]
         try:

@@ -34,12 +34,15 @@ betterproto2.
     }
 """
 
+import re
 from functools import cache
 from typing import Any, NamedTuple
 
 from spread_scanner.errors import BadMessage
 
 LIMIT_DEPTHS_FIELD, AGGRE_DEPTHS_FIELD, BODY_FIELD = 303, 313, 315
+# The channel's key and its length, a varint; `spot@` begins each channel.
+_CHANNEL = re.compile(rb"\n(?:([\0-\x7f])|([\x80-\xff])([\0-\x7f]))(?=spot@)")
 
 
 class PushedTicker(NamedTuple):
@@ -124,6 +127,17 @@ def _message(file: Any, of: Any, name: str, fields: list[tuple[str, int, int]]) 
 def _nest(message: Any, label: int, kind: int, name: str, number: int, held: str) -> None:
     """A field that holds messages of another kind."""
     message.field.add(name=name, number=number, label=label, type=kind, type_name=f".mexc.{held}")
+
+
+def channel_named(frame: bytes) -> str:
+    """The channel of a wrapper that cannot be read; "" where that was damaged before its end."""
+    found = _CHANNEL.search(frame)
+    if found is None:
+        return ""
+    low, high = (found[1], b"\0") if found[1] else (found[2], found[3])
+    size = low[0] & 0x7F | high[0] << 7
+    channel = frame[found.end() : found.end() + size]
+    return channel.decode(errors="replace") if len(channel) == size else ""
 
 
 def pushed_ticker(frame: bytes) -> PushedTicker:

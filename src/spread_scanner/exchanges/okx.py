@@ -177,7 +177,7 @@ class Okx(wire.BaseAdapter):
 
     rest_weight_per_s = 8.0  # of 10 a second, endpoint and instrument type
     period_ms = 10  # bbo-tbt: "sent every 10 ms if there's any change"
-    symbol_named = re.compile(rb'"instId"\s*:\s*"([^"\\]+)"')
+    symbol_named = re.compile(rb'"instId"\s*:\s*"' + wire.SPELLED)
 
     def __init__(self, source: Source, settings: SourceSettings) -> None:
         super().__init__(source, settings, LIMITS, PING)

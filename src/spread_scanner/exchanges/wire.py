@@ -92,6 +92,20 @@ def refused(
     return Refused(request_id, tuple(named), code, message, kind)
 
 
+# A text of JSON up to its end, escapes and all: what is cut off within a name names nobody.
+SPELLED = rb'((?:[^"\\]|\\.)+)"'
+
+
+def the_one_named(pattern: re.Pattern[bytes], frame: bytes) -> str:
+    """What all finds of a pattern that ends by SPELLED name; "" where that is nobody or several."""
+    named = set(pattern.findall(frame))
+    if len(named) != 1:
+        return ""
+    with contextlib.suppress(*MALFORMED):
+        return msgspec.json.decode(b'"' + named.pop() + b'"', type=str)
+    return ""
+
+
 class BaseAdapter:
     """What the adapters of all exchanges do alike; see `Adapter` for what each method promises."""
 
@@ -132,10 +146,7 @@ class BaseAdapter:
 
     def symbol_of(self, frame: bytes) -> str:
         """The one symbol that a frame names where a quote names it; "" for none or several."""
-        if self.symbol_named is None:
-            return ""
-        named = {found for found in self.symbol_named.findall(frame) if found}
-        return named.pop().decode(errors="replace") if len(named) == 1 else ""
+        return the_one_named(self.symbol_named, frame) if self.symbol_named is not None else ""
 
     def parse(self, frame: bytes) -> list[Event]:
         """One frame; a BadMessage leaves with the source and the frame as evidence."""
