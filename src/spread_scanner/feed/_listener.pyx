@@ -380,7 +380,7 @@ cdef class Listener(WSListener):
 
     cdef inline void learn_pace(self) noexcept nogil:
         """Take in the interval since the read with quotes before this one; of one that spans a time
-        without hearing only the rest is known, as of a symbol's (ss_learned).
+        without hearing only the rest is known, as of a symbol's (ss_learn).
         """
         cdef int64_t before_ns = self.data_ns if self.data_ns else self.opened_ns
         cdef int64_t deaf_ns = max(self.deaf_ns, self.board.native.deaf_ns)

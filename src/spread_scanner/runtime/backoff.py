@@ -54,12 +54,6 @@ class Allowance:
         self._window_ns = int(NS_PER_S * window_s)
         self._used_ns: deque[int] = deque(maxlen=count)
 
-    @classmethod
-    def of_rate(cls, per_s: float) -> "Allowance":
-        """So many a second, in bursts of as many, of one at least."""
-        burst = max(1, int(per_s))
-        return cls(burst, burst / per_s)
-
     def wait_s(self, now_ns: int) -> float:
         """How long until it may be used; 0: now."""
         if self._count is None or len(self._used_ns) < self._count:
