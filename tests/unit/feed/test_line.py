@@ -26,6 +26,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SOURCE = SOURCE_BY_LABEL["binance-spot"]
 DEADLINE_S = 10.0
+BAD_MAX = 20  # as shipped
 ROW = InstrumentRow(SOURCE.source_id, 0, "BTCUSDT", 1.0, 1.0, None, None, None, None, False, False)
 
 Act = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -232,14 +233,11 @@ def test_a_goodbye_is_answered_and_the_line_dials_again(rig: Rig) -> None:
 
 
 def test_too_many_bad_messages_in_a_row_end_the_connection(rig: Rig) -> None:
-    rig.run(
-        [sending(frame(b"{oops") * 4, ticker(2), frame(b"{oops") * 5), quote_and_listen],
-        back,
-        bad_messages_in_row_max=5,
-    )
+    bad = frame(b"{oops")
+    rig.run([sending(bad * (BAD_MAX - 1), ticker(2), bad * BAD_MAX), quote_and_listen], back)
 
     assert rig.ends[0] is End.BAD_STREAK
-    assert rig.health.read(SOURCE.process).counters["skip_bad_message"] == 9
+    assert rig.health.read(SOURCE.process).counters["skip_bad_message"] == 2 * BAD_MAX - 1
 
 
 def test_a_connection_that_falls_silent_is_replaced(rig: Rig) -> None:
@@ -364,15 +362,14 @@ def test_its_row_goes_on_counting_over_reconnects(rig: Rig) -> None:
         seen[:] = rig.connections.read(SOURCE.source_id)
         return back(rig, server) and seen[0].symbols == 1
 
-    rig.run([sending(frame(b"{oops") * 5), quote_and_listen], back_and_looked_after,
-            bad_messages_in_row_max=5)  # fmt: skip
+    rig.run([sending(frame(b"{oops") * BAD_MAX), quote_and_listen], back_and_looked_after)
 
     (row,) = seen
     assert row.state is ConnectionState.OPEN
     assert row.last_end == End.BAD_STREAK.value
     counted = {label: row.counters[label] for label in ("connects", "bad_streaks", "quotes")}
     assert counted == {"connects": 2, "bad_streaks": 1, "quotes": 2}
-    assert row.counters["skip_bad_message"] == 5
+    assert row.counters["skip_bad_message"] == BAD_MAX
     assert row.latencies["recv_to_cell"].total == 2
     assert rig.connections.read(SOURCE.source_id) == []  # the line is stopped: nothing is kept
 

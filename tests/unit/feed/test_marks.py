@@ -697,6 +697,33 @@ def test_a_feed_checks_its_connections_each_100_ms(
     assert asyncio.run(live()) == [CHECK_MS / 1_000] * 3
 
 
+@pytest.mark.parametrize(
+    ("found_quiet", "heard", "wait_s"),
+    [(False, False, 60), (True, False, 1_800), (False, True, 900), (True, True, 1_800)],
+    ids=["no quote yet", "no quote yet, found quiet", "one quote", "one quote, found quiet"],
+)
+def test_as_shipped_who_does_not_quote_is_waited_for_so_long(
+    bed: Bed, found_quiet: bool, heard: bool, wait_s: int
+) -> None:
+    instruments = bed.feed._share.instruments
+    for name, row in instruments.items():
+        instruments[name] = msgspec.structs.replace(row, quiet=found_quiet)
+
+    def act(one: Connection, other: Connection) -> None:
+        now_ns = bed.machine.mono_ns
+        one.subscription.next_request(now_ns())
+        one.subscription.answered(Ack("1", NAMES), now_ns())
+        if heard:
+            bed.quote(one)
+            one.watch.look(now_ns())
+        bed.machine.advance_ms(1_000 * wait_s - 1)
+        assert one.watch.unheard(now_ns(), ()) == []
+        bed.machine.advance_ms(1)
+        assert set(one.watch.unheard(now_ns(), ())) == set(NAMES)
+
+    played(bed, act)
+
+
 def test_an_outage_of_all_connections_is_said_in_few_lines(bed: Bed) -> None:
     """What was lost first, how many more, and that it is over."""
     lines: list[dict[str, object]] = []

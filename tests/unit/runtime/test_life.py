@@ -1,4 +1,4 @@
-"""When a connection has to go, by a clock that moves only when told to."""
+"""When a connection has to go, by the settings as shipped and a clock that moves when told to."""
 
 import pytest
 
@@ -8,11 +8,7 @@ from spread_scanner.runtime.life import End, Life, rules_of
 from spread_scanner.runtime.pulse import Seen
 
 LIFETIME_S = 86_400.0
-SETTINGS = Feed(
-    bad_messages_in_row_max=5,
-    first_quote_s_max=30.0,
-    swap_before_s=600.0,
-)
+SETTINGS = Feed()
 S = NS_PER_S
 
 
@@ -63,16 +59,16 @@ def test_a_connection_of_quiet_symbols_is_not_frozen_after_its_snapshots() -> No
 
 def test_without_any_quote_it_goes_unless_it_carries_only_quiet_symbols() -> None:
     clock = VirtualClock()
-    clock.advance_ms(30_000)
-    assert life().verdict(clock.mono_ns(), seen(30), 0, 1.0) is None
+    clock.advance_ms(60_000)
+    assert life().verdict(clock.mono_ns(), seen(60), 0, 1.0) is None
     clock.advance_ms(1)
-    assert life().verdict(clock.mono_ns(), seen(30), 0, 1.0) is End.NO_DATA
-    assert life(must_quote=False).verdict(clock.mono_ns(), seen(30), 0, 1.0) is None
+    assert life().verdict(clock.mono_ns(), seen(60), 0, 1.0) is End.NO_DATA
+    assert life(must_quote=False).verdict(clock.mono_ns(), seen(60), 0, 1.0) is None
 
 
 def test_bad_messages_in_a_row_end_it() -> None:
-    assert life().verdict(S, seen(1, 1, 0.1, bad=4), 0, 1.0) is None
-    assert life().verdict(S, seen(1, 1, 0.1, bad=5), 0, 1.0) is End.BAD_STREAK
+    assert life().verdict(S, seen(1, 1, 0.1, bad=19), 0, 1.0) is None
+    assert life().verdict(S, seen(1, 1, 0.1, bad=20), 0, 1.0) is End.BAD_STREAK
 
 
 def test_a_successor_is_called_before_the_cut_or_when_it_is_announced() -> None:
