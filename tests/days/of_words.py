@@ -204,6 +204,7 @@ def relist(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]
     def over() -> None:
         for row in gone:
             row.wanted = True
+            row.taught = 0  # a listing of its own: how often there were news before is forgotten
         stage.reload(exchange)
 
     return over

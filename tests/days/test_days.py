@@ -256,6 +256,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.55,
         {"bybit-spot": [Fault(100, "set unseen", 0, 0.1, 0.1), Fault(200, "killed", 5, 0.1, 0.1)]},
     ),
+    "a symbol that is listed again while it has no news, so that none knows how often it has": (
+        "bybit-spot", 0.3,
+        {
+            "bybit-spot": [
+                Fault(100, "quiet", 800, 0.466, 0.304), Fault(380, "relist", 54, 0.047, 0.45),
+            ],
+        },
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {
