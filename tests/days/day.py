@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Collection, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -91,6 +92,7 @@ class Day:
         self.dead: set[str] = set()  # whose feed's process is no more
         for exchange in self.exchanges.values():
             exchange.on_arrival = self._on_arrival
+            exchange.misheard = partial(self.invariants.misheard, exchange)
             self._attend(exchange)
         self.tracking = Tracking(
             self.loop, settings, self.store, first, self._looked_at, self._beat

@@ -129,6 +129,7 @@ class Exchange:
         self.counted: dict[str, int] = {}
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
         self.disturbed: Callable[..., None] = lambda *_: None
+        self.misheard: Callable[[str], None] = lambda _: None  # a request, by which fault
         self.settle: Callable[[], None] = lambda: None  # what was left out of its feed is made up
         self.session: Callable[[Exchange, Wire, Dial, int], Session] = Session
 

@@ -118,6 +118,10 @@ class Invariants:
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)
 
+    def misheard(self, exchange: Exchange, kind: str) -> None:
+        """A request meets a fault that was ordered before, it may be long before."""
+        self.fault(exchange, Fault(0.0, kind, 0.0, 0.0, 0.0))
+
     def unheard(self, exchange: Exchange) -> None:
         """Its clock was set back while no connection stood: until that is learned all is late."""
         self._learned(exchange, self.world.now_ns() + int(LEARNED_S * NS_PER_S))

@@ -156,9 +156,11 @@ class Session:
             exchange.log("asked", exchange.label, self.number, text)
             if switch.swallow:
                 switch.swallow -= 1
+                exchange.misheard("lost request")
                 return
             if switch.nameless:
                 switch.nameless -= 1
+                exchange.misheard("nameless")
                 self.say(nameless_error(exchange.label))
                 return
         before = set(self._encoders)
@@ -170,6 +172,7 @@ class Session:
         new = set(self._encoders) - before
         if new and switch.hollow:
             switch.hollow -= 1
+            exchange.misheard("hollow")
             self.hollow |= new
             for name in sorted(new):
                 del self._encoders[name]

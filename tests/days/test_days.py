@@ -264,6 +264,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a request that is acknowledged and not served, long after that was ordered": (
+        "mexc-futures", 0.5,
+        {
+            "mexc-futures": [
+                Fault(100, "hollow", 0, 0.959, 0.147), Fault(1_500, "reshape", 168, 0.23, 0.426),
+            ],
+        },
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {
