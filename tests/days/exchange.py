@@ -78,6 +78,9 @@ class Switches:
     closed_ns: int = 0  # since when all of them are
     mute: set[str] = field(default_factory=set)  # symbols that are silent until asked for again
 
+    def refused(self, name: str) -> bool:
+        return bool(self.closed_ns) or name in self.unwelcome
+
 
 class Told(NamedTuple):
     """What the feed has heard of a maintenance, and when."""

@@ -120,7 +120,7 @@ class _Welcome(dialects.Names):
         self._exchange = exchange
 
     def find(self, name: str) -> Listing | None:
-        if name in self._exchange.switch.unwelcome:
+        if self._exchange.switch.refused(name):
             return None
         return self._by_name.get(name)
 

@@ -45,13 +45,11 @@ def unwelcome(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], No
 def closed(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     """Nothing of what is asked for is given, as to an address of a country that is not served."""
     switch = exchange.switch
-    switch.unwelcome |= exchange.rows.keys()
     switch.closed_ns = exchange.clock.mono_ns()
     for session in list(exchange.sessions):
         session.reset()
 
     def over() -> None:
-        switch.unwelcome.clear()
         switch.closed_ns = 0
 
     return over

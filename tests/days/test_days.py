@@ -264,6 +264,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a symbol that is welcome again while its exchange gives nothing at all": (
+        "okx-spot", 0.25,
+        {"okx-spot": [Fault(60, "unwelcome", 170, 0.7, 0), Fault(100, "closed", 900, 0, 0)]},
+    ),
     "a request that is acknowledged and not served, long after that was ordered": (
         "mexc-futures", 0.5,
         {
