@@ -384,7 +384,7 @@ def tables_in_force(as_json: Json = False) -> None:
     """The tables that discovery published last: age, symbols, pairs by direction, quarantine."""
     from spread_scanner.view.tables import read
 
-    now = read(load_settings())
+    now = read(load_settings().generated_dir)
     if as_json:
         print_json(now)
         return

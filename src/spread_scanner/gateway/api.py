@@ -32,24 +32,18 @@ from spread_scanner.gateway.problems import NotAnswered, Problem
 from spread_scanner.orders import discovering, orders
 from spread_scanner.orders.discovering import DiscoveryWished
 from spread_scanner.orders.orders import Outcome
-from spread_scanner.runtime import background
+from spread_scanner.runtime import background, databases
 from spread_scanner.schema.books import LEVELS_SHOWN
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, directions_within
+from spread_scanner.schema.names import DATABASE_FILE, TRACKER
 from spread_scanner.schema.version import version
 from spread_scanner.symbology.written import symbol_as
-from spread_scanner.view import (
-    analysis,
-    costs,
-    evaluations,
-    funding,
-    sources,
-    tables,
-)
+from spread_scanner.view import costs, evaluations, funding
 from spread_scanner.view.analysis import SymbolAnalysis
 from spread_scanner.view.arbitrage import DEFAULT_THRESHOLD_PCT, Arbitrages
-from spread_scanner.view.books import POLL_S, BooksView, SymbolBooks, Wish
+from spread_scanner.view.books import POLL_S, SymbolBooks, Wish
 from spread_scanner.view.columns import SpreadColumns
-from spread_scanner.view.connections import ConnectionRates, ConnectionView
+from spread_scanner.view.connections import ConnectionView
 from spread_scanner.view.costs import Cost
 from spread_scanner.view.cycles import CycleView, StoredCycles
 from spread_scanner.view.evaluations import Explanation
@@ -140,17 +134,20 @@ def status(system: Living) -> Status:
 @get(f"{VERSIONED}/sources", sync_to_thread=True)
 def every_source(system: Living) -> list[SourceView]:
     """Every source: its feed, its quotes, how many of them can be stood behind."""
-    return sources.read(system.shown.settings)
+    return system.sources()
 
 
 @get(f"{VERSIONED}/connections")
 async def every_connection(system: Living, source: SourceName = "") -> list[ConnectionView]:
     """Every connection of the feeds; rates over half a second."""
     only = source_of(source) if source else None
-    namespace = system.shown.settings.config.system.namespace
-    with contextlib.closing(ConnectionRates(namespace, only)) as rates:
+
+    async def looked_at() -> list[ConnectionView]:
+        rates = system.rates(only)
         await asyncio.sleep(INTERVAL_S)
         return rates.look()
+
+    return await system.waits.of(("connections", only), looked_at)
 
 
 @get(f"{VERSIONED}/pools", sync_to_thread=True)
@@ -204,7 +201,7 @@ def why(
     count: Count = 3,
 ) -> Explanation:
     """Everything known about a symbol: what the engine decided last, and why."""
-    return evaluations.ask(system.shown.settings, symbol, direction, count)
+    return system.explained(symbol, direction, count)
 
 
 @get(f"{VERSIONED}/books/{{symbol:path}}")
@@ -222,20 +219,24 @@ async def books(
     """Order books of a symbol; they are asked for, and waited for a while."""
     only = source_of(source) if source else None
     wish = Wish(symbol, only, levels, consolidated, fees)
-    view = await asyncio.to_thread(BooksView, system.shown.settings, wish, system.shown.tables)
-    with contextlib.closing(view):
-        view.ask()
+    view = await asyncio.to_thread(system.books, wish)
+
+    async def come() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BOOKS_WAIT_S):
                 while not view.complete:  # noqa: ASYNC110 - nobody tells that one has come
                     await asyncio.sleep(POLL_S)
-        return view.look()
+
+    view.ask()
+    if not view.complete:
+        await system.waits.of(("books", view.symbol, only), come)
+    return view.look()
 
 
 @get(f"{VERSIONED}/analysis/{{symbol:path}}", sync_to_thread=True)
 def analysis_of(system: Living, symbol: FromPath[str]) -> SymbolAnalysis:
     """How spreads and prices of a symbol usually stand, where spread-analyst runs."""
-    return analysis.read(system.shown.settings, symbol)
+    return system.analysis(symbol)
 
 
 @get(f"{VERSIONED}/opportunities", sync_to_thread=True)
@@ -341,11 +342,15 @@ async def _past(system: LiveSystem, wanted: str, count: int) -> PastShown:
 
 @get(f"{VERSIONED}/report")
 async def report(
+    system: Living,
     since: Annotated[
         str, QueryParameter(pattern=r"^(all|[1-9][0-9]{0,5}[smhd])$", description="24h, 7d, all.")
     ] = "24h",
 ) -> dict[str, Any]:
     """What became of the opportunities, what trades would have earned: as `spread-ctl report`."""
+    file = system.shown.settings.data_dir / DATABASE_FILE
+    if nothing := databases.why_none(file, TRACKER):
+        raise NotAnswered(HTTPStatus.CONFLICT, "no_answer", f"{nothing} (file={file})")
     said = await _apart(lambda: past.ask("report", "--since", since), "past")
     made: dict[str, Any] = msgspec.json.decode(said)
     return made
@@ -354,13 +359,13 @@ async def report(
 @get(f"{VERSIONED}/costs", sync_to_thread=True)
 def every_cost(system: Living, symbol: PartOfSymbol = "") -> list[Cost]:
     """What each pair costs, and the thresholds that its net spread is held to."""
-    return costs.read(system.shown.settings, symbol)
+    return system.costs(symbol)
 
 
 @get(f"{VERSIONED}/tables", sync_to_thread=True)
 def tables_in_force(system: Living) -> TablesView:
     """The tables that discovery published last."""
-    return tables.read(system.shown.settings)
+    return system.published()
 
 
 @post(f"{CONTROL}halt", status_code=200)

@@ -48,10 +48,8 @@ class BookStates(Surveyed[dict[Any, bytes]]):
         if len(self._views.keys() | keys) > BOOKS_MAX:
             said = f"books of {BOOKS_MAX} symbols are pushed already"
             raise NotAnswered(HTTPStatus.SERVICE_UNAVAILABLE, "full", said)
-        shown = self._system.shown
         for key in keys - self._views.keys():
-            wanted = Wish(key.symbol, levels=key.levels)
-            view = self._views[key] = BooksView(shown.settings, wanted, shown.tables)
+            view = self._views[key] = self._system.books(Wish(key.symbol, levels=key.levels))
             self._stamps[key] = view.stamp()
         return WishGroup(wish, dict.fromkeys(keys, _ROW))
 

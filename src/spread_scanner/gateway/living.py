@@ -1,7 +1,8 @@
 """What the gateway's answers are read from: one store, one set of settings and tables at a time.
 
-Lives on the process's loop, but for `spreads` and `columns`, which are asked from threads. A reload
-makes a new Shown and puts it in force between two requests.
+Lives on the process's loop, but for what is asked from threads (gateway/api.py). Segments are
+attached once and tables read once for all who ask: each mapping of them is megabytes. A reload
+makes a new Shown and puts it in force between two requests; one that fails leaves the old one.
 """
 
 import contextlib
@@ -18,22 +19,34 @@ from spread_scanner.config import Settings
 from spread_scanner.gateway.metrics import Scraped
 from spread_scanner.gateway.pool_prices import PoolsAsText
 from spread_scanner.gateway.prices import PricesAsText
-from spread_scanner.schema.enums import Direction
+from spread_scanner.gateway.waiting import Waits
+from spread_scanner.schema.enums import Direction, Source
 from spread_scanner.schema.version import version
 from spread_scanner.shm import Control, Health, PriceStore
+from spread_scanner.shm.analysis import Analysis
+from spread_scanner.shm.connections import Connections
 from spread_scanner.shm.evaluations import Evaluations
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.shm.price_store import DirtyBitmap
+from spread_scanner.shm.tapes import Tapes
 from spread_scanner.symbology import tables
 from spread_scanner.symbology.tables import Tables
-from spread_scanner.view import arbitrage, pools, sources
+from spread_scanner.view import analysis, arbitrage, costs, evaluations, pools, sources
+from spread_scanner.view.analysis import SymbolAnalysis
 from spread_scanner.view.arbitrage import Arbitrages
 from spread_scanner.view.basis import BasisReader
+from spread_scanner.view.books import BookSegments, BooksView, Wish
 from spread_scanner.view.columns import SpreadColumns, columns_of
+from spread_scanner.view.connections import ConnectionRates
+from spread_scanner.view.costs import Cost
+from spread_scanner.view.evaluations import Explanation, LookedIn
 from spread_scanner.view.pools import PoolPrice, PoolView
 from spread_scanner.view.prices import SPOT_LIKE, PriceBoard, Served, as_pair
+from spread_scanner.view.sources import SourceView
 from spread_scanner.view.spreads import Spread, SpreadBoard, spreads_of
 from spread_scanner.view.status import Segments, Status, StatusReader
+from spread_scanner.view.symbols import NamesThen
+from spread_scanner.view.tables import TablesView
 
 HEALTH_NS = 100 * NS_PER_MS  # how long an answer to "are you well" is given again
 
@@ -49,6 +62,7 @@ class Shown:
         self.prices = PricesAsText(PriceBoard(settings, loaded, store))
         self.pools = PoolsAsText(settings, pool_table)
         self.board = SpreadBoard(settings, loaded, store)
+        self.names = NamesThen(settings.generated_dir)
 
 
 class StoreVersion:
@@ -83,6 +97,10 @@ class LiveSystem:
             self._control = stack.enter_context(Control.attach(namespace))
             self._kept = stack.enter_context(Evaluations.attach(namespace))
             self._pools = stack.enter_context(PoolTable.attach(namespace))
+            self._tapes = stack.enter_context(Tapes.attach(namespace))
+            self._analysis = stack.enter_context(Analysis.attach(namespace))
+            self._connections = stack.enter_context(Connections.attach(namespace))
+            self._books = stack.enter_context(contextlib.closing(BookSegments(namespace)))
             basis = BasisReader(namespace, self._store)
             self._basis = stack.enter_context(contextlib.closing(basis))
             self.shown = self._made(settings)
@@ -90,6 +108,7 @@ class LiveSystem:
             self._status = StatusReader(settings, segments)
             self.status: Status = self._status.look()
             self._held = stack.pop_all()
+        self.waits = Waits()
         self._one_at_a_time = threading.Lock()
         self._served: bytes = b""
         self._served_until_ns = 0
@@ -227,6 +246,44 @@ class LiveSystem:
             return columns_of(
                 rows, z, board.symbols, ts_ns=ts_ns, version=version, generation=board.generation
             )
+
+    def sources(self) -> list[SourceView]:
+        """As view.sources has them."""
+        shown = self.shown
+        return sources.look(
+            shown.settings, self._health, self._control, self._store, shown.tables, self._tapes
+        )
+
+    def rates(self, source: Source | None) -> ConnectionRates:
+        """What connections do from now on."""
+        return ConnectionRates(self._connections, source)
+
+    def books(self, wish: Wish) -> BooksView:
+        """Books by what is in force. Raises UnknownSymbol, NoBooks."""
+        return BooksView(self.shown.settings, wish, self.shown.tables, self._books)
+
+    def explained(self, symbol: str, direction: str | None, last: int) -> Explanation:
+        """As view.evaluations has it. Raises UnknownSymbol, UnknownDirection."""
+        with self._one_at_a_time:  # the names are remembered
+            shown = self.shown
+            where = LookedIn(shown.tables, self._store, self._kept, shown.names)
+            return evaluations.explained(shown.settings, where, symbol, direction, last)
+
+    def analysis(self, symbol: str) -> SymbolAnalysis:
+        """As view.analysis has it. Raises UnknownSymbol."""
+        shown = self.shown
+        return analysis.look(
+            shown.settings, shown.tables, symbol, self._analysis, self._store.clock
+        )
+
+    def costs(self, wanted: str) -> list[Cost]:
+        """As view.costs has them. Raises UnknownSymbol."""
+        return costs.of_tables(self.shown.settings, self.shown.tables, wanted)
+
+    def published(self) -> TablesView:
+        """The tables that were published last and are whole, in force here or not yet. Raises
+        TableError where there are none."""
+        return self._status.tables.now()
 
     def close(self) -> None:
         """Let go of the segments."""

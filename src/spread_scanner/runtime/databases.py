@@ -110,19 +110,26 @@ class KnownDatabase(NamedTuple):
     refusal: type[SpreadError]
 
 
+def why_none(path: Path, writer: str) -> str:
+    """Why nothing can be read there, whatever is in it, in a sentence; empty: something can."""
+    try:
+        if not path.exists():
+            return f"there is no such database: {writer} has not run yet"
+        if not path.is_file():
+            return "no database: a folder, pipe or device"
+        if path.stat().st_size == 0:
+            return f"the database is empty: {writer} has not run yet"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
 def read_only(path: Path, known: KnownDatabase) -> sqlite3.Connection:
     """A connection that cannot write. Raises its refusal where it is not there, another's, or
     of another version than today's."""
     refusal, writer = known.refusal, known.writer
-    try:
-        if not path.exists():
-            raise refusal(f"there is no such database: {writer} has not run yet", file=path)
-        if not path.is_file():
-            raise refusal("no database: a folder, pipe or device", file=path)
-        if path.stat().st_size == 0:
-            raise refusal(f"the database is empty: {writer} has not run yet", file=path)
-    except OSError as error:
-        raise refusal(f"cannot be read: {error.strerror}", file=path) from None
+    if nothing := why_none(path, writer):
+        raise refusal(nothing, file=path)
     connection = sqlite3.connect(read_only_uri(path), uri=True, timeout=5.0)
     try:
         version = checked_version(connection, path, known.application_id, known.version, refusal)

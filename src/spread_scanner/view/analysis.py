@@ -98,14 +98,22 @@ class SymbolAnalysis(Reading, frozen=True):
 
 
 def read(settings: Settings, symbol: str) -> SymbolAnalysis:
-    """Raises UnknownSymbol, TableError, NoSegment."""
+    """By the tables in force. Raises UnknownSymbol, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
-    symbol = symbol_as(symbol)
-    symbol_id = symbol_id_of(loaded, symbol)
+    symbol_id_of(loaded, symbol_as(symbol))  # before anything is waited for
     namespace = settings.config.system.namespace
     with PriceStore.attach(namespace) as store, Analysis.attach(namespace) as analysis:
-        pairs = _pairs(settings, loaded, symbol_id, analysis, store.clock)
-        cells = _cells(loaded, symbol_id, analysis, store.clock)
+        return look(settings, loaded, symbol, analysis, store.clock)
+
+
+def look(
+    settings: Settings, loaded: Tables, symbol: str, analysis: Analysis, session: SessionClock
+) -> SymbolAnalysis:
+    """The same, of what is attached. Raises UnknownSymbol."""
+    symbol = symbol_as(symbol)
+    symbol_id = symbol_id_of(loaded, symbol)
+    pairs = _pairs(settings, loaded, symbol_id, analysis, session)
+    cells = _cells(loaded, symbol_id, analysis, session)
     minutes = max((pair.looked_minutes for pair in pairs), default=0)
     state = "warming" if minutes < MINUTES else "ready"
     if not pairs and not cells:

@@ -4,6 +4,7 @@ Reads the books, the quotes' heartbeats and the tables; asks for the books that 
 the feeds follow them while somebody looks.
 """
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -109,11 +110,34 @@ class Wish(NamedTuple):
     fees: bool = False
 
 
+class BookSegments:
+    """What books are looked at in, attached once for however many look: each has megabytes mapped
+    of its own otherwise. Raises NoSegment."""
+
+    def __init__(self, namespace: str) -> None:
+        with contextlib.ExitStack() as stack:
+            self.store = stack.enter_context(PriceStore.attach(namespace))
+            self.books = stack.enter_context(BookStore.attach(namespace))
+            self.wants = stack.enter_context(Wants.attach(namespace))
+            self._held = stack.pop_all()
+
+    def close(self) -> None:
+        """Let go of the segments."""
+        self._held.close()
+
+
 class BooksView:
     """Looks at the books of one symbol again and again. Raises UnknownSymbol, TableError, NoBooks,
     NoSegment."""
 
-    def __init__(self, settings: Settings, wish: Wish, loaded: Tables | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        wish: Wish,
+        loaded: Tables | None = None,
+        segments: BookSegments | None = None,
+    ) -> None:
+        """`loaded`, `segments`: what whoever asks has of them already, which stay his to close."""
         loaded = loaded or tables.load(settings.generated_dir)
         self.symbol = symbol_as(wish.symbol)
         self._symbol_id = symbol_id_of(loaded, self.symbol)
@@ -130,10 +154,10 @@ class BooksView:
             raise NoBooks(f"{where} {self.symbol}", symbol=self.symbol)
         if not settings.config.books.books_max:
             raise NoBooks("books are off", setting="books.books_max", allowed="1 to 1024")
-        namespace = settings.config.system.namespace
-        self._store = PriceStore.attach(namespace)
-        self._books = BookStore.attach(namespace)
-        self._wants = Wants.attach(namespace)
+        self._own = None if segments else BookSegments(settings.config.system.namespace)
+        held = segments or self._own
+        assert held is not None
+        self._store, self._books, self._wants = held.store, held.books, held.wants
 
     def ask(self) -> None:
         """They are wanted for ten seconds more."""
@@ -239,8 +263,8 @@ class BooksView:
         return ToldSide(rows, whole)
 
     def close(self) -> None:
-        for held in (self._store, self._books, self._wants):
-            held.close()
+        if self._own is not None:
+            self._own.close()
 
 
 class BooksInForce:

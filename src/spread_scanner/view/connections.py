@@ -5,7 +5,6 @@ Reads the connections' rows twice, a moment apart, so that counters become rates
 not run has no connections; one that keeps more than there are rows for says so by its own count.
 """
 
-import contextlib
 from collections.abc import Sequence
 
 from spread_scanner import clock
@@ -46,10 +45,10 @@ class ConnectionView(Reading, frozen=True):
 
 class ConnectionRates:
     """The connections of one source or of all, whose rates are of the time since it was made. A
-    source that is pools has all that pools are heard from. Raises NoSegment."""
+    source that is pools has all that pools are heard from."""
 
-    def __init__(self, namespace: str, source: Source | None) -> None:
-        self._connections = Connections.attach(namespace)
+    def __init__(self, connections: Connections, source: Source | None) -> None:
+        self._connections = connections
         self._asked = SOURCES if source is None else (source,)
         self._before = {(label, row.number): row for label, row in self._rows()}
         self._began_s = clock.awake_s()
@@ -65,13 +64,11 @@ class ConnectionRates:
     def _rows(self) -> list[tuple[str, ConnectionHealth]]:
         return _rows(self._connections, self._asked)
 
-    def close(self) -> None:
-        self._connections.close()
-
 
 def look(namespace: str, interval_s: float, source: Source | None) -> list[ConnectionView]:
-    """The same; waits for `interval_s` between looks."""
-    with contextlib.closing(ConnectionRates(namespace, source)) as rates:
+    """The same; waits for `interval_s` between looks. Raises NoSegment."""
+    with Connections.attach(namespace) as connections:
+        rates = ConnectionRates(connections, source)
         clock.sleep(interval_s)
         return rates.look()
 

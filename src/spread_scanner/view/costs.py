@@ -37,8 +37,12 @@ class Cost(Reading, frozen=True):
 
 
 def read(settings: Settings, wanted: str = "") -> list[Cost]:
-    """All pairs whose symbol contains `wanted`, by direction. Raises TableError, UnknownSymbol."""
-    loaded = tables.load(settings.generated_dir)
+    """By the tables in force. Raises TableError, UnknownSymbol."""
+    return of_tables(settings, tables.load(settings.generated_dir), wanted)
+
+
+def of_tables(settings: Settings, loaded: Tables, wanted: str = "") -> list[Cost]:
+    """All pairs whose symbol contains `wanted`, by direction. Raises UnknownSymbol."""
     rates = rates_now(settings, loaded)
     part = symbol_as(wanted)
     asked = {row.symbol_id for row in loaded.symbols if part in row.symbol}

@@ -6,7 +6,7 @@ never over one, the present spread from the price store says how far away it is.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -156,22 +156,41 @@ def direction_of(label: str) -> Direction:
     return DIRECTION_BY_LABEL[label]
 
 
+class LookedIn(NamedTuple):
+    """What a symbol is looked up in."""
+
+    loaded: tables.Tables
+    store: PriceStore
+    kept: Evaluations
+    names: NamesThen
+
+
 def ask(settings: Settings, symbol: str, direction: str | None, last: int) -> Explanation:
     """Look a symbol up. Raises UnknownSymbol, UnknownDirection, TableError, NoSegment."""
     loaded = tables.load(settings.generated_dir)
+    symbol_id_of(loaded, symbol_as(symbol))  # before anything is waited for
+    namespace = settings.config.system.namespace
+    with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
+        where = LookedIn(loaded, store, kept, NamesThen(settings.generated_dir))
+        return explained(settings, where, symbol, direction, last)
+
+
+def explained(
+    settings: Settings, where: LookedIn, symbol: str, direction: str | None, last: int
+) -> Explanation:
+    """The same, of what is at hand. Raises UnknownSymbol, UnknownDirection."""
+    loaded, store, kept, names = where
     symbol = symbol_as(symbol)
     symbol_id = symbol_id_of(loaded, symbol)
     wanted = None if direction is None else direction_of(direction).direction_id
-    namespace = settings.config.system.namespace
-    with PriceStore.attach(namespace) as store, Evaluations.attach(namespace) as kept:
-        rows = _of_symbol(kept.recent(), symbol, NamesThen(settings.generated_dir))
-        now_ns = store.clock.now_ns()  # after them: none is of the future
-        board = SpreadBoard(settings, loaded.paired((symbol_id,)), store)
-        standing = board.rows()
-        if wanted is not None:
-            rows = rows[rows["direction_id"] == wanted]
-            standing = standing[standing["direction_id"] == wanted]
-        now = with_depth(standing, board)
+    rows = _of_symbol(kept.recent(), symbol, names)
+    now_ns = store.clock.now_ns()  # after them: none is of the future
+    board = SpreadBoard(settings, loaded.paired((symbol_id,)), store)
+    standing = board.rows()
+    if wanted is not None:
+        rows = rows[rows["direction_id"] == wanted]
+        standing = standing[standing["direction_id"] == wanted]
+    now = with_depth(standing, board)
     told = [evaluation_of(row, now_ns) for row in rows[:last]]
     return Explanation(
         symbol,

@@ -5,9 +5,10 @@
 
 from pathlib import Path
 
+import msgspec
+
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
-from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.symbology import publish, tables
@@ -32,9 +33,9 @@ class TablesView(Reading, frozen=True):
     added: list[str]  # pairs that the set before did not have
 
 
-def read(settings: Settings) -> TablesView:
-    """Raises TableError where there are none, or where they are damaged."""
-    return _view(settings.generated_dir, *_whole(settings.generated_dir))
+def read(folder: Path) -> TablesView:
+    """Of a generated folder. Raises TableError where there are none, or they are damaged."""
+    return _view(folder, *_whole(folder))
 
 
 def _whole(folder: Path) -> tuple[tables.Tables, tables.Metadata]:
@@ -85,6 +86,15 @@ class TablesInForce:
         """How long ago a full run judged those in force, which `view` must have."""
         assert self.view is not None
         return self.view.judged_age_s + (clock.mono_ns() - self._read_ns) / NS_PER_S
+
+    def now(self) -> TablesView:
+        """Those that were whole last, as old as they are now. Raises TableError where none were."""
+        if self.view is None:
+            return read(self._folder)
+        passed_s = (clock.mono_ns() - self._read_ns) / NS_PER_S
+        return msgspec.structs.replace(
+            self.view, age_s=self.view.age_s + passed_s, judged_age_s=self.judged_age_s
+        )
 
     def look(self) -> bool:
         """Take a new set, if there is one; whether there was."""

@@ -104,6 +104,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/candles/AAA-USDT?source=okx-spot", {}, 409, "no_answer", "ever recorded: [spread"),
     ("GET", HISTORY, {}, 409, "no_answer", "[spread-recorder] in config.toml says"),
     ("GET", f"{HISTORY}&since={NOON}&until={NOON}", {}, 400, "bad_request", "period is empty"),
+    ("GET", "/v1/report", {}, 409, "no_answer", "no such database: spread-tracker has not run"),
     ("GET", "/v1/spreads?symbol=AAA&symbol=BBB", {}, 400, "bad_request", "more than once: symbol"),
     ("GET", "/prices?source=okx-spot&source=mexc-spot&_=1", {}, 400, "bad_request", "source"),
     ("GET", "/v1/report?since=yesterday", {}, 400, "bad_request", "since"),
