@@ -20,6 +20,7 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.typing import FieldDefinition
 
 from spread_scanner.errors import SpreadError
 from spread_scanner.gateway import description, past, problems
@@ -197,11 +198,11 @@ def every_funding(system: Living, symbol: PartOfSymbol = "") -> list[FundingView
 def why(
     system: Living,
     symbol: FromPath[str],
-    direction: FromQuery[str | None] = None,
+    direction: FromQuery[str] = "",
     count: Count = 3,
 ) -> Explanation:
     """Everything known about a symbol: what the engine decided last, and why."""
-    return system.explained(symbol, direction, count)
+    return system.explained(symbol, direction or None, count)
 
 
 @get(f"{VERSIONED}/books/{{symbol:path}}")
@@ -507,20 +508,28 @@ _GIVEN = {"system", "request", "data"}  # what a handler has of itself, not of w
 
 async def _check(request: Request[Any, Any, Any]) -> None:
     """Raises NotAnswered for a parameter that the path does not have, or that is said twice, as
-    the answer would be to another question than was asked; and for a body that is missing. Short
-    reads take any: bots append one so that nothing in between keeps the answer."""
+    the answer would be to another question than was asked, or whose value is "null", which is
+    nobody's number and no time; and for a body that is missing. Short reads take any parameter:
+    bots append one so that nothing in between keeps the answer."""
     known = request.route_handler.parsed_fn_signature.parameters
     allowed = sorted(known.keys() - _GIVEN - request.path_params.keys())
     twice = [one for one in allowed if len(request.query_params.getall(one, [])) > 1]
     if twice:
         said = f"more than once: {', '.join(twice)}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
+    for one in allowed:
+        if request.query_params.get(one, "").lower() == "null" and _is_no_text(known[one]):
+            raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", f"{one}: null is no value")
     unknown = sorted(request.query_params.keys() - set(allowed))
     if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     if "data" in known:
         _check_body(await request.body(), known["data"].annotation)
+
+
+def _is_no_text(parameter: FieldDefinition) -> bool:
+    return not any(kind.annotation is str for kind in (parameter, *parameter.inner_types))
 
 
 def _check_body(body: bytes, kind: Any) -> None:

@@ -2,7 +2,8 @@
 
 Every socket has a seat, whatever is said on it; there are `connections_max` of them, and the next
 is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
-an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on.
+an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on,
+unless too much is left unread by all together: then whoever has left the most is let go.
 What is no HTTP at all is refused as a problem as well (RFC 9457). What is hot is answered here,
 from what the front says, without what uvicorn makes of every request; and to the same bytes said
 again, as bots that poll say them, without reading them again.
@@ -30,6 +31,7 @@ from spread_scanner.schema.figures import plain
 
 REQUEST_S = 10.0  # in which a request is to be said
 UNREAD_S = 10.0  # in each of which some of an answer is to be read
+UNREAD_BYTES_MAX = 32 << 20  # of all connections together; one alone may have a whole answer
 HEAD_BYTES_MAX = 16 << 10
 OWN_FILES = 256  # of the process: segments, the database, the log, tables
 # What a request that is more than a line and its headers has, or one that comes through a proxy.
@@ -59,21 +61,33 @@ class Seats:
     def __init__(self, most: int, count: Counting) -> None:
         self.most = most
         self.count = count
-        self._taken: set[asyncio.BaseTransport] = set()
+        self._taken: set[asyncio.Transport] = set()
 
     def __len__(self) -> int:
         return len(self._taken)
 
-    def take(self, transport: asyncio.BaseTransport) -> bool:
+    def take(self, transport: asyncio.Transport) -> bool:
         """Whether there was one."""
         if len(self._taken) >= self.most:
             return False
         self._taken.add(transport)
         return True
 
-    def leave(self, transport: asyncio.BaseTransport) -> None:
+    def leave(self, transport: asyncio.Transport) -> None:
         """Its socket is closed."""
         self._taken.discard(transport)
+
+    def bound_unread(self, newcomer: asyncio.Transport) -> None:
+        """An answer waits to be read; should that be too much with all that others have left, those
+        of them are let go who have left the most."""
+        unread = {one: one.get_write_buffer_size() for one in self._taken if not one.is_closing()}
+        left_bytes = sum(unread.values())
+        unread.pop(newcomer, None)
+        for one in sorted(unread, key=unread.__getitem__, reverse=True):
+            if left_bytes <= UNREAD_BYTES_MAX:
+                break
+            left_bytes -= unread[one]
+            one.abort()
 
     def turn_away(self, transport: asyncio.Transport, error: NotAnswered) -> None:
         """A problem on a connection that no request is answered on, and its end."""
@@ -259,6 +273,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().pause_writing()
         if self._read_by is None:
             self._look_again()
+            self._seats.bound_unread(self.transport)
 
     def resume_writing(self) -> None:
         super().resume_writing()

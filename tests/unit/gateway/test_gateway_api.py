@@ -59,6 +59,7 @@ BY_PATH: dict[str, Any] = {
     "/v1/funding": list[FundingView],
     "/v1/funding?symbol=AAA": list[FundingView],
     "/v1/why/AAA-USDT": Explanation,
+    "/v1/why/AAA-USDT?direction=&count=1": Explanation,
     "/v1/cycles": list[CycleView],
     "/v1/cycles?pool=AAA&open=true&count=2": list[CycleView],
     "/v1/opportunities": list[OpportunityRow],
@@ -83,6 +84,10 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/cycles?count=0", {}, 400, "bad_request", "count"),
     ("GET", "/v1/cycles?open=perhaps", {}, 400, "bad_request", "open"),
     ("GET", "/v1/opportunities?before_id=-1", {}, 400, "bad_request", "before_id"),
+    ("GET", "/v1/opportunities?before_id=null", {}, 400, "bad_request", "before_id: null"),
+    ("GET", f"{HISTORY}&since=null", {}, 400, "bad_request", "since: null is no value"),
+    ("GET", f"{HISTORY}&until=Null", {}, 400, "bad_request", "until: null is no value"),
+    ("GET", "/v1/opportunities?symbol=null", {}, 404, "unknown_symbol", "NULL"),  # it may be a coin
     ("GET", "/v1/connections?source=x", {}, 404, "unknown_source", "x"),
     ("GET", "/v1/books/NOPE-USDT", {}, 404, "unknown_symbol", "NOPE-USDT"),
     ("GET", "/v1/books/AAA-USDT?levels=0", {}, 400, "bad_request", "levels"),

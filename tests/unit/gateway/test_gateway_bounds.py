@@ -524,6 +524,30 @@ def test_who_reads_no_answer_is_let_go(
     at_the_door(visit)
 
 
+def test_more_is_not_left_unread_by_all_together_than_may_be(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has all the time that it wants; one alone may have an answer of more."""
+    big = GET.replace(b"directions", b"docs/rapidoc-min.js")
+    monkeypatch.setattr(connections, "UNREAD_BYTES_MAX", 100_000)
+    monkeypatch.setattr(connections, "UNREAD_S", 600.0)
+
+    async def visit(door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(4):
+                raw = held.enter_context(await a_slow_one(door))
+                await loop.sock_sendall(raw, big)
+                assert await loop.sock_recv(raw, 1) == b"H"
+            await left(door, 1)
+            assert await (await Visitor.of(door)).asks() == 200
+            told = 1
+            while told < 800_000:
+                told += len(await loop.sock_recv(raw, 65_536))
+
+    at_the_door(visit)
+
+
 async def a_slow_one(door: Door) -> socket.socket:
     """Whose socket takes little unread."""
     raw = socket.socket()
