@@ -399,6 +399,7 @@ def test_a_channel_that_a_source_has_not_is_found_at_load(folder: Path, label: s
     [
         ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = 0.0\n", ["multiplier"]),
         ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = -5\n", ["multiplier"]),
+        ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = 5e-324\n", ["1e-18"]),
         ("directions.toml", "[symbols.multiplier]\n'bybit-futures:X' = nan\n", ["finite"]),
         ("directions.toml", "[symbols.multiplier]\n'bybit:X' = 1.0\n", ["bybit:X", "<source>"]),
         ("directions.toml", "[symbols.multiplier]\nBTCUSDT = 1.0\n", ["BTCUSDT", "<source>"]),

@@ -68,7 +68,9 @@ class MintSettings(Struct, forbid_unknown_fields=True, frozen=True):
     coin: Annotated[
         str, Meta(pattern=r"^[^\sa-z:-]+$", description="The coin in capitals, as symbols have it.")
     ]
-    multiplier: Annotated[float, Meta(gt=0, le=1e18, description="Coins in one whole token.")] = 1.0
+    multiplier: Annotated[
+        float, Meta(ge=1e-18, le=1e18, description="Coins in one whole token.")
+    ] = 1.0
 
 
 class PoolEntry(Struct, forbid_unknown_fields=True, frozen=True):

@@ -1125,7 +1125,7 @@ class Symbols(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(description="'source:EXCHANGE_SYMBOL' or 'source:BASE' to the base it really is."),
     ] = field(default_factory=dict)
     multiplier: Annotated[
-        dict[str, Annotated[float, Meta(gt=0, le=1e18)]],
+        dict[str, Annotated[float, Meta(ge=1e-18, le=1e18)]],
         Meta(description="'source:EXCHANGE_SYMBOL' to the coins in one unit of its base."),
     ] = field(default_factory=dict)
     identity_band_pct: Annotated[

@@ -180,7 +180,7 @@ def test_pools_that_are_left_out_are_not_wanted(folder: Path) -> None:
         (f'[mints.{SOL}2]\ncoin = "X"', f"mints.{SOL}2", "32 bytes"),
         (f'[mints.{SOL[:-1]}0]\ncoin = "X"', f"mints.{SOL[:-1]}0", "base58"),
         (f'[mints.{SOL}]\ncoin = "sol"', f"mints.{SOL}.coin", "regex"),
-        (f'[mints.{SOL}]\ncoin = "S"\nmultiplier = 0.0', f"mints.{SOL}.multiplier", "> 0"),
+        (f'[mints.{SOL}]\ncoin = "S"\nmultiplier = 0.0', f"mints.{SOL}.multiplier", "1e-18"),
         (MINTS + "multiplier = 2.0", f"mints.{USDC}.multiplier", "1, as prices are in it"),
         (MINTS.replace("USDC", "SOL") + ENTRY, f"pools.{POOL}.mints", "two different coins"),
         (ENTRY, f"pools.{POOL}.mints", f"[mints.{SOL}]"),
