@@ -6,11 +6,12 @@ redirects its websocket, a captive portal or a block page does.
 """
 
 import asyncio
+import base64
 import logging
 import re
 import ssl
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from picows import WSError, WSHandshakeError, WSListener, WSTransport, ws_connect
 from python_socks import ProxyError
@@ -75,10 +76,12 @@ async def dial(
         return make_listener()
 
     try:
+        place, headers = without_login(url)
         async with asyncio.timeout(timeout_s):
             transport, listener = await ws_connect(
                 listener_if_waited_for,
-                url,
+                place,
+                extra_headers=headers,
                 ssl_context=tls,
                 websocket_handshake_timeout=timeout_s,
                 logger_name=_quiet,
@@ -104,6 +107,19 @@ async def dial(
         raise DialFailed("the server hung up during the handshake", url=url)
     way.opened()
     return transport
+
+
+def without_login(url: str) -> tuple[str, dict[str, str]]:
+    """An URL without name and password, and the header that says them, as httpx sends it: picows
+    leaves them where they are, and sends them as part of the host's name.
+    """
+    parts = urlsplit(url)
+    login, at, place = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    name, _, password = login.partition(":")
+    said = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    return urlunsplit(parts._replace(netloc=place)), {"Authorization": f"Basic {said}"}
 
 
 def useless(transport: WSTransport, url: str) -> None:

@@ -75,6 +75,49 @@ def test_a_good_server_is_reached() -> None:
     asyncio.run(try_dial(good))
 
 
+@pytest.mark.parametrize(
+    ("login", "said"),
+    [
+        ("", None),
+        ("user:word@", "user:word"),
+        ("user:w%40rd@", "user:w@rd"),
+        ("user:w@r:d@", "user:w@r:d"),
+        ("user@", "user:"),
+        (":word@", ":word"),
+        ("us%C3%A9r:w\u00f6rd@", "us\u00e9r:w\u00f6rd"),
+    ],
+)
+def test_name_and_password_of_an_url_are_said_as_by_rest(login: str, said: str | None) -> None:
+    """In a header of their own: in the host's name a server refuses them, and others read them."""
+    heads: list[dict[str, str]] = []
+
+    @closing
+    async def heard(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        heads.append(dict(row.split(": ", 1) for row in head if ": " in row))
+
+    async def run() -> int:
+        server = await asyncio.start_server(heard, "127.0.0.1", 0)
+        async with server:
+            port: int = server.sockets[0].getsockname()[1]
+            for scheme in ("ws", "http"):
+                url = f"{scheme}://{login}127.0.0.1:{port}/ws"
+                if scheme == "ws":
+                    with pytest.raises(DialFailed):
+                        await dial(url, WSListener, timeout_s=5.0)
+                else:
+                    with pytest.raises(httpx.TransportError):
+                        async with httpx.AsyncClient(trust_env=False) as client:
+                            await client.get(url)
+            return port
+
+    port = asyncio.run(run())
+    by_dial, by_rest = heads
+    expected = None if said is None else f"Basic {base64.b64encode(said.encode()).decode()}"
+    assert by_dial["Host"] == f"127.0.0.1:{port}"
+    assert by_dial.get("Authorization") == by_rest.get("Authorization") == expected
+
+
 @pytest.mark.parametrize("serve", [not_found, hang_up, garbage])
 def test_a_server_that_does_not_shake_hands_is_one_error(serve: Serve) -> None:
     with pytest.raises(DialFailed) as failed:
