@@ -403,6 +403,12 @@ def c_functions(text: str) -> list[Function]:
     return found
 
 
+def _opened(line: str) -> int:
+    """How many parentheses more than are closed."""
+    code = line.split("#")[0]
+    return code.count("(") - code.count(")")
+
+
 def pyx_functions(text: str) -> list[Function]:
     """Heads of one line and of several, of functions and of methods."""
     lines = text.splitlines()
@@ -411,9 +417,10 @@ def pyx_functions(text: str) -> list[Function]:
         head = PYX_HEAD.match(line)
         if not head:
             continue
-        last = number
-        while lines[last].split("#")[0].rstrip()[-1:] in {",", "("}:
-            last += 1  # the head goes on
+        last, open_ones = number, _opened(line)
+        while open_ones > 0:  # the head goes on
+            last += 1
+            open_ones += _opened(lines[last])
         if not lines[last].split("#")[0].rstrip().endswith(":"):
             continue  # a declaration
         end = last
@@ -501,6 +508,7 @@ def test_no_c_head_escapes_the_rule(text: str) -> None:
         "cpdef f(self,\n        int a=1):",
         "cdef inline void f(const char *a,  # note\n        int b) noexcept nogil:",
         "cdef (int, int) f(a):",
+        "cpdef list f(\n    self, int a\n):",
     ],
 )
 def test_no_cython_head_escapes_the_rule(head: str) -> None:
