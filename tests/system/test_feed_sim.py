@@ -478,6 +478,7 @@ def test_a_symbol_that_falls_silent_is_marked_and_the_others_are_not(
 ) -> None:
     label = "binance-futures"
     rig = rig_of(8, symbols=6, rate=1500)
+    # As shipped it would take half a minute.
     rig.set_feed(FEED_SETTINGS.replace("silent_ms_min = 20000", "silent_ms_min = 1500"))
     rig.discover()
     rig.feed(label)

@@ -843,6 +843,7 @@ def test_one_that_answers_no_ping_is_given_up_as_soon_as_one_of_quotes(bed: Bed)
         async with websockets.serve(serve, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             share = bed.feed._share
+            # As shipped it would take ten seconds.
             share.settings = msgspec.structs.replace(share.settings, unanswered_ms_max=50)
             notices = Notices(share, lambda _: None)
             notices.listen_to(Stream(f"ws://127.0.0.1:{port}/", (), "ping", 0.01, parse))

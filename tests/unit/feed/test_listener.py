@@ -550,6 +550,7 @@ class Tier:
         self.faults: list[BaseException] = []
         share = Share(
             adapter=adapter,
+            # As shipped twenty bad ones in a row would end what is fed on here.
             settings=Feed(bad_messages_in_row_max=100_000),
             board=bench.board,
             row=bench.row,
