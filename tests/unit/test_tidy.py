@@ -86,7 +86,8 @@ def rooms_imported(names: set[str]) -> set[str]:
 
 
 def clock_uses(tree: ast.Module) -> list[int]:
-    """Lines that ask somebody else than the porch: module time, datetime's now, a loop's time()."""
+    """Lines that ask somebody else than the porch: module time, datetime's now, a loop's time(),
+    structlog's stamps."""
     found: list[int] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -95,9 +96,14 @@ def clock_uses(tree: ast.Module) -> list[int]:
             asks = node.module == "time"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             whose = node.func.value
-            asks = (node.func.attr == "time" and not node.args and not node.keywords) or (
-                node.func.attr in DATE_CLOCKS
-                and ast.unparse(whose) in {"datetime", "datetime.datetime", "date", "datetime.date"}
+            asks = (
+                node.func.attr == "TimeStamper"
+                or (node.func.attr == "time" and not node.args and not node.keywords)
+                or (
+                    node.func.attr in DATE_CLOCKS
+                    and ast.unparse(whose)
+                    in {"datetime", "datetime.datetime", "date", "datetime.date"}
+                )
             )
         else:
             continue
@@ -229,6 +235,7 @@ def test_who_works_it_out_elsewhere_is_found(line: str) -> None:
         "from time import sleep",
         "now = datetime.now(UTC)",
         "deadline = asyncio.get_running_loop().time() + 1",
+        "stamp = structlog.processors.TimeStamper(fmt='iso')",
     ],
 )
 def test_who_asks_for_the_time_elsewhere_is_found(line: str) -> None:

@@ -12,20 +12,23 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 
+from spread_scanner import clock
 from spread_scanner.runtime import output
 
 Log = structlog.stdlib.BoundLogger  # others import it from here: see runtime/__init__.py
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MASK = "***"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = ("timestamp", "level", "process", "event")  # what a person looks for stands first
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]+(?=@)")  # an @ may be of the password
 _BOT_TOKEN = re.compile(r"(?<=/bot)[0-9]+:[A-Za-z0-9_-]+")
 
 
@@ -42,7 +45,7 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> Log:
         named,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamped,
     ]
     endings: list[Any]
     if human:
@@ -119,6 +122,12 @@ class Lossy:
 def without_secrets(text: str) -> str:
     """The text with credentials in URLs masked."""
     return _BOT_TOKEN.sub(MASK, _CREDENTIALS.sub(MASK, text))
+
+
+def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+    now = EPOCH + timedelta(microseconds=clock.wall_ns() // 1_000)
+    event["timestamp"] = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return event
 
 
 def _masked(_logger: Any, _method: str, line: str) -> str:

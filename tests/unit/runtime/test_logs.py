@@ -34,6 +34,16 @@ def test_without_a_terminal_each_event_is_one_json_object(run_python: RunPython)
     )
 
 
+def test_a_line_is_stamped_by_the_installed_clock(run_python: RunPython) -> None:
+    code, said = run_python(
+        "from spread_scanner import clock\n"
+        "with clock.use(clock.VirtualClock(wall_ns=1_790_000_000_000_001_999)):\n"
+        + SAY.format(form="json").replace("\n", "\n    ")
+    )
+    assert code == 0
+    assert lines(said)[0]["timestamp"] == "2026-09-21T14:13:20.000001Z"
+
+
 @pytest.mark.parametrize(("form", "human"), [("auto", True), ("json", False)])
 def test_on_a_terminal_it_is_text_unless_json_is_asked_for(form: str, human: bool) -> None:
     ours, theirs = pty.openpty()
@@ -80,6 +90,7 @@ def test_no_line_shows_a_secret(run_python: RunPython, form: str) -> None:
     code, said = run_python(
         SAY.format(form=form)
         + "log.warning('dial failed', proxy='socks5://me:hunter2@proxy.example:1080')\n"
+        "log.warning('dial failed', url='wss://me:pa@hunter2@exchange.example/ws?at=1@2')\n"
         "log.warning('not sent: https://api.example/bot123456:AAF-x_9z/sendMessage')\n"
         "try:\n    raise OSError('http://me:hunter2@proxy.example refused')\n"
         "except OSError:\n    log.exception('fault of http://me:hunter2@proxy.example')\n"
@@ -88,6 +99,7 @@ def test_no_line_shows_a_secret(run_python: RunPython, form: str) -> None:
     assert "hunter2" not in said
     assert "AAF-x_9z" not in said
     assert "proxy.example:1080" in said, "what is no secret stays"
+    assert "exchange.example/ws?at=1@2" in said
 
 
 def test_a_value_that_json_does_not_know_is_logged_as_text(run_python: RunPython) -> None:
