@@ -414,6 +414,7 @@ def test_nothing_moves_under_the_pointer(browser: Any, shown: Shown, width: int)
     page = tab.open("#usable=0")
     tab.until(f"{ROWS}.length >= 10")
     tab.until("document.querySelector('.standing') !== null")
+    page.evaluate("page.session.events.wish(null)")  # what is amiss is told here from now on
     top = page.evaluate(TOP_OF_ROW)
     page.mouse.move(100, top + 5)
     tab.until("page.table.held && !document.querySelector('.room')")
