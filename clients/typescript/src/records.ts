@@ -209,6 +209,26 @@ export interface Explanation {
   funding: FundingView[];
 }
 
+export interface FollowUpView {
+  record: "book";
+  seq: number;
+  kind: string;
+  symbol: string;
+  direction: string;
+  ts_engine_ns: number;
+  of_seq: number;
+  enter_bps: number;
+  close_bps: number | null;
+  net_bps: number | null;
+  size_base: number | null;
+  size_quote: number | null;
+  bounded: boolean;
+  sizes: SizeNet[];
+  spot_age_ms: number;
+  fut_age_ms: number;
+  notes: string[];
+}
+
 export interface FundingState {
   source: string;
   told: number;
@@ -435,6 +455,30 @@ export interface ShownBook {
   asks_known: number;
   bids: PriceLevel[];
   asks: PriceLevel[];
+}
+
+export interface SignalView {
+  record: "signal";
+  seq: number;
+  kind: string;
+  symbol: string;
+  direction: string;
+  ts_engine_ns: number;
+  gross_bps: number;
+  fees_bps: number;
+  carry_bps: number;
+  close_bps: number | null;
+  usual_bps: number | null;
+  parity_bps: number | null;
+  net_bps: number;
+  exit_bps: number | null;
+  size_base: number;
+  size_quote: number;
+  spot_ask_px: number;
+  fut_bid_px: number;
+  spot_age_ms: number;
+  fut_age_ms: number;
+  notes: string[];
 }
 
 export interface SizeNet {

@@ -1,6 +1,6 @@
 // One connection of the stream: frames in the order in which they came, until it is lost.
 
-import type { OpportunityRow, Price, Served, Spread, SymbolBooks } from "./records.js";
+import type { FollowUpView, OpportunityRow, Price, Served, SignalView, Spread, SymbolBooks } from "./records.js";
 
 export const PATH = "/v1/stream";
 const PROTOCOL = "spread-scanner.v1";
@@ -32,7 +32,7 @@ export type Frame =
   | { type: "spreads"; snapshot: boolean; version: number; gone: string[][]; spreads: Spread[] }
   | { type: "books"; snapshot: boolean; version: number; gone: string[]; books: SymbolBooks[] }
   | { type: "opportunities"; opportunities: OpportunityRow[] }
-  | { type: "signal"; signal: { seq: number; [more: string]: unknown } }
+  | { type: "signal"; signal: SignalView | FollowUpView }
   | { type: "began"; kind: Kind; after_seq?: number; ring?: string; after_id?: number; database?: string }
   | { type: "missed"; kind: string; count: number | null }
   | { type: "status"; status: Served }

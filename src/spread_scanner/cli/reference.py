@@ -32,6 +32,7 @@ from spread_scanner.schema.enums import (
     EXCHANGE_SOURCES,
 )
 from spread_scanner.schema.names import GATEWAY, PROCESSES
+from spread_scanner.view.signals import FollowUpView, SignalView
 
 GENERATED = "<!-- Written by `python -m spread_scanner.cli.reference`; edit the source instead. -->"
 
@@ -60,6 +61,7 @@ needs a restart: {EVERYBODY_KEPT} (of the whole system), a process's `cpus`, and
 `look_every_s` and `funding_every_s` are read by `spread-ctl up`, which takes them with a reload.
 """
 
+STREAMED = (SignalView, FollowUpView)  # of the gateway's records, by its stream alone
 COUNTERS = f"""{GENERATED}
 
 # Counters and latencies
@@ -90,7 +92,7 @@ def pages() -> dict[str, str]:
         "docs/configuration.md": CONFIGURATION + "\n" + "\n".join(_settings()),
         "docs/counters.md": COUNTERS + "\n" + "\n".join(_counters()),
         "docs/schema.json": schema.document().decode(),
-        "clients/typescript/src/records.ts": typescript.records(openapi()),
+        "clients/typescript/src/records.ts": typescript.records(openapi(), STREAMED),
     }
 
 

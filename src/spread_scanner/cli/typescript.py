@@ -1,11 +1,13 @@
-"""The records of the gateway as types of TypeScript, out of its OpenAPI.
+"""The records of the gateway as types of TypeScript, out of its OpenAPI, and those of its stream.
 
 cli/reference.py writes them into clients/typescript; tsc reads them. An own page of code and no
 tool of npm's, so that who changes a record needs no Node.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+import msgspec
 
 HEAD = "// Written by `python -m spread_scanner.cli.reference`; edit the source instead.\n"
 SIMPLE = {
@@ -17,9 +19,10 @@ SIMPLE = {
 }
 
 
-def records(openapi: dict[str, Any]) -> str:
-    """An interface for each schema."""
-    schemas = openapi["components"]["schemas"]
+def records(openapi: dict[str, Any], streamed: Iterable[type]) -> str:
+    """An interface for each schema, and for each record that the stream alone has."""
+    _, more = msgspec.json.schema_components(streamed, ref_template="#/components/schemas/{name}")
+    schemas = more | openapi["components"]["schemas"]
     return HEAD + "".join(
         f"\nexport interface {name} {_object(schemas[name])}\n" for name in sorted(schemas)
     )

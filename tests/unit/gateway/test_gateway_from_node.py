@@ -1,18 +1,31 @@
 """clients/typescript in Node, against a gateway that really runs; `make typescript` builds it."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import httpx
+import msgspec
 import pytest
 from gateway_bed import Quoting, Started
 from solana_bed import solana
 
 from bed import until
+from spread_scanner.cli.reference import STREAMED
 from spread_scanner.cli.typescript import type_of
 from spread_scanner.gateway.api import openapi
+from spread_scanner.gateway.wishes import (
+    EventsBegan,
+    Misheard,
+    MissedEvents,
+    PushKind,
+    PushWish,
+    StreamBeat,
+    StreamHello,
+)
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.sim.chain_pools import BASES, USDC
 
@@ -75,6 +88,45 @@ def test_every_call_has_the_type_that_its_answer_is_described_with() -> None:
         (call,) = described[path].values()
         answer = call["responses"]["200"]["content"]["application/json"]["schema"]
         assert f"<{type_of(answer)}>({asked}" in source, path
+
+
+FRAME = re.compile(r"""\| \{ type: "(\w+)"; (.*) \}""")
+OF_THE_CLIENT = "away"  # it is lost: no gateway says so
+
+
+def test_every_frame_has_the_type_that_it_is_written_with() -> None:
+    source = (CLIENT / "src" / "stream.ts").read_text()
+    declared = {
+        kind: dict(field.split(": ") for field in fields.split("; "))
+        for kind, fields in FRAME.findall(source)
+    }
+    assert declared.pop(OF_THE_CLIENT)
+    for struct in (StreamHello, StreamBeat, Misheard, MissedEvents, EventsBegan):
+        kind = str(struct.__struct_config__.tag)
+        may_lack = "?" if struct.__struct_config__.omit_defaults else ""
+        fields = {
+            one.name + (may_lack if one.default is None else "")
+            for one in msgspec.structs.fields(struct)
+        }
+        assert set(declared.pop(kind)) == fields, kind
+    signals = " | ".join(one.__name__ for one in STREAMED)
+    told = {"signal": signals, "opportunities": "OpportunityRow[]", "status": "Served"}
+    states = {"prices": "Price[]", "spreads": "Spread[]", "books": "SymbolBooks[]"}
+    for kind, records in (told | states).items():
+        assert declared[kind].pop(kind) == records
+        about = {"snapshot", "version", "gone"} if kind in states else set()
+        assert set(declared.pop(kind)) == about
+    assert declared == {}
+
+
+def test_a_wish_has_what_a_client_may_say() -> None:
+    """Kinds are said apart; a client of JSON reads no other encoding."""
+    source = (CLIENT / "src" / "stream.ts").read_text()
+    (wish,) = re.findall(r"interface Wish \{(.*?)\n\}", source, re.DOTALL)
+    said = set(re.findall(r"^  (\w+)\?:", wish, re.MULTILINE))
+    assert said == {one.name for one in msgspec.structs.fields(PushWish)} - {"kinds", "encoding"}
+    (kinds,) = re.findall(r"export type Kind = (.*);", source)
+    assert set(re.findall(r'"(\w+)"', kinds)) == set(get_args(PushKind))
 
 
 @pytest.mark.parametrize(
