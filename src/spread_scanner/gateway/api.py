@@ -480,8 +480,11 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         detail = "; ".join(wrong) or error.detail
         if error.status_code == HTTPStatus.NOT_FOUND:  # by the routes: what handlers miss is typed
             detail = f"no such path; {VERSIONED}{DOCS} has all that there are"
+        allowed = _allowed(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"no {request.method} of this path; allowed: {allowed.get('allow', 'none')}"
         said = problems.problem(error.status_code, "bad_request", detail, request.url.path)
-        return _said(said, _allowed(error.headers or {}))
+        return _said(said, allowed)
 
     def ours(request: Request[Any, Any, Any], fault: Exception) -> Response[Problem]:
         count.failed(request.url.path, fault)
@@ -549,7 +552,7 @@ def _check_body(body: bytes, kind: Any) -> None:
 def _allowed(headers: Mapping[str, str]) -> dict[str, str]:
     """What a 405 says is allowed; where GET is, HEAD is as well (gateway/front.py)."""
     return {
-        name: value.replace("GET", "GET, HEAD") if name.lower() == "allow" else value
+        name.lower(): value.replace("GET", "GET, HEAD") if name.lower() == "allow" else value
         for name, value in headers.items()
     }
 

@@ -405,6 +405,14 @@ SINCE = """(ms) => {
 
 WARNED = {"status": "ok", "degraded": ["feed-okx-spot", "okx-spot: no quotes."], "switched": []}
 TOP_OF_ROW = f"{ROWS}[2].getBoundingClientRect().top"
+AWAY_FOR_A_MOMENT = f"""async () => {{
+  const retryAt = performance.now() + 9_000;
+  page.session.failure = {{ code: "", detail: "no answer in time", retryAt }};
+  page.session.answeredAt -= 40_000;
+  page.frame();
+  await new Promise(requestAnimationFrame);
+  return [document.querySelector('.fresh').className, {TOP_OF_ROW}];
+}}"""
 
 
 @pytest.mark.parametrize("width", [420, 1_400])
@@ -424,6 +432,8 @@ def test_nothing_moves_under_the_pointer(browser: Any, shown: Shown, width: int)
         shows = "document.querySelectorAll('.standing p').length"
         tab.until(f"{shows} === {len(served['degraded'])}")
         assert page.evaluate(TOP_OF_ROW) == top
+    if width == 1_400:
+        assert page.evaluate(AWAY_FOR_A_MOMENT) == ["fresh away", top]
     pressed = page.evaluate(f"{ROWS}[2].id")
     page.mouse.down()
     page.evaluate("page.session.events.hears.status({ status: { degraded: [], switched: [] } })")
