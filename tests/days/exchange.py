@@ -185,13 +185,17 @@ class Exchange:
         repeat: bool = False,
         odd: bool = False,
         untimed: bool = False,
+        misdated: bool = False,
         shape: str = "",
     ) -> Said:
         """State a quote now, to everybody who has it subscribed."""
         now_ns, ms, switch = self.clock.mono_ns(), self.now_ms(), self.switch
+        engine_ms = impossible_time(ms, self.random, engines=True) if misdated else None
         if untimed:
             ms = impossible_time(ms, self.random)
-        said = row.move(now_ns, ms, repeat=repeat, odd=odd, untimed=untimed, shape=shape)
+        said = row.move(
+            now_ns, ms, repeat=repeat, odd=odd, untimed=untimed, engine_ms=engine_ms, shape=shape
+        )
         if switch.creep:
             self.fall_behind(int((now_ns - switch.creeps_since_ns) * switch.creep))
         if switch.behind_ns:
@@ -239,7 +243,7 @@ class Exchange:
         row.published = said
         lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
         usual_ms = lags_ms[source_id]
-        if self.switch.enveloped and not said.untimed:  # that one has none that can be
+        if self.switch.enveloped and not said.ill_timed:  # that one has none that can be
             ms = self.now_ms()
             lags_ms[source_id] += max(0, ms - said.tick.ts_ms)
             said = said._replace(tick=said.tick._replace(ts_ms=ms), enveloped=True)

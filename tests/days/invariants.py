@@ -22,6 +22,7 @@ from session import Session
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.schema.enums import SOURCE_BY_LABEL, QuoteFlag, SignalKind
 from spread_scanner.schema.enums import UNUSABLE as UNUSABLE_FLAGS
+from spread_scanner.schema.records import TS_ABSENT
 
 UNUSABLE = int(UNUSABLE_FLAGS)  # enums are slow to reckon with
 LOOK_NS = 50 * NS_PER_MS
@@ -222,6 +223,7 @@ class Invariants:
         dated = exchange.dated and not said.untimed
         taught = not dated or self._taught(exchange, late_ns)
         late_ns_max = LAG_NS_MAX + LAG_SLACK_NS + exchange.switch.taught_ns
+        sent_ns = said.tick.ts_ms * NS_PER_MS
         if late_ns > late_ns_max and dated and not skewed:
             if usable and taught and not self._first_told(session, row, said):
                 self.broken(
@@ -232,6 +234,10 @@ class Invariants:
             self.broken(1, exchange.label, f"{row.name}: the store shows {cell}, not {said}")
         elif said.untimed and not cell.flags & QuoteFlag.NO_TS_EVENT:
             self.broken(1, exchange.label, f"{row.name}: a time that cannot be is {cell.ts_event}")
+        elif said.engine_ms is not None and cell.ts_event not in (TS_ABSENT, sent_ns):
+            self.broken(
+                1, exchange.label, f"{row.name}: sent at {sent_ns}, and dated {cell.ts_event}"
+            )
         elif isnan(said.mid):
             empty = QuoteFlag.BID_EMPTY if isnan(said.bid_px) else QuoteFlag.ASK_EMPTY
             if not cell.flags & empty:

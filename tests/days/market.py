@@ -36,6 +36,9 @@ class Said(NamedTuple):
     ask_sz: float
     odd: bool = False  # its time is not to be believed
     untimed: bool = False  # its time cannot be
+    engine_ms: int | None = (
+        None  # its engine's time, which cannot be, where it is sent at a good one
+    )
     enveloped: bool = False  # sent late, and dated anew but for the engine's time
     shape: str = ""  # how it is spelled, where that is not as usual: shapes.py
     repeat: bool = False
@@ -44,6 +47,11 @@ class Said(NamedTuple):
     def bad(self) -> bool:
         """Nobody can make a quote of it."""
         return self.shape in shapes.UNREADABLE
+
+    @property
+    def ill_timed(self) -> bool:
+        """It bears a time that cannot be."""
+        return self.untimed or self.engine_ms is not None
 
     @property
     def mid(self) -> float:
@@ -102,6 +110,7 @@ class Row:
         repeat: bool = False,
         odd: bool = False,
         untimed: bool = False,
+        engine_ms: int | None = None,
         shape: str = "",
     ) -> Said:
         """The next statement, or the last one once more."""
@@ -109,6 +118,7 @@ class Row:
             # By way of the gateway, behind all that it holds back.
             return self._again(self.last, exchange_ms)
         said = self._say(self._next(exchange_ms), now_ns)
+        said = said._replace(engine_ms=engine_ms)
         if odd or untimed or shape:
             said = said._replace(odd=odd, untimed=untimed, shape=shape, **_sides(shape))
         self.last = said
@@ -126,7 +136,10 @@ class Row:
             said = said._replace(shape="")
         untimed = said.untimed and exchange_ms == said.tick.ts_ms
         tick = said.tick._replace(ts_ms=exchange_ms)
-        return said._replace(tick=tick, repeat=True, untimed=untimed)
+        engine_ms = said.engine_ms
+        if engine_ms is not None and not shapes.misdated(engine_ms, exchange_ms):
+            engine_ms = None
+        return said._replace(tick=tick, repeat=True, untimed=untimed, engine_ms=engine_ms)
 
     def _next(self, exchange_ms: int) -> Tick:
         below, listing = self._below, self.listing

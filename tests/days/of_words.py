@@ -243,11 +243,15 @@ def _say_oddly(exchange: Exchange, fault: Fault, kinds: tuple[str, ...]) -> None
 
 
 def bad_time(stage: Stage, exchange: Exchange, fault: Fault) -> None:
-    """Some quotes bear a time that cannot be: in seconds, of 1970, of the far future."""
+    """Some quotes bear a time that cannot be: in seconds, of 1970, of the far future.
+
+    Of two times both, or the engine's alone, which cannot be later than the other one, either.
+    """
+    engines = exchange.label in TWO_TIMES and int(fault.size * 100) % 2 == 1
     for number in range(1 + int(3 * fault.size)):
         row = row_of(exchange, (fault.pick + number * 0.37) % 1)
         if row is not None and row.listing.status == "trading" and exchange.dated:
-            exchange.say(row, untimed=True)
+            exchange.say(row, untimed=not engines, misdated=engines)
 
 
 def creep(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:

@@ -244,17 +244,26 @@ class Session:
         if said.shape:
             frame = shaped(said.shape, row.listing, self._forms[row.name], said.tick)
         else:
-            frame = self._encoders[row.name](said.tick)
+            frame = self._encoded(row, said)
         self.quoted += 1
         if not self.wire.dead:
             self._last_ns.append(self.sent_ns)
         self.wire.to_near(
             frame,
             lambda heard: self._arrived(row, said, heard),
-            None if said.shape or said.untimed else row.symbol_id,
+            None if said.shape or said.ill_timed else row.symbol_id,
         )
         if self.exchange.switch.cut_after_quote and self.quoted == 1:
             self.exchange.loop.call_ns(30 * NS_PER_MS, self.reset)
+
+    def _encoded(self, row: Row, said: Said) -> bytes:
+        lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
+        usual_ms = lags_ms[source_id]
+        if said.engine_ms is not None:
+            lags_ms[source_id] = said.tick.ts_ms - said.engine_ms
+        frame = self._encoders[row.name](said.tick)
+        lags_ms[source_id] = usual_ms
+        return frame
 
     def _arrived(self, row: Row, said: Said, heard: bool) -> None:
         self.exchange.frames += heard
@@ -267,7 +276,7 @@ class Session:
         """Whether it bears a time that the feed has to say it cannot believe, as it arrives."""
         exchange = self.exchange
         ahead_ns = said.tick.ts_ms * NS_PER_MS - exchange.clock.wall_ns()
-        return exchange.dated and (said.untimed or ahead_ns > CLOCKS_APART_NS) and not said.bad
+        return exchange.dated and (said.ill_timed or ahead_ns > CLOCKS_APART_NS) and not said.bad
 
     # --- its end
 

@@ -73,6 +73,15 @@ TIMES: tuple[Callable[[int], int], ...] = (
 )
 
 
-def impossible_time(ms: int, random: Random) -> int:
+# The same of the engine's time beside a good one of sending, which it cannot lie ahead of.
+ENGINE_TIMES = (*TIMES[:3], lambda ms: ms + 10 * MS_PER_S, TIMES[-1])
+
+
+def misdated(engine_ms: int, sent_ms: int) -> bool:
+    """Whether an engine's time cannot be, in what was sent then."""
+    return not sent_ms - 10 * 365 * MS_PER_DAY < engine_ms <= sent_ms + 500
+
+
+def impossible_time(ms: int, random: Random, engines: bool = False) -> int:
     """A time that cannot be, by one of the ways in which it goes wrong."""
-    return random.choice(TIMES)(ms)
+    return random.choice(ENGINE_TIMES if engines else TIMES)(ms)

@@ -122,6 +122,10 @@ CASES = {
     "any time is a time": Case(
         believe.any_time_is_a_time, "mexc-futures", 0.1, [Fault(150, "bad time", 0, 0.1, 0.1)], {1},
     ),
+    "made after it was sent": Case(
+        believe.made_after_it_was_sent, "binance-futures", 0.08,
+        [Fault(100.0 + 5 * number, "bad time", 0, number / 7, 0.99) for number in range(6)], {1},
+    ),
     "silences teach rates": Case(
         believe.silences_teach_rates, "binance-spot", 0.9,  # a rate needs 16 intervals before
         [Fault(1_200, "silent", 0, 0.5, 0.1), Fault(1_800, "silent", 0, 0.5, 0.1)], {2},

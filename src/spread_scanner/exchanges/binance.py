@@ -79,10 +79,10 @@ class BookTicker(Struct, gc=False):
     a: float | None = None
     A: float | None = None
     e: str = CHANNEL
-    T: int = 0  # the matching engine's
+    T: wire.Time = 0  # the matching engine's
     # When it was sent: a few ms later, and more under load, which is when it matters; for T that is
     # none, or cannot be.
-    E: int = 0
+    E: wire.Time = 0
     st: int = 1
 
 
@@ -318,7 +318,7 @@ class Binance(wire.BaseAdapter):
         control = wire.decoded(_control, frame, ControlFrame)
         payload = control.data if isinstance(control.data, ControlFrame) else control
         if control.stream.endswith(f"@{CHANNEL}"):
-            return self._quote(wire.decoded(_combined, frame).data)
+            return self._quote(wire.decoded(_combined, frame, Combined).data)
         if payload.e == "serverShutdown" or control.stream == "!serverShutdown":
             return [Notice(NoticeKind.SHUTDOWN, "serverShutdown")]
         answer = _answered(control)
@@ -326,16 +326,19 @@ class Binance(wire.BaseAdapter):
             return [answer]
         if payload.e not in ("", CHANNEL) or (control.stream and not payload.e):
             return [Notice(NoticeKind.OTHER, control.stream or payload.e)]
-        return self._quote(wire.decoded(_bare, frame))
+        return self._quote(wire.decoded(_bare, frame, BookTicker))
 
     def _quote(self, ticker: BookTicker) -> list[Event]:
         if ticker.st == ST_COIN_MARGINED:
             return [Notice(NoticeKind.OTHER, "coin-margined")]
         if ticker.e != CHANNEL:
             return [Notice(NoticeKind.OTHER, ticker.e)]
-        ts_event, ts_engine = wire.ts_ns(ticker.T), TS_ABSENT
-        if ts_event in (TS_ABSENT, TS_IMPOSSIBLE):  # one that cannot be is said, as it is
-            ts_event, ts_engine = wire.ts_ns(ticker.E), ts_event
+        sent = wire.ts_ns(ticker.E)
+        ts_event, ts_engine = wire.engine_ns(ticker.T, sent), TS_ABSENT
+        if (
+            ts_event <= TS_IMPOSSIBLE or sent == TS_IMPOSSIBLE
+        ):  # one that cannot be is said, as it is
+            ts_event, ts_engine = sent, ts_event
         bid = wire.flat(ticker.b, ticker.B, ticker.s)
         ask = wire.flat(ticker.a, ticker.A, ticker.s)
         return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u, ts_engine)]
@@ -344,7 +347,7 @@ class Binance(wire.BaseAdapter):
         prices = '"b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}"'
         if self._futures:
             head = '{"e":"bookTicker","u":{update_id},"s":"{symbol}",'
-            times = '"T":{ts_event_ms},"E":{skip_int}'
+            times = '"T":{ts_event_ms},"E":{ts_sent_ms}'
             payloads = [head + '"ps":"*",' + prices + "," + times + ',"st":1}']
             payloads.append(head + prices + "," + times + "}")
         else:

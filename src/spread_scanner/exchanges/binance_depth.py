@@ -31,7 +31,6 @@ from spread_scanner.exchanges.binance import (
 )
 from spread_scanner.exchanges.depth import SEED_LEVELS, UsualDepth, change, side_of
 from spread_scanner.schema.enums import Source
-from spread_scanner.schema.records import TS_ABSENT
 
 LEVELS = 20  # of depth20
 LEVELS_OF_ALL = 1_000  # of a channel of updates: more than are ever kept
@@ -51,8 +50,8 @@ class DepthUpdate(Struct, gc=False):
     a: msgspec.Raw
     e: str = "depthUpdate"
     pu: int | None = None
-    T: int = 0
-    E: int = 0
+    T: wire.Time = 0
+    E: wire.Time = 0
     st: int = 1
 
 
@@ -64,8 +63,8 @@ class FirstLevels(Struct, gc=False):
     lastUpdateId: int  # noqa: N815
     bids: msgspec.Raw
     asks: msgspec.Raw
-    T: int = 0
-    E: int = 0
+    T: wire.Time = 0
+    E: wire.Time = 0
 
 
 class CombinedUpdate(Struct, gc=False):
@@ -108,14 +107,14 @@ class BinanceDepth(UsualDepth, Binance):
         return RestRequest(f"{self._api}/depth", params, SEED_WEIGHT)
 
     def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
-        return _snapshot(exchange_symbol, wire.answered(_levels, body), SEED_LEVELS)
+        return _snapshot(exchange_symbol, wire.answered(_levels, body, FirstLevels), SEED_LEVELS)
 
     def templates(self) -> tuple[str, ...]:
         if self._by_name:
             return (
                 '{"stream":"{symbol}","data":{"lastUpdateId":{update_id},"bids":{bids},"asks":{asks}}}',
             )
-        head = '{"e":"depthUpdate","E":{skip_int},"T":{ts_event_ms},"s":"{symbol}",'
+        head = '{"e":"depthUpdate","E":{ts_sent_ms},"T":{ts_event_ms},"s":"{symbol}",'
         ids = '"U":{skip_int},"u":{update_id},"pu":{after_id},'
         if not self._futures:
             head = '{"e":"depthUpdate","E":{ts_event_ms},"s":"{symbol}",'
@@ -134,14 +133,15 @@ class BinanceDepth(UsualDepth, Binance):
     def _parse(self, frame: bytes) -> list[Event]:
         try:
             if self._by_name:
-                first = _combined_levels(frame)
+                first = wire.read(_combined_levels, frame, CombinedLevels)
                 if not first.stream.endswith(f"@{self._channel}"):
                     return [Notice(NoticeKind.OTHER, first.stream)]
                 # Names are ASCII in lower case where they can be: see TO_LOWER.
                 symbol = first.stream.partition("@")[0].upper()
                 return [_snapshot(symbol, first.data, LEVELS)]
-            combined = frame.startswith(COMBINED)
-            return [self._changed(_combined_update(frame).data if combined else _update(frame))]
+            if frame.startswith(COMBINED):
+                return [self._changed(wire.read(_combined_update, frame, CombinedUpdate).data)]
+            return [self._changed(wire.read(_update, frame, DepthUpdate))]
         except wire.MALFORMED as error:
             events: list[Event] = [
                 Notice(NoticeKind.OTHER, CHANNEL) if isinstance(one, RawQuote) else one
@@ -163,15 +163,11 @@ class BinanceDepth(UsualDepth, Binance):
         bids, asks = side_of(update.b, update.s), side_of(update.a, update.s)
         after_id = update.U - 1 if update.pu is None else update.pu
         window = LEVELS if self.snapshots_only else 0
-        ts_event = _time(update)
+        ts_event = wire.book_ns(update.T, update.E)
         return change(update.s, bids, asks, (after_id, update.u), ts_event, window)
 
 
 def _snapshot(symbol: str, first: FirstLevels, window: int) -> BookChange:
     bids, asks = side_of(first.bids, symbol), side_of(first.asks, symbol)
-    return change(symbol, bids, asks, (0, first.lastUpdateId), _time(first), window)
-
-
-def _time(said: DepthUpdate | FirstLevels) -> int:
-    ms = said.T or said.E
-    return wire.ts_ns(ms) if ms else TS_ABSENT
+    ts_event = wire.book_ns(first.T, first.E)
+    return change(symbol, bids, asks, (0, first.lastUpdateId), ts_event, window)

@@ -96,8 +96,8 @@ class OrderBook(Struct):
     topic: str
     type: str
     data: ChannelBook
-    ts: int = 0
-    cts: int = 0
+    ts: wire.Time = 0
+    cts: wire.Time = 0
 
 
 class ControlFrame(Struct):
@@ -286,7 +286,7 @@ class Bybit(wire.BaseAdapter):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            book = _order_book(frame)
+            book = wire.read(_order_book, frame, OrderBook)
         except wire.MALFORMED:
             return [control_event(frame, self._prefix, _order_book)]
         if not book.topic.startswith(self._prefix):
@@ -295,7 +295,8 @@ class Bybit(wire.BaseAdapter):
         ts_event = wire.ts_ns(book.ts)
         if book.type == "snapshot":
             bid, ask = wire.top(data.b), wire.top(data.a)
-            return [wire.quote(data.s, bid, ask, ts_event, data.u, wire.ts_ns(book.cts))]
+            made = wire.engine_ns(book.cts, ts_event)
+            return [wire.quote(data.s, bid, ask, ts_event, data.u, made)]
         if book.type != "delta":
             raise BadMessage("neither snapshot nor delta", type=book.type)
         bid_change = _changed(data.s, data.b, max)

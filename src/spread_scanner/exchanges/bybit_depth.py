@@ -38,8 +38,8 @@ class DepthPush(Struct):
     topic: str
     type: str
     data: DepthData
-    ts: int = 0
-    cts: int = 0
+    ts: wire.Time = 0
+    cts: wire.Time = 0
 
 
 _push = wire.decoder(DepthPush)
@@ -69,12 +69,12 @@ class BybitDepth(UsualDepth, Bybit):
             '"data":{"s":"{symbol}","b":{bids},"a":{asks},"u":{update_id},"seq":{skip_int}},'
             '"cts":{ts_event_ms}}'
         )
-        heads = ('"ts":{skip_int},"type":"delta",', '"type":"delta","ts":{skip_int},')
+        heads = ('"ts":{ts_sent_ms},"type":"delta",', '"type":"delta","ts":{ts_sent_ms},')
         return tuple(topic + head + data for head in heads)
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            push = _push(frame)
+            push = wire.read(_push, frame, DepthPush)
         except wire.MALFORMED:
             return [control_event(frame, self._prefix, _push)]
         if not push.topic.startswith(self._prefix):
@@ -84,5 +84,5 @@ class BybitDepth(UsualDepth, Bybit):
         data = push.data
         bids, asks = side_of(data.b, data.s), side_of(data.a, data.s)
         window = self.levels_max if push.type == "snapshot" else 0
-        ts_event = wire.ts_ns(push.cts or push.ts)
+        ts_event = wire.book_ns(push.cts, push.ts)
         return [change(data.s, bids, asks, (data.u - 1, data.u), ts_event, window)]

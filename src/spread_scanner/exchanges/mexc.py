@@ -136,7 +136,7 @@ class ChannelBook(Struct):
     asks: list[Level | None] | None = None
     bids: list[Level | None] | None = None
     version: int = 0
-    cts: int = 0
+    cts: wire.Time = 0
 
 
 class DepthFull(Struct):
@@ -150,7 +150,7 @@ class DepthFull(Struct):
     channel: str
     symbol: str
     data: ChannelBook
-    ts: int = 0
+    ts: wire.Time = 0
 
 
 class FuturesControl(Struct):
@@ -371,14 +371,15 @@ class MexcFutures(wire.BaseAdapter):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            push = _depth_full(frame)
+            push = wire.read(_depth_full, frame, DepthFull)
         except wire.MALFORMED:
             return [futures_control_event(frame, f"push.{FUTURES_CHANNEL}", _depth_full)]
         if push.channel != f"push.{FUTURES_CHANNEL}":
             return [Notice(NoticeKind.OTHER, push.channel)]
         book = push.data
         bid, ask = wire.top(book.bids), wire.top(book.asks)
-        sent, made = wire.ts_ns(push.ts), wire.ts_ns(book.cts)
+        sent = wire.ts_ns(push.ts)
+        made = wire.engine_ns(book.cts, sent)
         return [wire.quote(push.symbol, bid, ask, sent, book.version, made)]
 
     def templates(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class FirstLevels(Struct):
     lastUpdateId: int  # noqa: N815
     bids: msgspec.Raw
     asks: msgspec.Raw
-    timestamp: int = 0
+    timestamp: wire.Time = 0
 
 
 class ChannelBook(Struct):
@@ -79,8 +79,8 @@ class ChannelBook(Struct):
     version: int
     begin: int | None = None
     end: int | None = None
-    cts: int = 0
-    timestamp: int = 0  # by REST
+    cts: wire.Time = 0
+    timestamp: wire.Time = 0  # by REST
 
 
 class DepthPush(Struct):
@@ -89,7 +89,7 @@ class DepthPush(Struct):
     channel: str
     symbol: str
     data: ChannelBook
-    ts: int = 0
+    ts: wire.Time = 0
 
 
 _levels = wire.decoder(FirstLevels)
@@ -127,7 +127,7 @@ class MexcSpotDepth(UsualDepth, MexcSpot):
         return RestRequest("/api/v3/depth", params)
 
     def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
-        first = wire.answered(_levels, body)
+        first = wire.answered(_levels, body, FirstLevels)
         bids, asks = side_of(first.bids, exchange_symbol), side_of(first.asks, exchange_symbol)
         ids, ts_event = (0, first.lastUpdateId), wire.ts_ns(first.timestamp)
         return change(exchange_symbol, bids, asks, ids, ts_event, SEED_LEVELS)
@@ -194,7 +194,7 @@ class MexcFuturesDepth(UsualDepth, MexcFutures):
         if not self.snapshots_only:
             ids = '"end":{update_id},"begin":{first_id},"version":{skip_int}'
         cts = '"cts":{ts_event_ms}'
-        end = f'"channel":"push.{self._name}","ts":{{skip_int}}}}'
+        end = f'"channel":"push.{self._name}","ts":{{ts_sent_ms}}}}'
         return tuple(
             f'{{"symbol":"{{symbol}}","data":{{{data}}},{end}'
             for data in (f"{cts},{sides},{ids}", f"{sides},{ids},{cts}")
@@ -202,7 +202,7 @@ class MexcFuturesDepth(UsualDepth, MexcFutures):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            push = _push(frame)
+            push = wire.read(_push, frame, DepthPush)
         except wire.MALFORMED:
             return [futures_control_event(frame, f"push.{self._name}", _push)]
         if push.channel != f"push.{self._name}":
@@ -212,7 +212,7 @@ class MexcFuturesDepth(UsualDepth, MexcFutures):
         begin = book.version if book.begin is None else book.begin
         ids = (begin - 1, book.version if book.end is None else book.end)
         window = LEVELS if self.snapshots_only else 0
-        ts_event = wire.ts_ns(book.cts or push.ts)
+        ts_event = wire.book_ns(book.cts, push.ts)
         return [change(symbol, bids, asks, ids, ts_event, window)]
 
 

@@ -75,7 +75,7 @@ class ChannelBook(Struct):
 
     asks: list[Level | None] | None = None
     bids: list[Level | None] | None = None
-    ts: int = 0
+    ts: wire.Time = 0
     seqId: int = 0  # noqa: N815
 
 
@@ -271,7 +271,7 @@ class Okx(wire.BaseAdapter):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            push = _push(frame)
+            push = wire.read(_push, frame, Push)
         except wire.MALFORMED:
             return [self._control_event(frame, _push)]
         if push.arg.channel != self._channel:

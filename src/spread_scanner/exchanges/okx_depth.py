@@ -39,7 +39,7 @@ class DepthBook(Struct):
 
     asks: msgspec.Raw
     bids: msgspec.Raw
-    ts: int = 0
+    ts: wire.Time = 0
     checksum: int | None = None
     seqId: int = 0  # noqa: N815
     prevSeqId: int = NO_ID  # noqa: N815
@@ -93,7 +93,7 @@ class OkxDepth(UsualDepth, Okx):
 
     def _parse(self, frame: bytes) -> list[Event]:
         try:
-            push = _push(frame)
+            push = wire.read(_push, frame, BookPush)
         except wire.MALFORMED:
             return [self._control_event(frame, _push)]
         symbol, channel = push.arg.instId, push.arg.channel

@@ -11,7 +11,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -44,6 +44,7 @@ NS_PER_MS = 1_000_000
 # 2017-07-14 and 2100-01-01, as in native/match.h: seconds and microseconds fall outside, too.
 TS_MS_MIN = 1_500_000_000_000
 TS_MS_MAX = 4_102_444_800_000
+AHEAD_NS_MAX = 500_000_000  # the same file's
 UPDATE_ID_MAX = 2**64 - 1
 EMPTY = (NAN, NAN)  # a side with nothing on it
 
@@ -51,6 +52,10 @@ EMPTY = (NAN, NAN)  # a side with nothing on it
 # any product or ratio of three is a float.
 ABSURD_MIN, ABSURD_MAX = 1e-40, 1e40
 
+# ms since 1970 of a message: whatever stands there in place of a number costs the time alone, see
+# `read`.
+Time = Annotated[int, "ms since 1970"]
+NO_TIME_MS = 1  # what is written for it: one that cannot be
 Number = str | float | None  # as REST lists write it: text, number, "" or null
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -197,7 +202,8 @@ def decoded(decode: Callable[[bytes], T], data: bytes, kind: type[T] | None = No
 
 def lenient(kind: Any, data: bytes) -> bytes:
     """The same JSON object as a struct of `kind` is usually written: null is left out, so that it
-    counts as absent, and a number stands in quotes where text is wanted.
+    counts as absent, and a number stands in quotes where text is wanted. What is no time where one
+    is wanted is NO_TIME_MS, and "" none.
 
     Exchanges change from absent to null, or from "1" to 1, without notice; that costs no list.
     Raises one of MALFORMED on what is no object.
@@ -218,6 +224,10 @@ def lenient(kind: Any, data: bytes) -> bytes:
 
 def _lenient_within(kind: Any, text: bytes) -> bytes:
     """The same of a struct in a field, and of each in a list."""
+    if kind == Time and text == b'""':
+        return b"0"
+    if kind == Time:
+        return text if _is_whole(text) else b"%d" % NO_TIME_MS
     if _is_struct(kind) and text[:1] == b"{":
         return lenient(kind, text)
     if get_origin(kind) is list and _is_struct(get_args(kind)[0]) and text[:1] == b"[":
@@ -227,7 +237,24 @@ def _lenient_within(kind: Any, text: bytes) -> bytes:
     return text
 
 
+def read(decode: Callable[[bytes], T], data: bytes, kind: type[T]) -> T:
+    """A message as it stands, or as `lenient` has it where that cannot be read. Raises one of
+    MALFORMED."""
+    try:
+        return decode(data)
+    except MALFORMED:
+        return decode(lenient(kind, data))
+
+
 NUMBER_BEGINS = tuple(b"-0123456789"[place : place + 1] for place in range(11))
+
+
+def _is_whole(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=int, strict=False)
+    except MALFORMED:
+        return False
+    return True
 
 
 def _is_struct(kind: Any) -> bool:
@@ -292,6 +319,23 @@ def ts_ns(ms: int) -> int:
     if TS_MS_MIN <= ms <= TS_MS_MAX:
         return ms * NS_PER_MS
     return TS_ABSENT if ms == 0 else TS_IMPOSSIBLE
+
+
+def engine_ns(ms: int, sent_ns: int) -> int:
+    """The same of the matching engine's time, in a message that was sent at `sent_ns`.
+
+    Nothing is sent before it is made, but for what two clocks of one exchange are apart.
+    """
+    made_ns = ts_ns(ms)
+    dated = sent_ns > TS_IMPOSSIBLE
+    return TS_IMPOSSIBLE if dated and made_ns > sent_ns + AHEAD_NS_MAX else made_ns
+
+
+def book_ns(made_ms: int, sent_ms: int) -> int:
+    """A book's time: the engine's, or when it was sent where that is none or cannot be."""
+    sent_ns = ts_ns(sent_ms)
+    made_ns = engine_ns(made_ms, sent_ns)
+    return made_ns if made_ns > TS_IMPOSSIBLE or sent_ns == TS_ABSENT else sent_ns
 
 
 _tuple = tuple.__new__

@@ -321,17 +321,21 @@ cdef class Listener(WSListener):
 
         Of two times the engine's is the quote's, and tells of lag, where the update id is new: it is
         old in what is sent again. It says nothing of lag where nothing stood until then: a quiet
-        coin's first quote may be of yesterday.
+        coin's first quote may be of yesterday. Either is none where it lies too far ahead.
         """
         cdef int64_t told = quote.ts_event
+        cdef int64_t latest = self.recv_ns + self.board.clock_off_ns_max
+        cdef bint bad = told > latest
+        if bad:
+            told = quote.ts_event = INT64_MIN
+        if ts_engine > latest:
+            bad, ts_engine = True, INT64_MIN
         if ts_engine != INT64_MIN and (old == NULL or old.update_id != quote.update_id):
             quote.ts_event = ts_engine
             if told == INT64_MIN or (old != NULL and quote.update_id > old.update_id
                                      and not old.flags & FLAG_STALE):
                 told = ts_engine
-        if max(quote.ts_event, told) > self.recv_ns + self.board.clock_off_ns_max:
-            quote.ts_event = INT64_MIN
-            self.seen.bad_times += 1
+        self.seen.bad_times += bad
         if quote.ts_event == INT64_MIN:
             quote.flags |= self.timeless
         else:

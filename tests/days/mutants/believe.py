@@ -12,6 +12,7 @@ from mutants.undo import put
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine import plan
+from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
 from spread_scanner.feed import feed, levels, listings, typed
 from spread_scanner.feed._listener import BestLag
@@ -195,6 +196,13 @@ def any_time_is_a_time() -> Iterator[None]:
         put(typed, "_possible", believed),
         put(TypedTier, "_say_bad_time", lambda *_: None),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def made_after_it_was_sent() -> Iterator[None]:
+    """The engine's time may be later than the message."""
+    with put(wire, "engine_ns", lambda ms, _: wire.ts_ns(ms)):
         yield
 
 

@@ -13,13 +13,14 @@ from mexc_frames import aggregated_depth
 from spread_scanner.config import SourceSettings
 from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges._depth import LEVELS_MAX, DepthDecoder
-from spread_scanner.exchanges.adapter import BookChange
+from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, BookChange
 from spread_scanner.exchanges.decode import line_frames
 from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.channels import DEPTH_CHANNELS
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
+from spread_scanner.schema.records import TS_ABSENT
 
 SEED = 20261127
 DAMAGES = 400
@@ -233,3 +234,64 @@ def test_recorded_checksums_are_left_alone(recording: Recordings) -> None:
     tiers = Tiers(depth("okx-spot"), frames)
     assert tiers.tables
     assert not any(tiers.check(frame) for frame in frames)
+
+
+OF_TWO_TIMES = {
+    "binance-futures": (
+        '{"e":"depthUpdate","E":SENT,"T":MADE,"s":"X","U":4,"u":5,"pu":3,'
+        '"b":[["100","1"]],"a":[["101","1"]]}'
+    ),
+    "bybit-futures": (
+        '{"topic":"orderbook.50.X","ts":SENT,"type":"delta","data":{"s":"X","b":[["100","1"]],'
+        '"a":[["101","1"]],"u":5,"seq":9},"cts":MADE}'
+    ),
+    "mexc-futures": (
+        '{"symbol":"X","data":{"cts":MADE,"asks":[[101,1,1]],"bids":[[100,1,1]],"version":5},'
+        '"channel":"push.depth.full","ts":SENT}'
+    ),
+}
+
+
+@pytest.mark.parametrize("label", OF_TWO_TIMES)
+@pytest.mark.parametrize(
+    ("made", "sent", "time_ms", "natively"),
+    [
+        ("1790000000000", "1790000000005", 1_790_000_000_000, True),
+        ("1790000000500", "1790000000000", 1_790_000_000_500, True),
+        ("1790000000501", "1790000000000", 1_790_000_000_000, False),
+        ("1790000010000", "1790000000000", 1_790_000_000_000, False),
+        ("1790000000", "1790000000000", 1_790_000_000_000, False),
+        ("0", "1790000000000", 1_790_000_000_000, False),
+        ("null", "1790000000000", 1_790_000_000_000, False),
+        ('"soon"', "1790000000000", 1_790_000_000_000, False),
+        ("1790000000000", "1790000000", 1_790_000_000_000, False),
+        ("1790000000000", "null", 1_790_000_000_000, False),
+    ],
+)
+def test_of_two_times_of_a_book_the_one_that_can_be_is_taken(
+    label: str, made: str, sent: str, time_ms: int, natively: bool
+) -> None:
+    channel = "depth@100ms" if label == "binance-futures" else ""
+    adapter = depth(label, channel)
+    frame = OF_TWO_TIMES[label].replace("MADE", made).replace("SENT", sent).encode()
+    tiers = Tiers(adapter, [frame])
+    (said,) = tiers.typed(frame)
+
+    assert said.ts_event == time_ms * 1_000_000
+    assert tiers.check(frame) == natively
+
+
+@pytest.mark.parametrize(
+    ("made", "sent", "ts_event"),
+    [
+        ("0", "0", TS_ABSENT),
+        ("0", "7", TS_IMPOSSIBLE),
+        ("7", "7", TS_IMPOSSIBLE),
+        ("7", "0", TS_IMPOSSIBLE),
+    ],
+)
+def test_a_book_of_which_no_time_can_be_has_none(made: str, sent: str, ts_event: int) -> None:
+    frame = OF_TWO_TIMES["bybit-futures"].replace("MADE", made).replace("SENT", sent)
+    (said,) = Tiers(depth("bybit-futures"), []).typed(frame.encode())
+
+    assert said.ts_event == ts_event

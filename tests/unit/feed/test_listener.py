@@ -738,3 +738,106 @@ def test_a_time_that_cannot_be_is_none_and_said(bench: Bench, ms: int) -> None:
     tier.push(BINANCE % (2, b"101", ms, ms))  # both of its times: still one quote
     assert (bench.read().bid_px, bench.read().ts_event) == (101.0, TS_ABSENT)
     assert bench.counters["bad_times"] == 2
+
+
+# Both times as the message spells them: what is added to now, or the text itself.
+TWO_TIMES = {
+    "binance-futures": (
+        '{"e":"bookTicker","u":1,"s":"X","ps":"X","b":"100","B":"1","a":"101","A":"1",'
+        '"T":MADE,"E":SENT,"st":1}'
+    ),
+    "bybit-spot": (
+        '{"topic":"orderbook.1.X","ts":SENT,"type":"snapshot","data":{"s":"X","b":[["100","1"]],'
+        '"a":[["101","1"]],"u":1,"seq":2},"cts":MADE}'
+    ),
+    "mexc-futures": (
+        '{"symbol":"X","data":{"cts":MADE,"asks":[[101,1,1]],"bids":[[100,1,1]],"version":1},'
+        '"channel":"push.depth.full","ts":SENT}'
+    ),
+}
+TWO_TIMES["binance-futures, combined"] = (
+    f'{{"stream":"x@bookTicker","data":{TWO_TIMES["binance-futures"]}}}'
+)
+OF_TWO_TIMES: dict[str, tuple[int | str, int | str, str, int]] = {
+    "made before it was sent": (-5, 0, "MADE", 0),
+    "made and sent at once": (0, 0, "MADE", 0),
+    "made as much later as two clocks may be apart": (500, 0, "MADE", 0),
+    "made later than that": (501, 0, "SENT", 1),
+    "made ten seconds later": (10_000, 0, "SENT", 1),
+    "made a year later": (31_536_000_000, 0, "SENT", 1),
+    "made in 2099": ("4102444799000", 0, "SENT", 1),
+    "made in 2100": ("4102444800001", 0, "SENT", 1),
+    "made in seconds": ("1790000000", 0, "SENT", 1),
+    "made in microseconds": ("1790000000000000", 0, "SENT", 1),
+    "made in 1970": ("86400000", 0, "SENT", 1),
+    "made before 1970": ("-1", 0, "SENT", 1),
+    "made at a time without end": ("1" * 40, 0, "SENT", 1),
+    "made at a part of a ms": ("1790000000000.5", 0, "SENT", 1),
+    "made at words": ('"soon"', 0, "SENT", 1),
+    "made at a list": ("[1790000000000]", 0, "SENT", 1),
+    "made at true": ("true", 0, "SENT", 1),
+    "made at no time, 0": ("0", 0, "SENT", 0),
+    "made at no time, null": ("null", 0, "SENT", 0),
+    "made at no time, empty": ('""', 0, "SENT", 0),
+    "sent in seconds": (0, "1790000000", "MADE", 1),
+    "sent at words": (0, '"soon"', "MADE", 1),
+    "sent at no time, 0": (0, "0", "MADE", 0),
+    "sent at no time, null": (0, "null", "MADE", 0),
+    "both an hour ahead": (3_600_000, 3_600_000, "", 1),
+    "both in seconds": ("1790000000", "1790000000", "", 1),
+    "both words": ('"soon"', '"later"', "", 1),
+    "neither": ("0", "null", "", 0),
+}
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("what", TWO_TIMES)
+def test_of_two_times_the_one_that_can_be_is_the_quotes(
+    namespace: str, what: str, native: bool
+) -> None:
+    for name, (made, sent, shown, counted) in OF_TWO_TIMES.items():
+        bench = Bench(f"{namespace}-{name[:4]}", what.partition(",")[0])
+        told = {"MADE": made, "SENT": sent}
+        now = now_ms(bench)
+        said = {key: str(now + one) if isinstance(one, int) else one for key, one in told.items()}
+        frame = TWO_TIMES[what].replace("MADE", said["MADE"]).replace("SENT", said["SENT"])
+        Tier(bench, {"X": ROW}, native=native).push(frame.encode())
+        found = (bench.read().bid_px, bench.read().ts_event, bench.counters["bad_times"])
+        bench.close()
+        for one in segment.names(f"{namespace}-{name[:4]}"):
+            segment.remove(one)
+
+        time_ns = int(said[shown]) * 1_000_000 if shown else TS_ABSENT
+        assert found == (100.0, time_ns, counted), (name, frame)
+
+
+OKX = (
+    b'{"arg":{"channel":"bbo-tbt","instId":"X"},"data":[{"asks":[["101","1","0","1"]],'
+    b'"bids":[["100","1","0","1"]],"ts":%s,"seqId":1}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("ts", "counted"), [(b"null", 0), (b'""', 0), (b'"soon"', 1), (b"[]", 1), (b"1.5e3", 1)]
+)
+def test_what_is_no_time_costs_a_quote_of_one_time_nothing_else(
+    namespace: str, ts: bytes, counted: int
+) -> None:
+    bench = Bench(namespace, "okx-spot")
+    Tier(bench, {"X": ROW}, native=True).push(OKX % ts)
+    found = (bench.read().bid_px, bench.read().ts_event, bench.counters["bad_times"])
+    bench.close()
+
+    assert found == (100.0, TS_ABSENT, counted)
+
+
+@pytest.mark.parametrize("label", ["bybit-spot", "mexc-futures"])
+def test_what_was_sent_an_hour_ahead_is_of_its_engines_time(namespace: str, label: str) -> None:
+    bench = Bench(namespace, label)
+    now = now_ms(bench)
+    frame = TWO_TIMES[label].replace("MADE", str(now)).replace("SENT", str(now + 3_600_000))
+    Tier(bench, {"X": ROW}, native=True).push(frame.encode())
+    found = (bench.read().ts_event, bench.counters["bad_times"])
+    bench.close()
+
+    assert found == (now * 1_000_000, 1)

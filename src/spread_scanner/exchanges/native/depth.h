@@ -98,9 +98,8 @@ static inline const char *ss_depth_take(const ss_step *step, const char *p, cons
 static inline int ss_depth_template_match(const ss_template *made, const char *buf, size_t size,
                                           const ss_symbols *symbols, ss_depth_match *out) {
     const char *end = buf + size;
-    ss_reading reading = {NULL, {0.0, 0.0, 0.0, 0.0}, &out->head};
+    ss_reading reading = ss_unread(&out->head);
     int follows = 0;
-    out->head.ts_event = out->head.ts_engine = SS_TS_ABSENT;
     for (int at = 0; at < made->count; at++) {
         const ss_step *step = &made->steps[at];
         if (step->kind >= SS_SIDE) {
@@ -112,6 +111,7 @@ static inline int ss_depth_template_match(const ss_template *made, const char *b
         if (reason != SS_MATCHED) return reason;
     }
     if (buf != end) return SS_OTHER_TEXT;
+    if (!ss_in_order(&reading)) return SS_OTHER_TIME;
     if (!follows) out->after_id = (int64_t)(out->head.update_id - 1);
     out->symbol = reading.symbol;
     return ss_depth_conclude(out);

@@ -14,6 +14,9 @@
  * in the place of milliseconds fall outside, too. */
 #define SS_TS_MS_MIN UINT64_C(1500000000000)
 #define SS_TS_MS_MAX UINT64_C(4102444800000)
+/* By how much the engine's clock may be ahead of the one that a message is sent by. In recordings it
+ * never is; half a second is more than clocks of one exchange are apart. */
+#define SS_AHEAD_NS_MAX INT64_C(500000000)
 
 /* One quote in base units, as it goes into the price store. */
 typedef struct ss_match {
@@ -33,7 +36,7 @@ enum ss_reason {
     SS_OTHER_TEXT = 1,     /* not this template's literals, or cut off, or more behind it */
     SS_OTHER_NUMBER = 2,   /* a number of a form that this tier leaves alone, or none */
     SS_OTHER_VALUE = 3,    /* a price or size of zero, or not finite once scaled */
-    SS_OTHER_TIME = 4,     /* a time of zero, or one that cannot be */
+    SS_OTHER_TIME = 4,     /* a time of zero, or one that cannot be, alone or beside the other one */
     SS_UNKNOWN_SYMBOL = 5, /* the tables do not hold it */
     SS_REASONS = 6
 };
@@ -65,6 +68,11 @@ static inline int ss_time(uint64_t ms, int64_t *out) {
     if (ms < SS_TS_MS_MIN || ms > SS_TS_MS_MAX) return SS_OTHER_TIME;
     *out = (int64_t)ms * SS_NS_PER_MS;
     return SS_MATCHED;
+}
+
+/* Whether something was sent before it was made: its engine's time cannot be. */
+static inline int ss_ahead(int64_t made, int64_t sent) {
+    return sent != SS_TS_ABSENT && made > sent + SS_AHEAD_NS_MAX;
 }
 
 /* Whether the bytes are UTF-8 as the Unicode standard has it: no overlong form, no surrogate. */

@@ -6,6 +6,8 @@
  *     {symbol}                              the exchange's spelling, exactly once, inside quotes
  *     {update_id} {ts_event_ms}             whole numbers, at most once each
  *     {ts_engine_ms}                        the same: the matching engine's time, where both are told
+ *     {ts_sent_ms}                          the same: when it was sent, where {ts_event_ms} is the engine's;
+ *                                           what is made must not lie beyond it (ss_ahead)
  *     *                                     the rest of a string, up to its closing quote
  *     {skip_int}                            a whole number that is not used
  *     {skip_levels}                         any number of further ",[px,sz,n]" levels
@@ -38,6 +40,7 @@ enum ss_kind {
     SS_UPDATE_ID,
     SS_TS_EVENT_MS,
     SS_TS_ENGINE_MS,
+    SS_TS_SENT_MS,
     SS_REST_OF_STRING,
     SS_SKIP_INT,
     SS_SKIP_LEVELS,
@@ -83,6 +86,7 @@ static inline int ss_hole_at(const char *text, ss_step *step) {
         {"{skip_levels}", SS_SKIP_LEVELS, 0},
         {"*", SS_REST_OF_STRING, 0},
         {"{ts_engine_ms}", SS_TS_ENGINE_MS, 0},
+        {"{ts_sent_ms}", SS_TS_SENT_MS, 0},
         {"{bids}", SS_SIDE, 0},
         {"{asks}", SS_SIDE, 1},
         {"{after_id}", SS_AFTER_ID, 0},
@@ -130,7 +134,8 @@ static inline const char *ss_template_fault(const ss_template *made, int of_book
     if (ss_holes(made, SS_SYMBOL, 0) != 1) return "the symbol stands in it exactly once";
     int ids = ss_holes(made, SS_UPDATE_ID, 0);
     int before = ss_holes(made, SS_AFTER_ID, 0) + ss_holes(made, SS_FIRST_ID, 0);
-    if (ids > 1 || ss_holes(made, SS_TS_EVENT_MS, 0) > 1 || ss_holes(made, SS_TS_ENGINE_MS, 0) > 1)
+    if (ids > 1 || ss_holes(made, SS_TS_EVENT_MS, 0) > 1 || ss_holes(made, SS_TS_ENGINE_MS, 0) > 1 ||
+        ss_holes(made, SS_TS_SENT_MS, 0) > 1)
         return "update id and each time stand in it at most once";
     if (of_books ? ids != 1 || before > 1 : before > 0)
         return "books lead to one id, from one at most";
@@ -194,8 +199,20 @@ static inline const char *ss_skip_levels(const char *p, const char *end) {
 typedef struct ss_reading {
     const ss_symbol *symbol;
     double raw[SS_FIELDS];
+    int64_t sent;
     ss_match *out;
 } ss_reading;
+
+static inline ss_reading ss_unread(ss_match *out) {
+    out->ts_event = out->ts_engine = SS_TS_ABSENT;
+    return (ss_reading){NULL, {0.0, 0.0, 0.0, 0.0}, SS_TS_ABSENT, out};
+}
+
+/* Whether its times can be beside each other. */
+static inline int ss_in_order(const ss_reading *reading) {
+    const ss_match *out = reading->out;
+    return !ss_ahead(out->ts_engine, out->ts_event) && !ss_ahead(out->ts_event, reading->sent);
+}
 
 /* One step from *at on, which it moves. Returns SS_MATCHED or why not. */
 static inline int ss_take(const ss_template *made, const ss_step *step, const char **at,
@@ -233,6 +250,7 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
         if (step->kind == SS_UPDATE_ID) reading->out->update_id = number;
         if (step->kind == SS_TS_EVENT_MS) return ss_time(number, &reading->out->ts_event);
         if (step->kind == SS_TS_ENGINE_MS) return ss_time(number, &reading->out->ts_engine);
+        if (step->kind == SS_TS_SENT_MS) return ss_time(number, &reading->sent);
         return SS_MATCHED;
     }
 }
@@ -243,15 +261,14 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
 static inline int ss_template_match(const ss_template *made, const char *buf, size_t size,
                                     const ss_symbols *symbols, ss_match *out) {
     const char *end = buf + size;
-    ss_reading reading = {NULL, {0.0, 0.0, 0.0, 0.0}, out};
-    out->ts_event = SS_TS_ABSENT;
-    out->ts_engine = SS_TS_ABSENT;
+    ss_reading reading = ss_unread(out);
     out->update_id = 0;
     for (int at = 0; at < made->count; at++) {
         int reason = ss_take(made, &made->steps[at], &buf, end, symbols, &reading);
         if (reason != SS_MATCHED) return reason;
     }
     if (buf != end) return SS_OTHER_TEXT;
+    if (!ss_in_order(&reading)) return SS_OTHER_TIME;
     return ss_conclude(reading.raw, reading.symbol, out);
 }
 
