@@ -19,7 +19,6 @@ from spread_scanner.clock import NS_PER_MS
 from spread_scanner.feed import feed as shipped
 from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed.feed import Feed
-from spread_scanner.feed.outlook import serves
 from spread_scanner.feed.watch import WATCH_NS
 
 # No silence means anything sooner after a quote: `idle_ms_max`, and a check.
@@ -30,8 +29,8 @@ BEATS_LEFT_OUT = 600  # between two that the feed makes itself
 class Idle:
     """One feed's. `disturbed` comes before anything happens to the feed.
 
-    It is worked out anew when a check is due, of what a usual quote touched as soon as it has
-    been taken, and after anything else with the next check.
+    It is worked out anew when a check is due: soon after usual quotes, of what they touched, and
+    after anything else with the next check.
     """
 
     def __init__(self, loop: VirtualLoop, feed: Feed, *, leaves_out: bool = True) -> None:
@@ -43,7 +42,6 @@ class Idle:
             self._checks.before, self._checks.after = self._due, self._checked
             self._beats.before, self._beats.after = self._beats_now, self._beaten
         self._looked = False  # looks were left out, and what they would have found is to be noted
-        self._worked_out_ns = 0  # when it was, of usual quotes
         self._pings_only = False  # the check that is being made
         self._pings = Pings(loop, feed, self._checks)
         self._prospects = Prospects(feed, self._pings)
@@ -78,17 +76,12 @@ class Idle:
             prospects.brought(transport, symbol_id)
 
     def quoted(self) -> None:
-        """A usual quote has been taken: it may have shortened what is usual."""
-        checks, prospects = self._checks, self._prospects
-        if prospects.moved or checks.at_ns == checks.next_ns or self._pings.living:
-            return
-        now_ns = self._loop.awake_ns()
-        if now_ns - self._worked_out_ns >= ANEW_NS // 2:
-            self._worked_out_ns = now_ns
-            self._put_off(prospects.until_ns(self._loop.mono_ns()))
-            return
-        until_ns = self._worked_out_ns + ANEW_NS  # the next ones with it, if not before
-        if until_ns < checks.at_ns:
+        """A usual quote has been taken: it may have shortened what is usual. That is worked out
+        before it means anything, of all that come until then.
+        """
+        checks = self._checks
+        until_ns = self._loop.awake_ns() + ANEW_NS
+        if until_ns < checks.at_ns and not (self._prospects.moved or self._pings.living):
             steps = max(0, (until_ns - checks.next_ns) // checks.step_ns)
             checks.put_off(checks.next_ns + steps * checks.step_ns)
 
@@ -215,22 +208,20 @@ class Idle:
         feed._looked_ns = last_ns
         there_ns, paces = feed._outlook._there_ns, feed._tempo._paces
         for line in feed._lines():
-            if serves(line):
-                there_ns[line] = last_ns
-            if not line.carried:
+            if line.current is None:
                 feed._share.outages._away_ns = last_ns
-            for connection in line.connections:
-                messages, update = (
-                    connection.listener.data_messages,
-                    paces[connection.number].update,
-                )
+            elif not line.barren:
+                there_ns[line] = last_ns
+            for connection in (line.current, line.successor):
+                if connection is None:
+                    continue
+                messages = connection.listener.data_messages
+                update = paces[connection.number].update
                 for at_ns in looks_ns:
                     update(messages, at_ns)
-                    if at_ns - connection._watched_ns >= WATCH_NS:
-                        connection._watched_ns = at_ns
-        for at_ns in looks_ns:
-            if at_ns - feed._placing._asked_ns >= WATCH_NS:
-                feed._placing._asked_ns = at_ns
+                if last_ns - connection._watched_ns >= WATCH_NS:
+                    connection._watched_ns = _watched(connection._watched_ns, looks_ns)
+        feed._placing._asked_ns = _watched(feed._placing._asked_ns, looks_ns)
 
     def _note_paces(self) -> None:
         """What the looks found that were left out: a ping is sent whatever the pace is."""
@@ -242,3 +233,11 @@ class Idle:
         for line in feed._lines():
             slowdown = tempo.slowdown(but=line.connections)
             feed._slow.update((one.number, slowdown) for one in line.connections)
+
+
+def _watched(last_ns: int, looks_ns: list[int]) -> int:
+    """When it is last, if it is at one of these looks as soon as WATCH_NS have passed."""
+    for at_ns in looks_ns:
+        if at_ns - last_ns >= WATCH_NS:
+            last_ns = at_ns
+    return last_ns

@@ -207,9 +207,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         heap = self._heap
         while heap and heap[0][2] is not None and heap[0][2]._cancelled:
             heapq.heappop(heap)
-        regular = self.earliest
-        if regular is None and self._regulars:
-            regular = self.earliest = min(self._regulars.values(), key=_at)
+        regular = self.earliest or self._first()
         at_ns = heap[0][0] if heap else NEVER_NS
         if regular is not None and regular.at_ns < at_ns:
             self._go_to(regular.at_ns)
@@ -227,6 +225,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._ready.append(handle)
         else:
             call(*args)
+
+    def _first(self) -> Regular | None:
+        """The first of the regular ones; of several of one time that which is there for longest."""
+        first = None
+        for one in self._regulars.values():
+            if first is None or one.at_ns < first.at_ns:
+                first = one
+        self.earliest = first
+        return first
 
     def _go_to(self, at_ns: int) -> None:
         ahead_ns = at_ns - self.awake_ns()
@@ -319,7 +326,3 @@ def _always() -> bool:
 
 def _nothing() -> None:
     pass
-
-
-def _at(regular: Regular) -> int:
-    return regular.at_ns

@@ -118,14 +118,17 @@ class Prospects:
             self._take_stock(now_ns)
         else:
             self._take_in(now_ns)
-        self.look_ns = until_ns = self._no_look_until(now_ns)
+        ping_ns = look_ns = NEVER_NS
         for one in self._untils.values():
-            until_ns = min(until_ns, one.ping_ns)
-        return until_ns
+            if one.ping_ns < ping_ns:
+                ping_ns = one.ping_ns
+            if one.look_ns < look_ns:
+                look_ns = one.look_ns
+        self.look_ns = look_ns = self._no_look_until(look_ns)
+        return min(ping_ns, look_ns)
 
-    def _no_look_until(self, now_ns: int) -> int:
-        """As `until_ns`, but for pings that are to be sent."""
-        until_ns = min((one.look_ns for one in self._untils.values()), default=NEVER_NS)
+    def _no_look_until(self, until_ns: int) -> int:
+        """As `until_ns`, but for pings that are to be sent; of connections it is `until_ns`."""
         looked_ns = self._feed._looked_ns
         if self._restless:
             return min(until_ns, looked_ns + shipped.LOOK_NS)

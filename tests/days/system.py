@@ -72,6 +72,7 @@ def settings_of(
     """The shipped settings, with so few symbols a connection that a feed has some lines."""
     made = folder / "config"
     shutil.copytree(SHIPPED, made)
+    (made / "pools.toml").unlink()  # nobody reads any, and each reload would
     write(made, namespace, cuts, of_books)
     (folder / "data").mkdir()
     return config.load(made, environ={})

@@ -159,8 +159,10 @@ class QuotePace:
             -math.expm1(-passed_s / LONG_S), min(1.0, passed_s / self._history_s)
         )
         # Who says nothing at all shows no pace: it may be frozen, as may be whom it would excuse.
-        if messages != self._messages or self._pace() < self._slowdown:
+        if messages != self._messages:
             self._slowdown = self._pace()
+        elif self._slowdown > 1.0:
+            self._slowdown = min(self._slowdown, self._pace())
         self._messages, self._now_ns = messages, now_ns
 
     def pass_over(self, messages: int, now_ns: int) -> None:
