@@ -84,4 +84,5 @@ def misdated(engine_ms: int, sent_ms: int) -> bool:
 
 def impossible_time(ms: int, random: Random, engines: bool = False) -> int:
     """A time that cannot be, by one of the ways in which it goes wrong."""
-    return random.choice(ENGINE_TIMES if engines else TIMES)(ms)
+    way: Callable[[int], int] = random.choice(ENGINE_TIMES if engines else TIMES)
+    return way(ms)

@@ -25,7 +25,14 @@ from spread_scanner.config import files
 from spread_scanner.errors import ConfigError
 from spread_scanner.gateway.main import READERS, Serving
 from spread_scanner.orders import orders
-from spread_scanner.schema.names import EXIT_DONE, EXIT_FAILED, EXIT_NOT_UP, EXIT_SETTINGS, GATEWAY
+from spread_scanner.schema.names import (
+    DATABASE_FILE,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_NOT_UP,
+    EXIT_SETTINGS,
+    GATEWAY,
+)
 from spread_scanner.shminit import making
 
 
@@ -279,8 +286,9 @@ def test_its_end_is_not_held_up_by_an_order_that_nobody_answers(start_python: An
 
 
 @pytest.mark.slow  # spread-ctl itself
-def test_its_end_is_not_held_up_by_whom_it_asks(start: Any) -> None:
+def test_its_end_is_not_held_up_by_whom_it_asks(start: Any, listed_bed: Any) -> None:
     """A child that would never answer: stopped, as on a machine that is out of memory."""
+    (listed_bed.settings.data_dir / DATABASE_FILE).write_bytes(b"?")  # or nobody is asked
     life = start()
     address = life.address()
     children = Path(f"/proc/{life.child.pid}/task")
