@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import shapes
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
+from spread_scanner.schema.enums import Exchange as Name
 from spread_scanner.sim.tick import Tick
 from spread_scanner.sim.universe import Listing
 
@@ -137,6 +138,8 @@ class Row:
         untimed = said.untimed and exchange_ms == said.tick.ts_ms
         tick = said.tick._replace(ts_ms=exchange_ms)
         engine_ms = said.engine_ms
+        if said.untimed and not untimed and self.listing.source.exchange is Name.BYBIT:
+            engine_ms = said.tick.ts_ms  # its repeats have the old `cts`
         if engine_ms is not None and not shapes.misdated(engine_ms, exchange_ms):
             engine_ms = None
         return said._replace(tick=tick, repeat=True, untimed=untimed, engine_ms=engine_ms)

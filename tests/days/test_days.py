@@ -296,6 +296,25 @@ def test_a_time_that_cannot_be_is_said_once_and_not_with_the_snapshot_again(sour
     assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
 
+@pytest.mark.parametrize("source", ["binance-futures", "bybit-futures", "mexc-futures"])
+def test_either_of_two_times_that_cannot_be_is_said_with_each_quote_that_bears_it(
+    source: str,
+) -> None:
+    """Bybit's repeats bear the old one of their engine, whoever hears them."""
+    sizes = (0.2, 0.37, 0.61, 0.99)  # both times, and the engine's alone
+    faults = [
+        Fault(100.0 + 4 * number, "bad time", 0, number * 0.37 % 1, sizes[number % 4])
+        for number in range(60)
+    ]
+    others = [
+        Fault(200, "behind", 20, 0.4, 0.3), Fault(251, "reset", 0, 0.3, 0.9),
+        Fault(281, "killed", 5, 0.1, 0.1), Fault(301, "skew", 30, 0.7, 0.6),
+    ]  # fmt: skip
+    result = run("found", source, hours=0.12, faults={source: sorted([*faults, *others])})
+
+    assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
+
+
 @pytest.mark.parametrize("source", ["binance-spot", "okx-futures"])
 def test_ids_that_begin_anew_again_and_again_may_be_the_same_as_before(source: str) -> None:
     faults = [Fault(60.0 + 10 * number, "new ids", 0, 0.1, 0.1) for number in range(18)]
