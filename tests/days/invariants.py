@@ -111,11 +111,12 @@ class Invariants:
         end_ns = now_ns + int((fault.for_s + kind.within_s) * NS_PER_S)
         self._fault_ns[exchange.label] = now_ns
         if fault.kind in ("unwelcome", "closed", "nameless"):
-            self.dialling.refused_until_ns[exchange.label] = end_ns
+            until_ns = self.dialling.refused_until_ns
+            until_ns[exchange.label] = max(until_ns[exchange.label], end_ns)
         if now_ns < self._learned_ns[exchange.label]:  # what is not heard teaches nothing
             self._learned(exchange, self._learned_ns[exchange.label] + end_ns - now_ns)
         if fault.kind == "skew":
-            self.skewed_until_ns[exchange.label] = end_ns
+            self.skewed_until_ns[exchange.label] = max(self.skewed_until_ns[exchange.label], end_ns)
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)
 

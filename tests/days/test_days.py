@@ -119,6 +119,27 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "an exchange that acknowledges everything and gives nothing": (
         "binance-spot", 0.2, {"binance-spot": [Fault(100, "closed", 500, 0, 0)]},
     ),
+    "an error that names nobody while lines wait that were refused all they asked for": (
+        "mexc-spot", 0.22,
+        {"mexc-spot": [Fault(60, "closed", 420, 0.1, 0.1), Fault(500, "nameless", 0, 0.1, 0.1)]},
+    ),
+    "an engine's time that cannot be, told again by the next connection": (
+        "bybit-futures", 0.05,
+        {
+            "bybit-futures": [
+                Fault(152.59, "bad time", 0, 0.368, 0.834), Fault(152.8, "reset", 0, 0.1, 0.9),
+            ],
+        },
+    ),
+    "the same told first while connections are half open": (
+        "bybit-futures", 0.05,
+        {
+            "bybit-futures": [
+                Fault(100, "half open", 0, 0.1, 0.9),
+                *(Fault(109.5 + n * 0.05, "bad time", 0, n / 7, 0.9) for n in range(7)),
+            ],
+        },
+    ),
     "a source that cannot be dialled beside one of the same address that can, after a suspend": (
         "", 0.06,
         {
