@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
@@ -521,8 +521,8 @@ async def _check(request: Request[Any, Any, Any]) -> None:
         said = f"more than once: {', '.join(twice)}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     for one in allowed:
-        if request.query_params.get(one, "").lower() == "null" and _is_no_text(known[one]):
-            raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", f"{one}: null is no value")
+        if (value := request.query_params.get(one)) is not None:
+            _check_value(one, value, known[one])
     unknown = sorted(request.query_params.keys() - set(allowed))
     if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
@@ -531,8 +531,15 @@ async def _check(request: Request[Any, Any, Any]) -> None:
         _check_body(await request.body(), known["data"].annotation)
 
 
-def _is_no_text(parameter: FieldDefinition) -> bool:
-    return not any(kind.annotation is str for kind in (parameter, *parameter.inner_types))
+def _check_value(name: str, value: str, parameter: FieldDefinition) -> None:
+    """Raises NotAnswered for what would be taken for a value that is not said, and with all that
+    there are for what is none of few."""
+    kinds = {parameter.annotation, *(kind.annotation for kind in parameter.inner_types)}
+    if value.lower() == "null" and str not in kinds:
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}: null is no value")
+    if parameter.is_literal and value not in (choices := get_args(parameter.annotation)):
+        said = f"{name}: {value!r} is none of {', '.join(choices)}"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
 
 
 def _check_body(body: bytes, kind: Any) -> None:

@@ -103,7 +103,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("GET", "/v1/candles/AAA-USDT", {}, 400, "bad_request", "source"),
     ("GET", "/v1/candles/AAA-USDT?source=x", {}, 404, "unknown_source", "x"),
     ("GET", "/v1/candles/NOPE-USDT?source=okx-spot", {}, 404, "unknown_symbol", "NOPE-USDT"),
-    ("GET", "/v1/candles/AAA-USDT?source=okx-spot&period=1h", {}, 400, "bad_request", "period"),
+    ("GET", "/v1/candles/AAA-USDT?source=okx-spot&period=1h", {}, 400, "bad_request", "of 1s, 1m"),
     ("GET", "/v1/history/AAA-USDT?direction=up", {}, 404, "unknown_direction", "up"),
     ("GET", "/v1/history/AAA-USDT?direction=okx-okx&since=x", {}, 400, "bad_request", "since"),
     ("GET", "/v1/candles/AAA-USDT?source=okx-spot", {}, 409, "no_answer", "ever recorded: [spread"),
