@@ -16,6 +16,7 @@ import orjson
 
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.urls import fault_of_base
+from spread_scanner.web.bodies import PACKED
 
 # As bots name them that ask a cache of pool prices.
 URL_VARIABLE = "RUST_CACHE_URL"
@@ -181,7 +182,7 @@ class GatewayAnswers:
         """How httpx is to ask; a proxy of the environment is for the exchanges."""
         return {
             "base_url": self.url,
-            "headers": self._headers,
+            "headers": PACKED | self._headers,
             "timeout": self._timeout_s,
             "trust_env": False,
         }

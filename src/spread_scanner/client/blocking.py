@@ -1,4 +1,4 @@
-"""SpreadClient: each call waits for its answer, for `timeout_s` at most a step."""
+"""SpreadClient: each call waits for its answer, for `timeout_s` to its head and to its end."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -10,6 +10,7 @@ from websockets.sync.client import connect
 from spread_scanner import clock
 from spread_scanner.client import asking
 from spread_scanner.client.asking import (
+    FRAME_BYTES_MAX,
     SILENT_S,
     THRESHOLD_PCT,
     Following,
@@ -17,7 +18,7 @@ from spread_scanner.client.asking import (
     GatewayCall,
     JsonObject,
 )
-from spread_scanner.web.bodies import UNASKED
+from spread_scanner.web.bodies import UNASKED, read_body_by
 
 
 class SpreadClient(GatewayAnswers):
@@ -99,19 +100,25 @@ class SpreadClient(GatewayAnswers):
         if not self.enabled:
             self._off()
             return None
+        patience_s = asking.patience_s(question.path, self._timeout_s, timeout_s)
+        until_s = clock.awake_s() + patience_s
         try:
-            answer = self._web.request(
+            # httpx waits for so long for each piece: a server that drips would never be done.
+            with self._web.stream(
                 question.method,
                 question.path,
                 params=question.said,
-                timeout=asking.patience_s(question.path, self._timeout_s, timeout_s),
+                timeout=patience_s,
                 **question.posted,
-            )
+            ) as answer:
+                body = read_body_by(answer, FRAME_BYTES_MAX, until_s)
         except UNASKED as error:
             self._lost(error)
             return None
-        kind = answer.headers.get("content-type", "")
-        return self._read(answer.status_code, kind, answer.content)
+        if body is None:
+            self._lost(TimeoutError("no whole answer in time, or one that is too long"))
+            return None
+        return self._read(answer.status_code, answer.headers.get("content-type", ""), body)
 
     def close(self) -> None:
         """Give the connection back."""

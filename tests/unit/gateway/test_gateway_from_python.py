@@ -140,6 +140,7 @@ OF_SOMEBODY_ELSE = {
     "/v1/basis": ("https://xn--a/", b""),  # leads on to a name that cannot be read
 }
 LATE_S = 0.05
+DRIPS = "/v1/tables"
 
 
 class NoGateway(BaseHTTPRequestHandler):
@@ -147,6 +148,9 @@ class NoGateway(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        if path == DRIPS:
+            self._drip()
+            return
         kind, body = OF_SOMEBODY_ELSE[path]
         clock.sleep(LATE_S if path == "/v1/connections" else 0)
         self.send_response(200 if body else 302)
@@ -154,6 +158,16 @@ class NoGateway(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _drip(self) -> None:
+        """Never done, and never silent for long, until whoever asked goes."""
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.wfile.write(b" ")
+                clock.sleep(LATE_S / 10)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""
@@ -172,6 +186,15 @@ def test_somebody_else_at_the_port_is_said(client_of: Callable[..., Any]) -> Non
         ):
             assert not asked()
             assert says in client.reason
+        server.shutdown()
+
+
+def test_who_is_never_done_is_not_waited_for(client_of: Callable[..., Any]) -> None:
+    with HTTPServer(("127.0.0.1", 0), NoGateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{server.server_port}", timeout_s=LATE_S)
+        assert client.get(DRIPS) is None
+        assert "Timeout" in client.reason
         server.shutdown()
 
 
