@@ -1,4 +1,5 @@
-"""SpreadClient: each call waits for its answer, for `timeout_s` to its head and to its end."""
+"""SpreadClient: each call waits for its answer, for `timeout_s` at most to have a
+connection, the head of an answer, and all of it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
