@@ -223,6 +223,20 @@ def test_it_is_used_by_keys_alone(tab: Tab) -> None:
     page.evaluate("document.activeElement.blur()")
     keyboard.press("?")
     tab.until("document.querySelector('.panel h2')?.textContent === 'Help'")
+    keyboard.press("Escape")
+    tab.until("document.querySelector('.panel') === null")
+    page.focus(".table")
+    keyboard.press("Tab")
+    keyboard.press("Enter")
+    tab.until("document.querySelector('[aria-sort]').dataset.key === 'symbol'")
+    assert page.evaluate("document.activeElement.textContent") == "Symbol"
+    page.focus(".chooser summary")
+    keyboard.press("Enter")
+    tab.until("document.querySelector('.chooser').open")
+    keyboard.press("Tab")
+    keyboard.press("Escape")
+    tab.until("!document.querySelector('.chooser').open")
+    assert page.evaluate("document.activeElement.textContent") == "Columns"
 
 
 def test_a_link_restores_what_was_seen(tab: Tab) -> None:

@@ -8,6 +8,7 @@ const KEYS = [
   ["/", "search (the browser's own finds only what is on the screen)"],
   ["↑ ↓ Page Home End", "choose a pair in the table"],
   ["Enter", "open it"],
+  ["Tab", "from the table to its heads, where Enter sorts"],
   ["m", "mute it for an hour, or take that back"],
   ["c", "copy its symbol"],
   ["l", "copy a link to what is seen"],

@@ -201,11 +201,16 @@ class Page {
   }
 
   escape(event) {
-    if (this.meant) this.mean(null);
+    const chooser = document.querySelector(".chooser[open]");
+    if (chooser) {
+      chooser.open = false;
+      chooser.firstElementChild.focus();
+    } else if (this.meant) this.mean(null);
     else if (this.state.pair) {
       this.set({ pair: "", pins: [] });
       this.table?.root.focus();
     } else if (event.target.id === "search") this.set({ q: "" });
+    else if (this.state.view === "help") this.set({ view: "spreads" });
   }
 
   reset = () => this.set({ ...INITIAL, view: this.state.view, cols: this.state.cols });

@@ -133,7 +133,7 @@ export class Table {
 
   #heading(column) {
     const cell = part("div", { role: "columnheader", "data-key": column.key, class: sideOf(column) });
-    const button = part("button", { type: "button", title: column.about, tabindex: "-1" });
+    const button = part("button", { type: "button", title: column.about });
     button.append(column.title);
     if (column.unit) button.append(" ", part("small", {}, column.unit));
     button.addEventListener("click", () => this.does.sorts(column.key));
