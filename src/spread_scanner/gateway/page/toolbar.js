@@ -25,7 +25,7 @@ export function Toolbar({ state, set, board, shown, held, whole, turn }) {
       ${KEYS.filter((key) => !BY_KEY.get(key).drawn).map((key) => html`<option key=${key} value=${key}>${BY_KEY.get(key).title}</option>`)}
     </select></label>
     <${Chooser} chosen=${state.cols} choose=${(cols) => set({ cols })} />
-    <p class="told">${shown.toLocaleString("en-US")} of ${board.count.toLocaleString("en-US")}<span class=${held ? "" : "room"}>, order held under the pointer</span></p>
+    <p class="told"><span class=${held ? "" : "room"}>order held under the pointer, </span>${shown.toLocaleString("en-US")} of ${board.count.toLocaleString("en-US")}</p>
   </form>`;
 }
 
