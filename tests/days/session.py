@@ -107,12 +107,12 @@ class Session:
         if switch.cut_successors and len(exchange.sessions) > 1:
             exchange.loop.call_ns(300 * NS_PER_MS, self.reset)
 
-    def _forbidden(self, status: str, for_s: int) -> None:
+    def _forbidden(self, status: str, for_s: int, until_ns: int | None) -> None:
         """The feed has the answer: a ban that is still on its way is none that it can keep, nor is
         one that a dial was told of which was given up, as all dials go another way by now.
         """
         if for_s and not self.dial.given_up:
-            self._ban(for_s)
+            self._ban(for_s, until_ns)
         self._told(status)
 
     def _told(self, outcome: str) -> None:
@@ -123,32 +123,40 @@ class Session:
 
     def _refuse(self, status: str) -> None:
         exchange = self.exchange
-        for_s = 0
+        for_s, until_ns = 0, None
         if status == "redirect":
             answer = refusal("302 Found", "Location: https://[portal/")
         else:
-            after = exchange.switch.retry_after_s
-            headers = [f"Retry-After: {self._when(after)}"] if after else []
+            for_s = exchange.switch.retry_after_s
+            headers = []
+            if for_s and exchange.switch.dated:
+                date, until_ns = self._date(for_s)
+                headers = [f"Retry-After: {date}"]
+            elif for_s:
+                headers = [f"Retry-After: {for_s}"]
             answer = refusal(f"{status} No", *headers)
-            # A 403 or 451 to what announces says nothing of the quotes' own path.
-            bans = ("418", "429") if self.notices else ("418", "429", "403", "451")
-            for_s = after if status in bans else 0
+            # What else is answered to what announces says nothing of the quotes' own path.
+            if self.notices and status not in ("418", "429"):
+                for_s = 0
         exchange.log("refused", exchange.label, status)
-        self.wire.to_near(answer, lambda _: self._forbidden(status, for_s))
+        self.wire.to_near(answer, lambda _: self._forbidden(status, for_s, until_ns))
         self.wire.end(None)
         self._drop()
 
-    def _when(self, after_s: int) -> str:
-        """That many seconds from now, in the exchange's words; a date has none but whole ones."""
-        if not self.exchange.switch.dated:
-            return str(after_s)
-        now_s = -(-self.exchange.clock.wall_ns() // NS_PER_S)
-        return formatdate(now_s + after_s, usegmt=True)
+    def _date(self, after_s: int) -> tuple[str, int]:
+        """That many seconds from now: a date has none but whole ones; and that in monotonic ns."""
+        clock = self.exchange.clock
+        date_s = -(-clock.wall_ns() // NS_PER_S) + after_s
+        until_ns = clock.mono_ns() + date_s * NS_PER_S - clock.wall_ns()
+        return formatdate(date_s, usegmt=True), until_ns
 
-    def _ban(self, after_s: int) -> None:
+    def _ban(self, after_s: int, until_ns: int | None) -> None:
+        """So many seconds from now, or until then."""
         host, clock = self.exchange.hosts[self.dial.via], self.exchange.clock
         told_ns = clock.mono_ns()
-        host.ban_until_ns = max(host.ban_until_ns, told_ns + after_s * NS_PER_S - BAN_SLACK_NS)
+        if until_ns is None:
+            until_ns = told_ns + after_s * NS_PER_S
+        host.ban_until_ns = max(host.ban_until_ns, until_ns - BAN_SLACK_NS)
         if host.ban_told_ns < told_ns - NS_PER_S:
             host.ban_told_ns = told_ns
 

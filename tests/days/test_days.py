@@ -140,6 +140,22 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a maintenance whose refusals say until when, as a ban's did": (
+        "mexc-futures", 0.05,
+        {
+            "mexc-futures": [
+                Fault(100, "ban", 43.5, 0.793, 0.263), Fault(120, "maintenance", 40, 0.942, 0.249),
+            ],
+        },
+    ),
+    "a ban until a date, which is up to a second later than so many from now": (
+        "mexc-futures", 0.06,
+        {
+            "mexc-futures": [
+                Fault(99.76, "region", 13.4, 0.616, 0.457), Fault(156.5, "refuse", 60, 0.704, 0.85),
+            ],
+        },
+    ),
     "a source that cannot be dialled beside one of the same address that can, after a suspend": (
         "", 0.06,
         {
