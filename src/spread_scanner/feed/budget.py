@@ -36,22 +36,25 @@ class Budget:
         self._pause_ns = 0
         self._told_ns = -1
 
-    def wait_ns(self, now_ns: int, *, again: bool) -> int:
-        """How long until a request may be sent; 0: now."""
+    def wait_ns(self, now_ns: int, *, again: bool, times: int = 1) -> int:
+        """How long until a request may be sent, and as many more as are to follow; 0: now."""
         at_ns = max(self._next_ns, self._again_next_ns) if again else self._next_ns
-        wait_s = self._hour.wait_s(now_ns)
+        wait_s = self._hour.wait_s(now_ns, times)
         if again:
-            wait_s = max(wait_s, self._again_hour.wait_s(now_ns))
+            wait_s = max(wait_s, self._again_hour.wait_s(now_ns, times))
         return max(0, at_ns - now_ns, int(wait_s * NS_PER_S))
 
-    def use(self, now_ns: int, *, again: bool) -> None:
-        """A request is sent. Only when nothing has to be waited for."""
+    def use(self, now_ns: int, *, again: bool, times: int = 1) -> None:
+        """A request is sent. Only when nothing has to be waited for. `times`: how often the quarter
+        is charged for it.
+        """
         every_ns = self._pace_ns
         self._next_ns = now_ns + every_ns
         self._hour.use(now_ns)
         if again:
-            self._again_next_ns = now_ns + int(every_ns / AGAIN_SHARE)
-            self._again_hour.use(now_ns)
+            self._again_next_ns = now_ns + int(every_ns / AGAIN_SHARE) * times
+            for _ in range(times):
+                self._again_hour.use(now_ns)
 
     def retune(self, busy_ns_max: int, now_ns: int) -> None:
         """Another longest pause; one that is under way is no longer than that either."""

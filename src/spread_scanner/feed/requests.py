@@ -23,6 +23,14 @@ class RequestBatch(NamedTuple):
     tries: int = 0  # in vain, so far
     again: bool = False  # it repeats what was asked before: charged to the quarter for that
     alone: bool = False  # with nothing else under way, so that a nameless answer is to it
+    # An unsubscribing is charged along with the subscribing that follows: for that nothing may be
+    # waited for, as nothing is sent meanwhile of what is still believed.
+    paid: bool = False
+
+    @property
+    def charged(self) -> bool:
+        """To the quarter for asking again."""
+        return self.again and not (self.subscribes and self.paid)
 
 
 class Request(NamedTuple):
@@ -36,6 +44,19 @@ class Request(NamedTuple):
     tries: int
     again: bool
     alone: bool
+    paid: bool
+
+    def once_more(self, exchange_symbols: list[str], due_ns: int) -> RequestBatch:
+        """The same for these of its symbols, at that time."""
+        return RequestBatch(
+            exchange_symbols,
+            self.subscribes,
+            due_ns,
+            self.tries,
+            self.again,
+            self.alone,
+            self.paid,
+        )
 
 
 class Queue:
@@ -51,6 +72,19 @@ class Queue:
         cut = shards.requests(batch.exchange_symbols, adapter.limits, adapter.topic_bytes)
         batches = [batch._replace(exchange_symbols=symbols) for symbols in cut]
         self.batches = [*batches, *self.batches] if first else [*self.batches, *batches]
+
+    def join_first(self, batch: RequestBatch) -> None:
+        """Before all others, along with what waits there alike: some exchanges answer symbol by
+        symbol to what was one request.
+        """
+        alike = [
+            one
+            for one in self.batches
+            if one._replace(exchange_symbols=batch.exchange_symbols) == batch
+        ]
+        self.batches = [one for one in self.batches if all(one is not other for other in alike)]
+        symbols = [symbol for one in (*alike, batch) for symbol in one.exchange_symbols]
+        self.add(batch._replace(exchange_symbols=symbols), first=True)
 
     def hurry(self) -> None:
         """Nothing waits for its time any longer."""
@@ -75,7 +109,7 @@ class Queue:
         What is under way comes back into the queue by itself if that was in vain.
         """
         out = underway.symbols()
-        for batch in sorted(self.batches, key=lambda batch: batch.again):
+        for batch in sorted(self.batches, key=lambda batch: batch.charged):
             symbols = [symbol for symbol in batch.exchange_symbols if symbol not in out]
             if symbols and not (batch.alone and underway.asked):
                 yield batch, symbols

@@ -147,7 +147,7 @@ class Subscription:
         if self._underway.alone:
             return None
         for batch, symbols in self._queue.ready(self._underway):
-            if batch.due_ns <= now_ns and not self._budget.wait_ns(now_ns, again=batch.again):
+            if batch.due_ns <= now_ns and not self._wait_ns(batch, symbols, now_ns):
                 self._queue.take(batch, symbols)
                 return self._send(batch, symbols, now_ns)
         return None
@@ -157,10 +157,19 @@ class Subscription:
         if self._underway.alone:
             return None
         waits = (
-            max(batch.due_ns - now_ns, self._budget.wait_ns(now_ns, again=batch.again))
-            for batch, _ in self._queue.ready(self._underway)
+            max(batch.due_ns - now_ns, self._wait_ns(batch, symbols, now_ns))
+            for batch, symbols in self._queue.ready(self._underway)
         )
         return min(waits, default=None)
+
+    def _wait_ns(self, batch: RequestBatch, symbols: list[str], now_ns: int) -> int:
+        times = self._times(batch, symbols)
+        return self._budget.wait_ns(now_ns, again=batch.charged, times=times)
+
+    def _times(self, batch: RequestBatch, symbols: list[str]) -> int:
+        """How many requests it is charged for: see RequestBatch.paid."""
+        turns = not batch.subscribes and not self._turning.isdisjoint(symbols)
+        return 2 if turns and not batch.paid else 1
 
     def spent(self, now_ns: int) -> bool:
         """Something is to be asked for the first time, and the hour's requests are used up."""
@@ -220,6 +229,7 @@ class Subscription:
 
     def _send(self, batch: RequestBatch, symbols: list[str], now_ns: int) -> str:
         self._ids += 1
+        times = self._times(batch, symbols)
         request = Request(
             self._ids,
             tuple(symbols),
@@ -229,9 +239,10 @@ class Subscription:
             batch.tries,
             batch.again,
             batch.alone,
+            batch.paid or times > 1,
         )
         self._underway.add(request)
-        self._budget.use(now_ns, again=batch.again)
+        self._budget.use(now_ns, again=batch.charged, times=times)
         self.asked_again = request.exchange_symbols if batch.again and batch.subscribes else ()
         if batch.subscribes:
             self._sent.update(symbols)
@@ -298,7 +309,7 @@ class Subscription:
         named = event.exchange_symbols or (request.exchange_symbols if request else ())
         if request is not None and not request.subscribes:
             self._underway.take_back(request, named)
-            self._unsubscribed(named, again=request.again)
+            self._unsubscribed(request, named)
             return
         if event.subscribes is not False:
             for symbol in named:
@@ -323,11 +334,7 @@ class Subscription:
         """Ask the same again, these symbols of it (none named: all), at that time."""
         named = set(exchange_symbols or request.exchange_symbols)
         left = [symbol for symbol in request.exchange_symbols if symbol in named]
-        self._queue.add(
-            RequestBatch(
-                left, request.subscribes, due_ns, request.tries, request.again, request.alone
-            )
-        )
+        self._queue.add(request.once_more(left, due_ns))
 
     def _repeat(self, request: Request, now_ns: int) -> None:
         """No answer came: the same again, soon at first and then slowly.
@@ -340,7 +347,7 @@ class Subscription:
         pause_ns = (answer_ns << min(request.tries, REPEATS_MAX)) - answer_ns
         left = list(request.exchange_symbols)
         if not request.subscribes:
-            self._unsubscribed(left, again=request.again)
+            self._unsubscribed(request, left)
             if tries < REPEATS_MAX:
                 gone = [symbol for symbol in left if symbol not in self.wanted]
                 self._queue.add(RequestBatch(gone, False, now_ns + pause_ns, tries, True))
@@ -357,18 +364,18 @@ class Subscription:
             RequestBatch(rest, True, again=request.again, alone=request.alone), first=True
         )
 
-    def _unsubscribed(self, exchange_symbols: Iterable[str], *, again: bool) -> None:
+    def _unsubscribed(self, request: Request, exchange_symbols: Iterable[str]) -> None:
         """An unsubscribing is over. Who is wanted nevertheless is asked for now."""
         back = [symbol for symbol in exchange_symbols if symbol in self.wanted]
         self._turning.difference_update(back)
-        self._queue.add(RequestBatch(back, True, again=again), first=True)
+        self._queue.join_first(RequestBatch(back, True, again=request.again, paid=request.paid))
 
     def _unsubscribe_refused(self, request: Request, event: Refused) -> tuple[str, ...]:
         """What cannot be unsubscribed is not subscribed; those along with it may still be."""
         self._underway.take_back(request)
         named = set(event.exchange_symbols)
         over = [s for s in request.exchange_symbols if s in named or not named]
-        self._unsubscribed(over, again=request.again)
+        self._unsubscribed(request, over)
         rest = [symbol for symbol in request.exchange_symbols if symbol not in over]
         self._queue.add(RequestBatch(rest, False, 0, request.tries, True), first=True)
         return ()

@@ -54,11 +54,14 @@ class Allowance:
         self._window_ns = int(NS_PER_S * window_s)
         self._used_ns: deque[int] = deque(maxlen=count)
 
-    def wait_s(self, now_ns: int) -> float:
-        """How long until it may be used; 0: now."""
-        if self._count is None or len(self._used_ns) < self._count:
+    def wait_s(self, now_ns: int, times: int = 1) -> float:
+        """How long until it may be used so often; 0: now."""
+        if self._count is None:
             return 0.0
-        return max(0, self._used_ns[0] + self._window_ns - now_ns) / NS_PER_S
+        over = len(self._used_ns) + min(times, self._count) - self._count
+        if over <= 0:
+            return 0.0
+        return max(0, self._used_ns[over - 1] + self._window_ns - now_ns) / NS_PER_S
 
     def use(self, now_ns: int) -> None:
         """Only when nothing has to be waited for."""

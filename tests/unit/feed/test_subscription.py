@@ -575,14 +575,35 @@ def test_asking_again_takes_a_quarter_of_what_may_be_asked() -> None:
     sent_ns = []
 
     while talk.now_ns < HOUR_NS // 2:
-        talk.subscription.ask_again(names)
+        if talk.subscription.idle(talk.now_ns):
+            talk.subscription.ask_again(names)
         for text in talk.send(0.0):
             sent_ns.append(talk.now_ns)
             talk.answer(Ack(number(text), (), subscribes(text)))
         talk.now_ns += NS_PER_S
 
     assert len(sent_ns) == 480 // 4
-    assert min(b - a for a, b in itertools.pairwise(sent_ns)) >= 4 * NS_PER_S
+    # An unsubscribing is charged for the subscribing behind it, which does not wait.
+    gone_ns, back_ns = sent_ns[::2], sent_ns[1::2]
+    assert min(b - a for a, b in itertools.pairwise(gone_ns)) >= 8 * NS_PER_S
+    assert max(b - a for a, b in zip(gone_ns, back_ns, strict=True)) == NS_PER_S
+
+
+def test_what_is_unsubscribed_to_be_asked_for_again_is_so_at_once_however_busy_it_was() -> None:
+    """Nothing is sent of it in between, and its quote is still believed."""
+    talk = Talk("okx-spot", NAMES[:1])
+    talk.send()
+    talk.answer(Ack("1", (NAMES[0],)))
+    talk.subscription.ask_again(NAMES[:1])
+    for _ in range(3):
+        (gone,) = talk.send(60.0)
+        talk.answer(busy(number(gone)))
+    (gone,) = talk.send(60.0)
+    talk.answer(Ack(number(gone), (NAMES[0],), False))
+
+    (back,) = talk.send(8.0)  # its pace, as slow as the exchange wanted it
+
+    assert (subscribes(gone), subscribes(back)) == (False, True)
 
 
 def test_answers_to_nothing_are_survived() -> None:
