@@ -305,6 +305,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "okx-spot", 0.25,
         {"okx-spot": [Fault(60, "unwelcome", 170, 0.7, 0), Fault(100, "closed", 900, 0, 0)]},
     ),
+    "a life that ends before it has heard the price that came back before it was judged": (
+        "binance-spot", 0.06,
+        {
+            "binance-spot": [
+                Fault(60, "jump", 60, 0.87, 0.009), Fault(131, "killed", 11, 0.672, 0.535),
+            ],
+        },
+    ),
     "a request that is acknowledged and not served, long after that was ordered": (
         "mexc-futures", 0.5,
         {

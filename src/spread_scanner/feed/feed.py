@@ -49,7 +49,6 @@ from spread_scanner.shm.control import Orders
 from spread_scanner.shm.faults import Retired
 from spread_scanner.shm.price_store import PriceStore, Writer
 from spread_scanner.symbology import tables
-from spread_scanner.symbology.tables import Tables
 
 CHECK_S = 0.1
 LOOK_NS = 250 * NS_PER_MS  # between two looks at every line, and at what is to be asked again
@@ -94,7 +93,7 @@ class Feed:
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
             best=BestLag(feed.lag_drift_ppm),
         )
-        levels.recall(board, _judged_before(loaded, source, process.row.known_generation))
+        levels.recall(board, loaded, source, process.row.known_generation)
         levels.recall_lag(board, [row.symbol_id for row in loaded.of_source(source.source_id)])
         traded = self._halts.traded()
         self._share = share_of(process, source, board, rows, gates, traded, self.fail)
@@ -471,17 +470,6 @@ class Feed:
 
     def _note_symbols(self) -> None:
         self._process.row.set(COUNTER["symbols"], len(self._share.instruments))
-
-
-def _judged_before(loaded: Tables, source: Source, known: int) -> Iterable[int]:
-    """The ids of which nobody has judged the prices since set `known`: all, where quick looks have
-    only added to that, else those that were not reached at the judgement and taken from before.
-    """
-    if not 0 < known <= loaded.generation:
-        return []
-    unjudged = loaded.judgement <= known
-    rows = loaded.of_source(source.source_id)
-    return [row.symbol_id for row in rows if unjudged or row.last_known]
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

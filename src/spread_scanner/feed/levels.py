@@ -13,8 +13,10 @@ from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.feed._board import Board
 from spread_scanner.feed._listener import FLAGS
+from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm._store import Quote
+from spread_scanner.symbology.tables import Tables
 
 # What was stored longer ago says nothing of lag: an exchange that was away may have set its clock.
 RECENT_NS = 60 * NS_PER_S
@@ -25,14 +27,22 @@ WIDE_RATIO = 3.0  # as the listener's: of a book as wide as this nobody knows th
 UNKNOWN = math.inf  # no price is of this level: all are JUMPED until somebody has judged them
 
 
-def recall(board: Board, symbol_ids: Iterable[int]) -> None:
-    """What stood in these cells is the level that new quotes are compared with. Of one that had
-    jumped the old level is not known any more. Right only if nobody has judged the prices since.
+def recall(board: Board, loaded: Tables, source: Source, known: int) -> None:
+    """What stood in the cells is the level that new quotes are compared with, unless somebody has
+    judged the prices since. Of one that had jumped the old level is not known any more.
+
+    `known` is the set that the life before had in force. That or a newer one has judged all that
+    was stored before its run asked, but for what it took from the run before it.
     """
-    for symbol_id in symbol_ids:
-        quote = board.writer.own(symbol_id)
-        if quote is not None:
-            board.mid[symbol_id] = _level(quote)
+    if not 0 < known <= loaded.generation:
+        return
+    unjudged = loaded.judgement <= known
+    judged_ns = clock.mono_ns() + board.anchor_ns - (clock.wall_ns() - loaded.asked_by_wall_ns)
+    for row in loaded.of_source(source.source_id):
+        quote = board.writer.own(row.symbol_id)
+        since = unjudged and quote is not None and quote.ts_recv >= judged_ns
+        if quote is not None and (since or row.last_known):
+            board.mid[row.symbol_id] = _level(quote)
 
 
 def recall_lag(board: Board, symbol_ids: Iterable[int]) -> None:

@@ -218,7 +218,10 @@ def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
     assert flags(old, 0, 1000.0)
     bed.row.generation(1)
     if generation != 1:
-        made = msgspec.structs.replace(tables(generation), judged_in=judged_in)
+        asked_ns = 1 if judged_in == 1 else 0  # before what is there; 0: when it was made
+        made = msgspec.structs.replace(
+            tables(generation), judged_in=judged_in, asked_wall_ns=asked_ns
+        )
         publish.publish(bed.settings.generated_dir, made, {})
     new = Feed(old._process, SOURCE, bed.store, bed.writer, old._share.rows, old._gates)
     jumped = QuoteFlag.JUMPED if 1 in (generation, judged_in) else 0
@@ -363,7 +366,10 @@ def test_a_quick_look_lifts_no_halt_and_believes_no_price(bed: Bed) -> None:
         return quote.flags & QuoteFlag.JUMPED
 
     def reload(generation: int, judged_in: int) -> None:
-        made = msgspec.structs.replace(tables(generation), judged_in=judged_in)
+        asked_ns = 1 if judged_in == 1 else 0  # before what is there; 0: when it was made
+        made = msgspec.structs.replace(
+            tables(generation), judged_in=judged_in, asked_wall_ns=asked_ns
+        )
         publish.publish(bed.settings.generated_dir, made, {})
         bed.feed._prepared(bed.settings)()
 
