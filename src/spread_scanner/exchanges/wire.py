@@ -202,8 +202,9 @@ def decoded(decode: Callable[[bytes], T], data: bytes, kind: type[T] | None = No
 
 def lenient(kind: Any, data: bytes) -> bytes:
     """The same JSON object as a struct of `kind` is usually written: null is left out, so that it
-    counts as absent, and a number stands in quotes where text is wanted. What is no time where one
-    is wanted is NO_TIME_MS, and "" none.
+    counts as absent, but where anything may stand, which whoever wants it reads; and a number
+    stands in quotes where text is wanted. What is no time where one is wanted is NO_TIME_MS, and ""
+    none.
 
     Exchanges change from absent to null, or from "1" to 1, without notice; that costs no list.
     Raises one of MALFORMED on what is no object.
@@ -212,7 +213,7 @@ def lenient(kind: Any, data: bytes) -> bytes:
     kept: dict[str, msgspec.Raw] = {}
     for name, raw in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items():
         text = bytes(raw)
-        if name not in wanted or text == b"null":
+        if name not in wanted or (text == b"null" and wanted[name] is not msgspec.Raw):
             continue
         if wanted[name] is str and text[:1] in NUMBER_BEGINS:
             text = b'"' + text + b'"'

@@ -243,6 +243,37 @@ def test_null_and_nothing_are_no_levels(payload: Payloads) -> None:
         assert (len(said.bids), said.asks.tolist()) == (0, [[1.0, 2.0]])
 
 
+@pytest.mark.parametrize("time", ["null", '"soon"', "1790000000000"])
+@pytest.mark.parametrize(
+    ("label", "channel", "frame"),
+    [
+        (
+            "binance-futures",
+            "depth@100ms",
+            '{"e":"depthUpdate","E":TIME,"T":TIME,"s":"X","U":4,"u":5,"pu":3,'
+            '"b":null,"a":[["1","2"]]}',
+        ),
+        (
+            "okx-spot",
+            "",
+            '{"arg":{"channel":"books","instId":"X"},"action":"update","data":[{"asks":[["1","2",'
+            '"0","1"]],"bids":null,"ts":TIME,"seqId":5,"prevSeqId":4}]}',
+        ),
+        (
+            "mexc-futures",
+            "",
+            '{"symbol":"X","data":{"cts":TIME,"asks":[[1,2,1]],"bids":null,"version":5},'
+            '"channel":"push.depth.full","ts":TIME}',
+        ),
+    ],
+)
+def test_null_is_no_levels_whatever_stands_for_the_time(
+    label: str, channel: str, frame: str, time: str
+) -> None:
+    said = only(depth(label, channel), frame.replace("TIME", time).encode())
+    assert (len(said.bids), said.asks.tolist()) == (0, [[1.0, 2.0]])
+
+
 def test_mexc_spot_updates_lead_from_one_version_to_another(payload: Payloads) -> None:
     """Made of the captured first levels: the body of the other channel."""
 
