@@ -335,9 +335,8 @@ class Binance(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, ticker.e)]
         sent = wire.ts_ns(ticker.E)
         ts_event, ts_engine = wire.engine_ns(ticker.T, sent), TS_ABSENT
-        if (
-            ts_event <= TS_IMPOSSIBLE or sent == TS_IMPOSSIBLE
-        ):  # one that cannot be is said, as it is
+        # One that cannot be is said as it is, whichever of the two.
+        if ts_event <= TS_IMPOSSIBLE or sent == TS_IMPOSSIBLE:
             ts_event, ts_engine = sent, ts_event
         bid = wire.flat(ticker.b, ticker.B, ticker.s)
         ask = wire.flat(ticker.a, ticker.A, ticker.s)
