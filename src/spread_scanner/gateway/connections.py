@@ -84,7 +84,7 @@ class Seats:
         left_bytes = sum(unread.values())
         unread.pop(newcomer, None)
         for one in sorted(unread, key=unread.__getitem__, reverse=True):
-            if left_bytes <= UNREAD_BYTES_MAX:
+            if left_bytes <= UNREAD_BYTES_MAX or not unread[one]:
                 break
             left_bytes -= unread[one]
             one.abort()

@@ -548,6 +548,24 @@ def test_more_is_not_left_unread_by_all_together_than_may_be(
     at_the_door(visit)
 
 
+def test_who_has_read_everything_stays_whatever_another_leaves_unread(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = GET.replace(b"directions", b"docs/rapidoc-min.js")
+    monkeypatch.setattr(connections, "UNREAD_BYTES_MAX", 100_000)
+
+    async def visit(door: Door) -> None:
+        at_rest = await Visitor.of(door)
+        assert await at_rest.asks() == 200
+        with await a_slow_one(door) as raw:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(raw, big)
+            assert await loop.sock_recv(raw, 1) == b"H"
+            assert await at_rest.asks() == 200
+
+    at_the_door(visit)
+
+
 async def a_slow_one(door: Door) -> socket.socket:
     """Whose socket takes little unread."""
     raw = socket.socket()
