@@ -72,28 +72,36 @@ def _view(folder: Path, loaded: tables.Tables, metadata: tables.Metadata) -> Tab
 
 
 class TablesInForce:
-    """Of one generated folder, read when they change. Tables that are not whole change nothing."""
+    """Of one generated folder, read when they change. Tables that are not whole change nothing.
+    One looks; what was found may be asked for by other threads meanwhile."""
 
     def __init__(self, folder: Path, loaded: tables.Tables | None = None) -> None:
         """`loaded`: what whoever asks has of it already."""
         self._folder = folder
         self.loaded = loaded
-        self.view: TablesView | None = None
-        self._read_ns = 0
+        # With the time at which it was read: together, so that nobody finds one of another set.
+        self._found: tuple[TablesView, int] | None = None
+
+    @property
+    def view(self) -> TablesView | None:
+        """As they were when they were read; None: none were whole yet."""
+        return self._found[0] if self._found is not None else None
 
     @property
     def judged_age_s(self) -> float:
         """How long ago a full run judged those in force, which `view` must have."""
-        assert self.view is not None
-        return self.view.judged_age_s + (clock.mono_ns() - self._read_ns) / NS_PER_S
+        assert self._found is not None
+        view, read_ns = self._found
+        return view.judged_age_s + _passed_s(read_ns)
 
     def now(self) -> TablesView:
         """Those that were whole last, as old as they are now. Raises TableError where none were."""
-        if self.view is None:
+        if self._found is None:
             return read(self._folder)
-        passed_s = (clock.mono_ns() - self._read_ns) / NS_PER_S
+        view, read_ns = self._found
+        passed_s = _passed_s(read_ns)
         return msgspec.structs.replace(
-            self.view, age_s=self.view.age_s + passed_s, judged_age_s=self.judged_age_s
+            view, age_s=view.age_s + passed_s, judged_age_s=view.judged_age_s + passed_s
         )
 
     def look(self) -> bool:
@@ -105,6 +113,9 @@ class TablesInForce:
             self.loaded, metadata = _whole(self._folder)
         except TableError:
             return False
-        self.view = _view(self._folder, self.loaded, metadata)
-        self._read_ns = clock.mono_ns()
+        self._found = _view(self._folder, self.loaded, metadata), clock.mono_ns()
         return True
+
+
+def _passed_s(since_ns: int) -> float:
+    return (clock.mono_ns() - since_ns) / NS_PER_S
