@@ -6,6 +6,8 @@ import itertools
 import json
 import resource
 import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -130,7 +132,7 @@ def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]
     broadcast = Broadcast(asking.system)
 
     @contextlib.asynccontextmanager
-    async def opened(most: int) -> AsyncIterator[Door]:
+    async def opened(most: int, tls: ssl.SSLContext | None) -> AsyncIterator[Door]:
         seats = Seats(most, asking.front._count)
         made = serving(asking.front, broadcast, seats)
         made.load()
@@ -144,7 +146,8 @@ def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]
         listener = listening(Gateway(port=0))
         # What is unread is soon too much.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(protocol, sock=listener, ssl=tls)
         async with server:
             opened_door = Door(listener.getsockname()[1], seats, broadcast, [])
             try:
@@ -153,9 +156,11 @@ def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]
                 for visitor in opened_door.visitors:
                     await visitor.gone()
 
-    def run(visit: Callable[[Door], Awaitable[None]], most: int = 50) -> None:
+    def run(
+        visit: Callable[[Door], Awaitable[None]], most: int = 50, tls: ssl.SSLContext | None = None
+    ) -> None:
         async def all_of_it() -> None:
-            async with asyncio.timeout(60), opened(most) as door:
+            async with asyncio.timeout(60), opened(most, tls) as door:
                 await visit(door)
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the process has it
@@ -564,6 +569,115 @@ def test_who_has_read_everything_stays_whatever_another_leaves_unread(
             assert await at_rest.asks() == 200
 
     at_the_door(visit)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's, with a certificate that nobody knows."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate, key)
+    return served
+
+
+async def a_slow_one_by_tls(door: Door, request: bytes) -> ssl.SSLSocket:
+    """The same, who has asked, and was begun to be answered."""
+
+    def asks() -> ssl.SSLSocket:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        raw.settimeout(30.0)
+        raw.connect(("127.0.0.1", door.port))
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        one = trusting.wrap_socket(raw)
+        one.sendall(request)
+        assert one.recv(1) == b"H"
+        return one
+
+    return await asyncio.to_thread(asks)
+
+
+def read_to_its_end(one: ssl.SSLSocket) -> bytes:
+    """All of an answer after which its connection is closed."""
+    told = bytearray(b"H")
+    while more := one.recv(65_536):
+        told += more
+    return bytes(told)
+
+
+BIG = GET.replace(b"directions", b"docs/rapidoc-min.js")
+BIG_AND_LAST = BIG.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+def test_by_tls_too_who_reads_no_answer_is_let_go(
+    at_the_door: Callable[..., None], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_S", 0.2)
+
+    async def visit(door: Door) -> None:
+        with await a_slow_one_by_tls(door, BIG):
+            await left(door, 0)
+
+    at_the_door(visit, tls=tls)
+
+
+def test_by_tls_too_more_is_not_left_unread_than_may_be(
+    at_the_door: Callable[..., None], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_BYTES_MAX", 100_000)
+    monkeypatch.setattr(connections, "UNREAD_S", 600.0)
+
+    async def visit(door: Door) -> None:
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(3):
+                last = held.enter_context(await a_slow_one_by_tls(door, BIG))
+            await left(door, 1)
+            told = 1
+            while told < 800_000:
+                told += len(await asyncio.to_thread(last.recv, 65_536))
+
+    at_the_door(visit, tls=tls)
+
+
+def test_by_tls_an_answer_is_what_it_is_without(
+    at_the_door: Callable[..., None], tls: ssl.SSLContext
+) -> None:
+    told: list[bytes] = []
+
+    async def plainly(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        visitor.say(BIG_AND_LAST)
+        told.append(await visitor.reader.read(-1))
+
+    async def by_tls(door: Door) -> None:
+        with await a_slow_one_by_tls(door, BIG_AND_LAST) as one:
+            told.append(await asyncio.to_thread(read_to_its_end, one))
+
+    at_the_door(plainly)
+    at_the_door(by_tls, tls=tls)
+    assert told[0] == told[1]
+
+
+def test_by_tls_a_connection_becomes_a_websocket_behind_an_answer(
+    at_the_door: Callable[..., None], tls: ssl.SSLContext
+) -> None:
+    async def visit(door: Door) -> None:
+        with await a_slow_one_by_tls(door, GET) as one:
+            one.sendall(UPGRADE)
+            told = b""
+            while b" 101 " not in told:
+                told += await asyncio.to_thread(one.recv, 65_536)
+            assert len(door.seats) == 1
+        await left(door, 0)
+
+    at_the_door(visit, tls=tls)
 
 
 async def a_slow_one(door: Door) -> socket.socket:
