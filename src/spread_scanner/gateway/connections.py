@@ -81,7 +81,7 @@ class Seats:
     def bound_unread(self, newcomer: asyncio.Transport) -> None:
         """An answer waits to be read; should that be too much with all that others have left, those
         of them are let go who have left the most."""
-        unread = {one: one.get_write_buffer_size() for one in self._taken if not one.is_closing()}
+        unread = {one: one.get_write_buffer_size() for one in self._taken}  # also of a last answer
         left_bytes = sum(unread.values())
         unread.pop(newcomer, None)
         for one in sorted(unread, key=unread.__getitem__, reverse=True):
@@ -89,6 +89,7 @@ class Seats:
                 break
             left_bytes -= unread[one]
             one.abort()
+            self.leave(one)
 
     def turn_away(self, transport: asyncio.Transport, error: NotAnswered) -> None:
         """A problem on a connection that no request is answered on, and its end."""

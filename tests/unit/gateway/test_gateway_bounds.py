@@ -35,6 +35,8 @@ from spread_scanner.shm import PriceStore
 
 SPOT_ID = SOURCES[0].source_id
 GET = b"GET /v1/directions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+BIG = GET.replace(b"directions", b"docs/rapidoc-min.js")
+BIG_AND_LAST = BIG.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 UPGRADE = (
     b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
     b"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -529,11 +531,11 @@ def test_who_reads_no_answer_is_let_go(
     at_the_door(visit)
 
 
+@pytest.mark.parametrize("big", [BIG, BIG_AND_LAST], ids=["", "the last of its connection"])
 def test_more_is_not_left_unread_by_all_together_than_may_be(
-    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    big: bytes, at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has all the time that it wants; one alone may have an answer of more."""
-    big = GET.replace(b"directions", b"docs/rapidoc-min.js")
     monkeypatch.setattr(connections, "UNREAD_BYTES_MAX", 100_000)
     monkeypatch.setattr(connections, "UNREAD_S", 600.0)
 
@@ -556,7 +558,6 @@ def test_more_is_not_left_unread_by_all_together_than_may_be(
 def test_who_has_read_everything_stays_whatever_another_leaves_unread(
     at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    big = GET.replace(b"directions", b"docs/rapidoc-min.js")
     monkeypatch.setattr(connections, "UNREAD_BYTES_MAX", 100_000)
 
     async def visit(door: Door) -> None:
@@ -564,7 +565,7 @@ def test_who_has_read_everything_stays_whatever_another_leaves_unread(
         assert await at_rest.asks() == 200
         with await a_slow_one(door) as raw:
             loop = asyncio.get_running_loop()
-            await loop.sock_sendall(raw, big)
+            await loop.sock_sendall(raw, BIG)
             assert await loop.sock_recv(raw, 1) == b"H"
             assert await at_rest.asks() == 200
 
@@ -610,10 +611,6 @@ def read_to_its_end(one: ssl.SSLSocket) -> bytes:
     while more := one.recv(65_536):
         told += more
     return bytes(told)
-
-
-BIG = GET.replace(b"directions", b"docs/rapidoc-min.js")
-BIG_AND_LAST = BIG.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
 def test_by_tls_too_who_reads_no_answer_is_let_go(
