@@ -1,5 +1,6 @@
-"""SpreadClient: each call waits for its answer, for `timeout_s` at most to have a
-connection, the head of an answer, and all of it."""
+"""SpreadClient: each call waits for its answer, for `timeout_s` at most to have a connection and
+each piece of the answer's head; after that time no more is waited for than one piece of the body.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
