@@ -28,7 +28,7 @@ MASK = "***"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = ("timestamp", "level", "process", "event")  # what a person looks for stands first
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s'\"]+(?=@)")  # an @ may be of the password
+_CREDENTIALS = re.compile(r'(?<=://)[^/?#\s"]+(?=@)')  # an @ may be of the password, a ' as well
 _BOT_TOKEN = re.compile(r"(?<=/bot)[0-9]+:[A-Za-z0-9_-]+")
 
 

@@ -91,6 +91,7 @@ def test_no_line_shows_a_secret(run_python: RunPython, form: str) -> None:
         SAY.format(form=form)
         + "log.warning('dial failed', proxy='socks5://me:hunter2@proxy.example:1080')\n"
         "log.warning('dial failed', url='wss://me:pa@hunter2@exchange.example/ws?at=1@2')\n"
+        "log.warning('dial failed', url='wss://me:pa\\'hunter2@exchange.example/ws')\n"
         "log.warning('not sent: https://api.example/bot123456:AAF-x_9z/sendMessage')\n"
         "try:\n    raise OSError('http://me:hunter2@proxy.example refused')\n"
         "except OSError:\n    log.exception('fault of http://me:hunter2@proxy.example')\n"
