@@ -662,14 +662,19 @@ def test_by_tls_an_answer_is_what_it_is_without(
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("first", [GET, BIG], ids=["that was read", "that was not"])
 def test_by_tls_a_connection_becomes_a_websocket_behind_an_answer(
-    at_the_door: Callable[..., None], tls: ssl.SSLContext
+    first: bytes, at_the_door: Callable[..., None], tls: ssl.SSLContext
 ) -> None:
     async def visit(door: Door) -> None:
-        with await a_slow_one_by_tls(door, GET) as one:
+        with await a_slow_one_by_tls(door, first) as one:
+            wish = b'{"kinds":["prices"]}'
             one.sendall(UPGRADE)
             told = b""
             while b" 101 " not in told:
+                told += await asyncio.to_thread(one.recv, 65_536)
+            one.sendall(bytes([0x81, 0x80 | len(wish), 0, 0, 0, 0]) + wish)
+            while b'"snapshot":true' not in told:
                 told += await asyncio.to_thread(one.recv, 65_536)
             assert len(door.seats) == 1
         await left(door, 0)
