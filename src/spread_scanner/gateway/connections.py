@@ -254,7 +254,12 @@ class BoundedHttp(HttpToolsProtocol):
         return True
 
     def handle_websocket_upgrade(self) -> None:
-        """Another protocol takes its place; it keeps the seat."""
+        """Another protocol takes its place; it keeps the seat. It would not hear that an answer
+        before is still to be read, nor this one that it was."""
+        if self._read_by is not None:
+            said = "a websocket behind an answer that is not read yet"
+            self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", said)
+            return
         self._heard()
         self._is_whole = True
         self.connections.discard(self)

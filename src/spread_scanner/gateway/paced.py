@@ -97,8 +97,6 @@ class PacedTransport(asyncio.Transport):
         self.inner.set_protocol(protocol)
 
     def given_back(self) -> asyncio.Transport:
-        """The one of TLS, with all that waits, for whoever bounds by himself what he writes."""
+        """The one of TLS, while nothing waits, for whoever bounds by himself what he writes."""
         self.inner.set_write_buffer_limits()
-        self.inner.writelines([*self._waiting])
-        self.drop()
         return self.inner

@@ -662,12 +662,27 @@ def test_by_tls_an_answer_is_what_it_is_without(
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("first", [GET, BIG], ids=["that was read", "that was not"])
+def test_no_connection_becomes_a_websocket_before_what_it_was_answered_is_read(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_S", 600.0)
+
+    async def visit(door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        with await a_slow_one(door) as raw:
+            await loop.sock_sendall(raw, BIG)
+            assert await loop.sock_recv(raw, 1) == b"H"
+            await loop.sock_sendall(raw, UPGRADE)
+            await left(door, 0)
+
+    at_the_door(visit)
+
+
 def test_by_tls_a_connection_becomes_a_websocket_behind_an_answer(
-    first: bytes, at_the_door: Callable[..., None], tls: ssl.SSLContext
+    at_the_door: Callable[..., None], tls: ssl.SSLContext
 ) -> None:
     async def visit(door: Door) -> None:
-        with await a_slow_one_by_tls(door, first) as one:
+        with await a_slow_one_by_tls(door, GET) as one:
             wish = b'{"kinds":["prices"]}'
             one.sendall(UPGRADE)
             told = b""
