@@ -4,9 +4,9 @@ Lives on the process's loop. A thread parks on the gateway's dirty bits while so
 told as soon as a quote is written (Watching) and has the loop flush; ten times a second the loop
 has what is due by the clock told. What a kind is, how it is told and what is kept for who is slow
 stands in its channel (gateway/channels.py). One that reads nothing for ten seconds is closed with
-1013. The order within a frame's wish: snapshot, then updates of the same scan. A fault of ours in a
-channel is its clients', one while a wish is heard is whoever's wish it is; they are let go: the
-loop, which answers everybody else, goes on.
+1013; what the loop itself stood still is none of them. The order within a frame's wish: snapshot,
+then updates of the same scan. A fault of ours in a channel is its clients', one while a wish is
+heard is whoever's wish it is; they are let go: the loop, which answers everybody else, goes on.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ KINDS = (Prices, Spreads, BookStates, OpportunityEvents, SignalEvents, Statuses)
 HEARTBEAT_NS = NS_PER_S
 FAULT = "a fault of ours: the log has it"
 STUCK_NS = 10 * NS_PER_S  # without reading, and a client is let go
+STOOD_NS_MIN = 2 * NS_PER_S  # between two ticks, of which the process has one each second at least
 
 
 class Broadcast:
@@ -50,7 +51,7 @@ class Broadcast:
         self._shown = system.shown
         self._channels: dict[str, Channel] = {kind.kind: kind(system) for kind in KINDS}
         self._of: dict[Client, list[Channel]] = {}
-        self._beat_ns = clock.mono_ns()
+        self._beat_ns = self._ticked_ns = clock.mono_ns()
 
     @property
     def clients(self) -> int:
@@ -139,6 +140,7 @@ class Broadcast:
     def tick(self) -> None:
         """What is due by the clock, ten times a second: what went stale, beats, who is stuck."""
         now_ns = clock.mono_ns()
+        between_ns, self._ticked_ns = now_ns - self._ticked_ns, now_ns
         if self._shown is not self._system.shown:
             self._shown = self._system.shown
             for channel in self._channels.values():
@@ -151,6 +153,8 @@ class Broadcast:
                 if not client.stuck_ns:
                     client.tell(frame_of(StreamBeat(client.outlet.frames, clock.wall_ns())))
         for client in [one for one in self._of if one.stuck_ns]:
+            if between_ns > STOOD_NS_MIN:  # nothing was sent meanwhile that could have been read
+                client.stuck_ns += between_ns
             client.look(now_ns)
             if now_ns - client.stuck_ns > STUCK_NS:
                 client.let_go("nothing was read for ten seconds")

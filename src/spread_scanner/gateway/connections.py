@@ -3,7 +3,9 @@
 Every socket has a seat, whatever is said on it; there are `connections_max` of them, and the next
 is told so and closed. A request that is not whole after ten seconds, a head of more than 16 KB and
 an answer of which nothing is read for ten seconds end their connection; who reads slowly goes on,
-unless too much is left unread by all together: then whoever has left the most is let go.
+unless too much is left unread by all together: then whoever has left the most is let go. A time
+that came to its end while the loop itself stood still (stopped by a signal, without a CPU) begins
+anew: what was said meanwhile, or room for an answer, is there and only has to be looked at.
 What is no HTTP at all is refused as a problem as well (RFC 9457). What is hot is answered here,
 from what the front says, without what uvicorn makes of every request; and to the same bytes said
 again, as bots that poll say them, without reading them again.
@@ -23,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from spread_scanner import clock
 from spread_scanner.gateway import problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import HttpAnswer
@@ -34,6 +37,7 @@ REQUEST_S = 10.0  # in which a request is to be said
 UNREAD_S = 10.0  # in each of which some of an answer is to be read
 UNREAD_BYTES_MAX = 32 << 20  # of all connections together; one alone may have a whole answer
 HEAD_BYTES_MAX = 16 << 10
+STOOD_S_MIN = 1.0  # so late, and it is the loop that stood still
 OWN_FILES = 256  # of the process: segments, the database, the log, tables
 # What a request that is more than a line and its headers has, or one that comes through a proxy.
 _UNCOMMON = frozenset(
@@ -117,6 +121,11 @@ def files_for(connections: int) -> int:
         except (OSError, ValueError):  # a service that may not; its unit says LimitNOFILE
             allowed = soft
     return min(connections, max(allowed - OWN_FILES, 1))
+
+
+def _stood(timer: asyncio.TimerHandle | None) -> bool:
+    """Whether the loop stood still when this one, which is called now, was due."""
+    return timer is not None and clock.awake_s() - timer.when() > STOOD_S_MIN
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -312,6 +321,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._said_by = None
 
     def _late(self) -> None:
+        if _stood(self._said_by):
+            self._heard()
+            self._expect()
+            return
         said = f"no whole request within {plain(REQUEST_S)} s"
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, "too_slow", said)
 
@@ -321,11 +334,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _unread(self) -> None:
         """It waits still; nothing is added to it meanwhile."""
-        if self.transport.get_write_buffer_size() < self._unread_bytes:
+        if _stood(self._read_by) or self.transport.get_write_buffer_size() < self._unread_bytes:
             self._look_again()
         else:
             self._drop_requests()
             self.transport.abort()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """It was silent for too long."""
+        if _stood(self.timeout_keep_alive_task):
+            again = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+            self.timeout_keep_alive_task = again
+        else:
+            super().timeout_keep_alive_handler()
 
     def _drop_requests(self) -> None:
         """Of all that were said one behind the other; uvicorn forgets but the last."""

@@ -16,8 +16,9 @@ import pytest
 import uvloop
 from uvicorn.server import ServerState
 
+from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Gateway
-from spread_scanner.gateway import access, connections
+from spread_scanner.gateway import access, connections, main
 from spread_scanner.gateway.access import AddressPace, whose_pace
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.gateway.connections import (
@@ -172,6 +173,14 @@ def at_the_door(gateway_of: Callable[..., Any]) -> Iterator[Callable[..., None]]
     broadcast.close()
 
 
+def pass_by(broadcast: Broadcast, virtual_clock: Any, ns: int) -> None:
+    """So long, in which the process ticks as it does."""
+    while ns:
+        virtual_clock.advance_ns(step := min(ns, NS_PER_S))
+        broadcast.tick()
+        ns -= step
+
+
 async def left(door: Door, count: int) -> None:
     """So many seats are taken."""
     for _ in itertools.count():
@@ -260,6 +269,52 @@ def test_who_says_no_whole_request_is_let_go_however_busy_it_is(
             dribbling.cancel()
             await left(door, 1)
         assert await kept.asks() == 200  # between requests it may be silent for longer
+
+    at_the_door(visit)
+
+
+# Stops this process once something is said to it, says something itself, and lets it go on.
+STOPPING = """
+trap 'kill -CONT "$PPID"' EXIT
+read -r
+kill -STOP "$PPID"
+sleep 0.8
+printf '%b' "$1" >&"$2"
+"""
+
+
+@pytest.mark.parametrize("bound", ["REQUEST_S", "UNREAD_S", "KEEP_ALIVE_S"])
+def test_what_the_process_itself_stood_still_is_nobodys_delay(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """Each time is over when it goes on, and timers are looked at first; what was said lies there,
+    and room for an answer."""
+    monkeypatch.setattr(main if bound == "KEEP_ALIVE_S" else connections, bound, 0.5)
+    monkeypatch.setattr(connections, "STOOD_S_MIN", 0.1)
+    big = GET.replace(b"directions", b"docs/rapidoc-min.js")
+    before = {"REQUEST_S": b"", "UNREAD_S": big, "KEEP_ALIVE_S": GET}[bound]
+    said = "" if bound == "UNREAD_S" else ascii(GET.decode())[1:-1]
+
+    async def visit(door: Door) -> None:
+        loop = asyncio.get_running_loop()
+        with await a_slow_one(door) as raw:
+            child = await asyncio.create_subprocess_exec(
+                *("bash", "-c", STOPPING, "bash", said, str(raw.fileno())),
+                stdin=asyncio.subprocess.PIPE,
+                pass_fds=[raw.fileno()],
+            )
+            if before:
+                await loop.sock_sendall(raw, before)
+                assert (await loop.sock_recv(raw, 1_024)).startswith(b"HTTP/1.1 200")
+            await left(door, 1)
+            await child.communicate(b"\n")
+            if said:
+                assert (await loop.sock_recv(raw, 4_096)).startswith(b"HTTP/1.1 200")
+            told = 0
+            while not said and told < 800_000:
+                more = await loop.sock_recv(raw, 65_536)
+                assert more, f"let go after {told} bytes"
+                told += len(more)
 
     at_the_door(visit)
 
@@ -788,11 +843,9 @@ def test_who_reads_the_stream_slowly_is_let_go_when_he_stops(
             unread = client._unread()
             while client._unread() >= unread:
                 assert await slow.reader.read(2_048)
-            virtual_clock.advance_ns(STUCK_NS - 1)
-            door.broadcast.tick()
+            pass_by(door.broadcast, virtual_clock, STUCK_NS - 1)
             assert (door.broadcast.clients, door.broadcast.stuck) == (1, 1)
-        virtual_clock.advance_ns(STUCK_NS + 1)
-        door.broadcast.tick()
+        pass_by(door.broadcast, virtual_clock, STUCK_NS + 1)
         assert door.broadcast.clients == 0
         await left(door, 0)
 
@@ -833,9 +886,9 @@ def test_of_a_hundred_who_listen_twenty_are_stuck_and_the_others_go_on(
             door.broadcast.flush(dirty)
             await asyncio.sleep(0)
         await all_hold(bid)
-        virtual_clock.advance_ns(STUCK_NS + 1)
+        pass_by(door.broadcast, virtual_clock, STUCK_NS)
         assert door.broadcast.stuck == 20
-        door.broadcast.tick()
+        pass_by(door.broadcast, virtual_clock, 1)
         quote(bid + 1)
         door.broadcast.flush(dirty)
         assert (door.broadcast.clients, door.broadcast.stuck) == (80, 0)
