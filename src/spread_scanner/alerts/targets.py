@@ -21,6 +21,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.runtime import refusals, trust
 from spread_scanner.runtime.logs import without_secrets
 from spread_scanner.web.bodies import PACKED, read_body_by
+from spread_scanner.web.timely import answered_by, bound
 
 CONFIG = Path("config.toml")
 TIMEOUT_S = 5.0
@@ -155,8 +156,10 @@ def _asked(client: httpx.Client, method: str, url: str, body: object) -> _Answer
     try:
         asked = client.build_request(method, url, json=body, headers=PACKED)
         for hop in range(HOPS_MAX + 1):
-            response = client.send(asked, stream=True)
-            with contextlib.closing(response):
+            with (
+                answered_by(clock.awake_s() + TIMEOUT_S),
+                contextlib.closing(client.send(asked, stream=True)) as response,
+            ):
                 following = response.next_request
                 if following is None:
                     return _Answer(response, _body(response))
@@ -204,7 +207,7 @@ def _retry_after_s(answer: _Answer) -> float | None:
 
 def new_client() -> httpx.Client:
     """Trusts whom the exchanges' are trusted by: the system's authorities."""
-    return httpx.Client(timeout=TIMEOUT_S, verify=trust.context())
+    return bound(httpx.Client(timeout=TIMEOUT_S, verify=trust.context()))
 
 
 def senders(

@@ -1,6 +1,4 @@
-"""SpreadClient: each call waits for its answer, for `timeout_s` at most to have a connection and
-each piece of the answer's head; after that time no more is waited for than one piece of the body.
-"""
+"""SpreadClient: each call waits for its answer, for `timeout_s` at most."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -21,13 +19,14 @@ from spread_scanner.client.asking import (
     JsonObject,
 )
 from spread_scanner.web.bodies import UNASKED, read_body_by
+from spread_scanner.web.timely import answered_by, bound
 
 
 class SpreadClient(GatewayAnswers):
     """Asks one gateway. No call raises because it is away: the answer is None then."""
 
     def _begin(self) -> None:
-        self._web = httpx.Client(**self._connected)
+        self._web = bound(httpx.Client(**self._connected))
 
     def is_available(self) -> bool:
         """Whether there are prices that can be stood behind."""
@@ -105,14 +104,16 @@ class SpreadClient(GatewayAnswers):
         patience_s = asking.patience_s(question.path, self._timeout_s, timeout_s)
         until_s = clock.awake_s() + patience_s
         try:
-            # httpx waits for so long for each piece: a server that drips would never be done.
-            with self._web.stream(
-                question.method,
-                question.path,
-                params=question.said,
-                timeout=patience_s,
-                **question.posted,
-            ) as answer:
+            with (
+                answered_by(until_s),
+                self._web.stream(
+                    question.method,
+                    question.path,
+                    params=question.said,
+                    timeout=patience_s,
+                    **question.posted,
+                ) as answer,
+            ):
                 body = read_body_by(answer, FRAME_BYTES_MAX, until_s)
         except UNASKED as error:
             self._lost(error)

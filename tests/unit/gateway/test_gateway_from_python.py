@@ -141,6 +141,7 @@ OF_SOMEBODY_ELSE = {
 }
 LATE_S = 0.05
 DRIPS = "/v1/tables"
+DRIPS_HEAD = "/v1/costs"
 
 
 class NoGateway(BaseHTTPRequestHandler):
@@ -148,8 +149,8 @@ class NoGateway(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path == DRIPS:
-            self._drip()
+        if path in (DRIPS, DRIPS_HEAD):
+            self._drip(path == DRIPS)
             return
         kind, body = OF_SOMEBODY_ELSE[path]
         clock.sleep(LATE_S if path == "/v1/connections" else 0)
@@ -159,11 +160,14 @@ class NoGateway(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _drip(self) -> None:
+    def _drip(self, has_head: bool) -> None:
         """Never done, and never silent for long, until whoever asked goes."""
         self.send_response(200)
         self.send_header("content-type", "application/json")
-        self.end_headers()
+        if has_head:
+            self.end_headers()
+        else:
+            self.flush_headers()
         with contextlib.suppress(ConnectionError):
             while True:
                 self.wfile.write(b" ")
@@ -193,8 +197,9 @@ def test_who_is_never_done_is_not_waited_for(client_of: Callable[..., Any]) -> N
     with HTTPServer(("127.0.0.1", 0), NoGateway) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         client = client_of(f"http://127.0.0.1:{server.server_port}", timeout_s=LATE_S)
-        assert client.get(DRIPS) is None
-        assert "Timeout" in client.reason
+        for path in (DRIPS, DRIPS_HEAD):
+            assert client.get(path) is None
+            assert "Timeout" in client.reason
         server.shutdown()
 
 
