@@ -32,7 +32,9 @@ def client() -> Iterator[httpx.Client]:
         yield made
 
 
-@pytest.mark.parametrize("begins", [b"", HEAD + b"x: ", HEAD + b"\r\n"], ids=["line", "head", "body"])
+@pytest.mark.parametrize(
+    "begins", [b"", HEAD + b"x: ", HEAD + b"\r\n"], ids=["line", "head", "body"]
+)
 def test_who_is_never_done_is_waited_for_so_long_in_all(
     client: httpx.Client, begins: bytes
 ) -> None:

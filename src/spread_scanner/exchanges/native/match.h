@@ -36,7 +36,7 @@ enum ss_reason {
     SS_OTHER_TEXT = 1,     /* not this template's literals, or cut off, or more behind it */
     SS_OTHER_NUMBER = 2,   /* a number of a form that this tier leaves alone, or none */
     SS_OTHER_VALUE = 3,    /* a price or size of zero, or not finite once scaled */
-    SS_OTHER_TIME = 4,     /* a time of zero, or one that cannot be, alone or beside the other one */
+    SS_OTHER_TIME = 4,     /* a time of zero, or one that cannot be, alone or by the other */
     SS_UNKNOWN_SYMBOL = 5, /* the tables do not hold it */
     SS_REASONS = 6
 };

@@ -134,8 +134,8 @@ static inline const char *ss_template_fault(const ss_template *made, int of_book
     if (ss_holes(made, SS_SYMBOL, 0) != 1) return "the symbol stands in it exactly once";
     int ids = ss_holes(made, SS_UPDATE_ID, 0);
     int before = ss_holes(made, SS_AFTER_ID, 0) + ss_holes(made, SS_FIRST_ID, 0);
-    if (ids > 1 || ss_holes(made, SS_TS_EVENT_MS, 0) > 1 || ss_holes(made, SS_TS_ENGINE_MS, 0) > 1 ||
-        ss_holes(made, SS_TS_SENT_MS, 0) > 1)
+    if (ids > 1 || ss_holes(made, SS_TS_EVENT_MS, 0) > 1 ||
+        ss_holes(made, SS_TS_ENGINE_MS, 0) > 1 || ss_holes(made, SS_TS_SENT_MS, 0) > 1)
         return "update id and each time stand in it at most once";
     if (of_books ? ids != 1 || before > 1 : before > 0)
         return "books lead to one id, from one at most";
