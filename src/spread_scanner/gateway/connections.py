@@ -46,6 +46,7 @@ _UNCOMMON = frozenset(
         *(b"x-forwarded-for", b"x-forwarded-proto"),
     )
 )
+_ONCE = (b"host", b"authorization")  # of two, one program takes the first and another the last
 AtOnce = Callable[[str, str, str, dict[bytes, bytes]], HttpAnswer | None]
 _FULL = "as many connections as connections_max are open"
 
@@ -193,9 +194,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        names = [name for name, _ in self.headers]
         said = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if said > HEAD_BYTES_MAX:
             self._refuse_head()
+        elif any(names.count(one) > 1 for one in _ONCE):
+            detail = "Host or Authorization is said twice"
+            self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", detail)
         elif not self._answer_at_once():
             super().on_headers_complete()
 

@@ -543,6 +543,8 @@ NO_REQUESTS = [
     (UPGRADE.replace(b"/v1/stream", b"/v1/songs"), 404),
     (UPGRADE.replace(b"Host: 127.0.0.1", b"Host: evil.example"), 421),
     *((head, 431) for head in HEADS),
+    (GET.replace(b"\r\n\r\n", b"\r\nHOST: 127.0.0.1\r\n\r\n"), 400),
+    (GET.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer a" * 2 + b"\r\n\r\n"), 400),
 ]
 
 
