@@ -111,12 +111,18 @@ def test_words_that_mean_nothing_are_answered_and_the_stream_goes_on(
         assert said(web, "status")["status"]["status"] == "unavailable"
 
 
+def dialled(at: str) -> socket.socket:
+    host, port = at.split("/")[2].split(":")
+    return socket.create_connection((host, int(port)))
+
+
 def test_who_may_not_is_refused_before_the_upgrade(life: Started, listed_bed: Any) -> None:
     at = url(life)
     refused: list[tuple[Any, int]] = [
         ({"uri": at.replace("stream", "streams")}, 404),
         ({"uri": at, "origin": "http://evil.example"}, 403),
-        ({"uri": at, "additional_headers": {"Host": "evil.example"}}, 421),
+        ({"uri": "ws://evil.example/v1/stream", "sock": dialled(at)}, 421),
+        ({"uri": at, "additional_headers": {"Host": "evil.example"}}, 400),  # beside its own
     ]
     for how, status in refused:
         with pytest.raises(InvalidStatus) as error:
@@ -149,9 +155,8 @@ def test_frames_that_nobody_sends_end_the_connection_and_nothing_else(
             web.send("x" * 200_000)
             with pytest.raises(ConnectionClosed):
                 said(web, "nothing")
-        host, port = at.split("/")[2].split(":")
         for garbage in (b"\x00" * 64, b"\xff" * 64, b"\x81\x05hello"):  # the last one unmasked
-            with socket.create_connection((host, int(port))) as raw:
+            with dialled(at) as raw:
                 raw.sendall(
                     b"GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
                     b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
