@@ -40,8 +40,9 @@ def recall(board: Board, loaded: Tables, source: Source, known: int) -> None:
     judged_ns = clock.mono_ns() + board.anchor_ns - (clock.wall_ns() - loaded.asked_by_wall_ns)
     for row in loaded.of_source(source.source_id):
         quote = board.writer.own(row.symbol_id)
-        since = unjudged and quote is not None and quote.ts_recv >= judged_ns
-        if quote is not None and (since or row.last_known):
+        if quote is None:
+            continue
+        if row.last_known or (unjudged and quote.ts_recv >= judged_ns):
             board.mid[row.symbol_id] = _level(quote)
 
 
