@@ -8,6 +8,7 @@ and rounds correctly, which is what makes the native tier comparable bit for bit
 """
 
 import contextlib
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -209,7 +210,7 @@ def lenient(kind: Any, data: bytes) -> bytes:
     Exchanges change from absent to null, or from "1" to 1, without notice; that costs no list.
     Raises one of MALFORMED on what is no object.
     """
-    wanted = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    wanted = _wanted(kind)
     kept: dict[str, msgspec.Raw] = {}
     for name, raw in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items():
         text = bytes(raw)
@@ -221,6 +222,13 @@ def lenient(kind: Any, data: bytes) -> bytes:
             text = _lenient_within(wanted[name], text)
         kept[name] = msgspec.Raw(text)
     return msgspec.json.encode(kept)
+
+
+@functools.cache
+def _wanted(kind: Any) -> dict[str, Any]:
+    """The fields of a struct by their names on the wire; kept, as msgspec works their types out at
+    each call, which took 14 of the 16 us of an acknowledgement."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _lenient_within(kind: Any, text: bytes) -> bytes:
