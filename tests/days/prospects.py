@@ -21,7 +21,6 @@ from spread_scanner.feed.line import Line
 from spread_scanner.feed.outlook import AWAY_NS, Outlook, serves
 from spread_scanner.feed.watch import WATCH_NS
 from spread_scanner.runtime.gate import Ban
-from spread_scanner.runtime.patience import pauses_of
 from spread_scanner.schema.silence import believed_ns
 
 
@@ -277,16 +276,17 @@ class Prospects:
                 return now_ns
         self._settled |= silent - self._repeated
         self.waited |= silent
-        pauses = pauses_of(share.settings)
         for name, row in share.instruments.items():
             if row.symbol_id in silent and row.symbol_id not in self._repeated:
-                wait_ns = min(wait_ns, feed._placing._patience.due_ns((0, name), pauses))
+                for one in self._untils.values():
+                    if name in one.there.subscription.wanted:
+                        wait_ns = min(wait_ns, feed._placing.due_ns(0, one.there, name))
         return wait_ns
 
     def _unproven_until(self, unproven: list[Connection]) -> int:
         feed, wait_ns = self._feed, NEVER_NS
         share = feed._share
-        settings, pauses = share.settings, pauses_of(share.settings)
+        settings = share.settings
         for there in unproven:
             for name, since_ns in there.subscription.unproven.items():
                 known = share.instruments.get(name)
@@ -299,7 +299,7 @@ class Prospects:
                 late_s = (
                     settings.first_quote_quiet_s_max if known.quiet else settings.first_quote_s_max
                 )
-                due_ns = feed._placing._patience.due_ns((0, name), pauses)
+                due_ns = feed._placing.due_ns(0, there, name)
                 wait_ns = min(wait_ns, max(since_ns + int(late_s * NS_PER_S), due_ns))
                 self.waited.add(known.symbol_id)
                 if not share.board.heard_ns.item(known.symbol_id):

@@ -321,6 +321,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a connection that is given nothing of what it asks for, after a long silence": (
+        "mexc-spot", 0.32,
+        {"mexc-spot": [Fault(100, "quiet", 500, 0.1, 0.6), Fault(620, "hollow", 0, 0.1, 0.1)]},
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {

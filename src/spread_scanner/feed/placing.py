@@ -136,7 +136,7 @@ class Placing:
         share, patience = self._share, self._patience
         pauses = pauses_of(share.settings)
         waits = [
-            (patience.due_ns((number, symbol), pauses), symbol)
+            (self.due_ns(number, connection, symbol), symbol)
             for symbol in connection.watch.unheard(now_ns, silent)
             if not self._asked_elsewhere(number, symbol, now_ns)
         ]
@@ -147,7 +147,8 @@ class Placing:
         never = [
             symbol
             for symbol in due
-            if not connection.watch.quoted(symbol) and not patience.times((number, symbol))
+            if not connection.watch.quoted(symbol)
+            and not patience.times((number, symbol), connection.watch.begun_ns(symbol))
         ]
         connection.counts.add("no_first_quote", len(never))
         connection.counts.add("resubscribes", len(due))
@@ -159,7 +160,8 @@ class Placing:
             first=due[:NAMES_LOGGED_MAX],
         )
         for symbol in due:
-            patience.asked((number, symbol), now_ns, pauses)
+            begun_ns = connection.watch.begun_ns(symbol)
+            patience.asked((number, symbol), now_ns, pauses, begun_ns)
         # What has brought nothing at all is asked again where it is, until it is judged.
         judged = connection.listener.data_ns or not connection.watch.young(now_ns)
         other = self._roomiest(copy, but=line) if judged else None
@@ -168,6 +170,17 @@ class Placing:
             line.leave(moved, again=True)
             other.join(moved, again=True)
         connection.ask_again(due[len(moved) :])
+
+    def due_ns(self, number: int, connection: Connection, exchange_symbol: str) -> int:
+        """When a symbol of a copy may be asked for again on this connection of it; 0: it has not
+        been yet. Where it was asked for anew since, it waits no longer than others do.
+        """
+        key, settings = (number, exchange_symbol), self._share.settings
+        due_ns = self._patience.due_ns(key, pauses_of(settings))
+        begun_ns = connection.watch.begun_ns(exchange_symbol)
+        if begun_ns > (self._patience.asked_ns(key) or 0):
+            due_ns = min(due_ns, begun_ns + int(settings.first_quote_s_max * NS_PER_S))
+        return due_ns
 
     def _asked_elsewhere(self, number: int, exchange_symbol: str, now_ns: int) -> bool:
         """Another copy has just asked for it: one at a time, so that the others stay subscribed."""

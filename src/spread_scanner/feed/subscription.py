@@ -34,7 +34,8 @@ class Refusal(NamedTuple):
 
 class Subscription:
     """`wanted` is what the connection shall carry. Of it `acknowledged` was accepted, or quotes;
-    `refused` was refused. `unproven` holds since when what was asked for has not quoted.
+    `refused` was refused. `unproven` holds since when what was asked for has not quoted, `begun_ns`
+    when it was asked for first, but for what another connection had asked for in vain.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Subscription:
         self.acknowledged: set[str] = set()
         self.refused: dict[str, Refusal] = {}
         self.unproven: dict[str, int] = {}
+        self.begun_ns: dict[str, int] = {}
         self.overflow: list[str] = []
         self.asked_again: tuple[str, ...] = ()  # what the last request asked for once more
         # How many the exchange gives this connection, as far as is known, and until when that is
@@ -88,6 +90,7 @@ class Subscription:
             del self.wanted[symbol]
             self.refused.pop(symbol, None)
             self.unproven.pop(symbol, None)
+            self.begun_ns.pop(symbol, None)
         for kept in (self.acknowledged, self._turning, self._trying):
             kept.difference_update(gone)
         self.overflow = [symbol for symbol in self.overflow if symbol in self.wanted]
@@ -247,6 +250,8 @@ class Subscription:
         if batch.subscribes:
             self._sent.update(symbols)
             self.unproven.update(dict.fromkeys(symbols, now_ns))
+            if not batch.again:
+                self.begun_ns.update(dict.fromkeys(symbols, now_ns))
             return self._adapter.subscribe(symbols, self._ids)
         self._sent.difference_update(symbols)
         self._underway.answer_no_more(symbols)

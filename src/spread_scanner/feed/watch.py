@@ -51,6 +51,14 @@ class Watch:
         row = self._share.instruments.get(exchange_symbol)
         return row is not None and bool(self._listener.quoted[row.symbol_id])
 
+    def begun_ns(self, exchange_symbol: str) -> int:
+        """When it was asked for anew here, and has not quoted since: how often it had been asked
+        for again by then says nothing of that. 0: it has quoted, or comes from where it did not.
+        """
+        if self.quoted(exchange_symbol):
+            return 0
+        return self._subscription.begun_ns.get(exchange_symbol, 0)
+
     def given(self, exchange_symbol: str) -> bool:
         """Whether it is wanted, and acknowledged or quoted."""
         subscription = self._subscription

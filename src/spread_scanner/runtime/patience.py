@@ -50,16 +50,16 @@ class _Asked(NamedTuple):
 
 class SymbolPatience(Generic[Key]):
     """What was asked for again, how often and when. A symbol's record is forgotten once it has
-    needed nothing for twice its pause.
+    needed nothing for twice its pause. What was before `since_ns` does not count.
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random
         self._asked: dict[Key, _Asked] = {}
 
-    def times(self, key: Key) -> int:
+    def times(self, key: Key, since_ns: int = 0) -> int:
         """How often it has been asked for again in a row."""
-        asked = self._asked.get(key)
+        asked = self._since(key, since_ns)
         return asked.times if asked is not None else 0
 
     def due_ns(self, key: Key, pauses: Pauses) -> int:
@@ -74,13 +74,17 @@ class SymbolPatience(Generic[Key]):
         asked = self._asked.get(key)
         return asked.at_ns if asked is not None else None
 
-    def asked(self, key: Key, now_ns: int, pauses: Pauses) -> None:
+    def asked(self, key: Key, now_ns: int, pauses: Pauses, since_ns: int = 0) -> None:
         """It is asked for again now."""
-        asked = self._asked.get(key)
+        asked = self._since(key, since_ns)
         times = 0
         if asked is not None and now_ns - asked.at_ns < 2 * pauses.again_ns(asked.times - 1):
             times = asked.times
         self._asked[key] = _Asked(times + 1, now_ns, self._random())
+
+    def _since(self, key: Key, since_ns: int) -> _Asked | None:
+        asked = self._asked.get(key)
+        return asked if asked is not None and asked.at_ns >= since_ns else None
 
     def forget(self) -> None:
         """Everything may be asked for again at once."""

@@ -369,6 +369,25 @@ def test_a_silent_symbol_is_asked_for_again_and_its_cell_stays_as_it_is(bed: Bed
     assert bed.counters["no_first_quote"] == 0
 
 
+def test_what_the_next_connection_asks_for_in_vain_waits_for_no_silence_of_before(bed: Bed) -> None:
+    """`first_quote_s_max` as shipped is a minute, and so is the pause that is not waited for."""
+    exchange = Exchange()
+
+    def asked_twice(bed: Bed) -> bool:
+        line, counters = bed.copy[0], bed.counters
+        if not bed.silent and bed.good() == NAMES:
+            bed.silent = {2}  # as the feed finds out from its rate
+        if exchange.connections == 1 and exchange.asked([NAMES[2]]) and line.current is not None:
+            exchange.dead = {NAMES[2]}
+            line.current.end(End.LOST)
+        return counters["resubscribes"] >= 2 and bed.good() == NAMES
+
+    bed.run(exchange, [NAMES], asked_twice, first_quote_s_max=1.0)
+
+    assert exchange.asked([NAMES[2]]) == [0, 1]
+    assert (bed.counters["resubscribes"], bed.counters["no_first_quote"]) == (2, 1)
+
+
 def test_what_is_joined_later_is_watched_like_the_others(bed: Bed) -> None:
     """`first_quote_s_max` as shipped is a minute."""
     exchange = Exchange(dead=tuple(NAMES[6:]))
