@@ -216,8 +216,7 @@ class Prospects:
             return now_ns
         outlook = Outlook()
         outlook._there_ns = there_ns
-        refusal = shipped.LISTED.sub("[...]", feed._refusal())
-        if feed._shown != outlook.look(lines, ban, now_ns, refusal, feed._ban_by_rest()):
+        if feed._shown != outlook.look(lines, ban, now_ns, feed._ban_by_rest()):
             return now_ns
         instruments = feed._share.instruments
         names = {name for line in lines if line.carried for name in line.symbols}

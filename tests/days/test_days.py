@@ -119,6 +119,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     "an exchange that acknowledges everything and gives nothing": (
         "binance-spot", 0.2, {"binance-spot": [Fault(100, "closed", 500, 0, 0)]},
     ),
+    "an exchange that refuses all that is asked for, and a line that cannot be dialled meanwhile": (
+        "bybit-futures", 0.051,
+        {
+            "bybit-futures": [
+                Fault(40, "closed", 200, 0.1, 0.1), Fault(60, "refuse", 130, 0.1, 0.1),
+            ],
+        },
+    ),
     "an error that names nobody while lines wait that were refused all they asked for": (
         "mexc-spot", 0.22,
         {"mexc-spot": [Fault(60, "closed", 420, 0.1, 0.1), Fault(500, "nameless", 0, 0.1, 0.1)]},

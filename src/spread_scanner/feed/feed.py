@@ -6,7 +6,6 @@ event loop; everything that happens happens there, so that a heartbeat means tha
 
 import asyncio
 import contextlib
-import re
 import ssl
 from collections.abc import Callable, Iterable
 from logging import INFO, WARNING
@@ -55,7 +54,6 @@ LOOK_NS = 250 * NS_PER_MS  # between two looks at every line, and at what is to 
 COUNT_NS = NS_PER_S  # between two counts of the good symbols
 POLL_S_MAX = 0.1  # a stop is obeyed within a second, however rare the heartbeat
 GOODBYES_S_MAX = 0.7
-LISTED = re.compile(r"\[[^\]]*\]")  # in a refusal: the symbols, of which there may be hundreds
 
 
 class Feed:
@@ -262,8 +260,7 @@ class Feed:
         if process.orders.paused:
             found = FeedState(ProcessState.PAUSED, "")
         else:
-            refusal = LISTED.sub("[...]", self._refusal())
-            found = self._outlook.look(lines, ban, now_ns, refusal, self._ban_by_rest())
+            found = self._outlook.look(lines, ban, now_ns, self._ban_by_rest())
         if found != self._shown:
             self._shown = found
             process.state(found.state, found.message)
@@ -274,11 +271,6 @@ class Feed:
         if not self._missed.asks and (books is None or not books.asks_by_rest):
             return None
         return self._gates.by_rest(self._share.adapter, self._share.target.proxy).ban()
-
-    def _refusal(self) -> str:
-        """The exchange's words, if it gives nothing that any line asks for; else empty."""
-        said = [line.refusal for line in self._lines()]
-        return said[0] if said and all(said) else ""
 
     def _refused(self) -> set[str]:
         """The symbols that are refused now."""

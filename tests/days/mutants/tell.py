@@ -8,7 +8,7 @@ from mutants.undo import put
 
 from spread_scanner.alerts.outbox import Outbox
 from spread_scanner.feed.counting import Counts
-from spread_scanner.feed.outlook import FeedState, Outlook
+from spread_scanner.feed.watch import Watch
 
 
 @contextlib.contextmanager
@@ -37,12 +37,5 @@ def alerts_are_forgotten() -> Iterator[None]:
 @contextlib.contextmanager
 def refusals_are_not_told() -> Iterator[None]:
     """Who is connected is well, whatever is refused there."""
-    look = Outlook.look
-
-    def cheerful(
-        self: Outlook, lines: Any, ban: Any, now_ns: int, _: str = "", by_rest: Any = None
-    ) -> FeedState:
-        return look(self, lines, ban, now_ns, by_rest=by_rest)
-
-    with put(Outlook, "look", cheerful):
+    with put(Watch, "refusal", lambda *_: ""):
         yield

@@ -16,12 +16,13 @@ class Row:
     carried: bool = True
     away: str = ""
     barren: bool = False
+    refusal: str = ""
 
 
-def after(lines: list[Row], ban: Ban | None = None, refusal: str = "") -> FeedState:
+def after(lines: list[Row], ban: Ban | None = None) -> FeedState:
     outlook = Outlook()
-    outlook.look(lines, ban, 0, refusal)
-    return outlook.look(lines, ban, LATER_NS, refusal)
+    outlook.look(lines, ban, 0)
+    return outlook.look(lines, ban, LATER_NS)
 
 
 def test_all_there_is_no_word() -> None:
@@ -77,16 +78,38 @@ def test_a_ban_is_told_with_its_time_even_while_all_are_there() -> None:
 def test_a_ban_of_the_rest_interface_is_told_where_there_is_no_graver_word() -> None:
     lines, ban, of_rest = [Row()], Ban(418, 90.0), Ban(429, 9.0)
     outlook = Outlook()
-    assert outlook.look(lines, None, 0, "", of_rest) == (
+    assert outlook.look(lines, None, 0, of_rest) == (
         RUNNING,
         "by REST: 429 too many requests, nobody dials for 9 s more",
     )
-    assert outlook.look(lines, ban, 0, "", of_rest).message.startswith("418 banned")
+    assert outlook.look(lines, ban, 0, of_rest).message.startswith("418 banned")
 
 
 def test_everything_refused_is_degraded_at_once_with_the_exchanges_words() -> None:
     outlook = Outlook()
-    assert outlook.look([Row()], None, 0, "Blocked!") == (
+    blocked = Row(refusal="Blocked: [BTCUSDT,ETHUSDT]!")
+    assert outlook.look([blocked], None, 0) == (
         DEGRADED,
-        "every subscription is refused: Blocked!",
+        "every subscription is refused: Blocked: [...]!",
+    )
+    assert outlook.look([blocked, Row()], None, 0) == (RUNNING, "")
+
+
+def test_who_is_away_does_not_hide_that_all_others_are_refused() -> None:
+    blocked, away = Row(refusal="Blocked!"), Row(False, "connection refused")
+
+    assert after([blocked, blocked, away]) == (
+        DEGRADED,
+        "every subscription is refused: Blocked!; 1 of 3 connections away: connection refused",
+    )
+    assert after([blocked, Row(), away]) == (RUNNING, "1 of 3 connections away: connection refused")
+
+
+def test_who_was_refused_everything_and_is_away_does_not_serve_meanwhile() -> None:
+    outlook, line = Outlook(), Row(refusal="Blocked!")
+    outlook.look([line], None, 0)
+    line.carried, line.away, line.refusal = False, "connection refused", ""
+
+    assert outlook.look([line], None, LATER_NS).message == (
+        "no connection to the exchange: connection refused"
     )
