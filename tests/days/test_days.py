@@ -264,6 +264,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "a quote that is dated in time in the midst of a backlog": (
+        "bybit-futures", 0.045,
+        {
+            "bybit-futures": [
+                Fault(60, "engine late", 60, 0.5, 0.4), Fault(85, "outlier", 0, 0.05, 0.3),
+            ],
+        },
+    ),
     "a time that cannot be, among news in fresh envelopes": (
         "binance-futures", 0.07,
         {

@@ -62,6 +62,11 @@ class Exchange:
         self.bench.board.best.lost()
         self.machine.advance_ms(seconds * 1_000)
 
+    def fall_behind(self, seconds: float) -> None:
+        """It says nothing for so long, and then what it had to say: no time goes back."""
+        self.machine.advance_ms(seconds * 1_000)
+        self.lag_s = seconds
+
     def restart(self, away_s: float) -> None:
         """The feed is started again after so long, and remembers nothing but what is stored."""
         self.machine.advance_ms(away_s * 1_000)
@@ -182,6 +187,35 @@ def test_a_symbol_that_is_dated_back_by_itself_sets_no_clock(exchange: Exchange)
     exchange.lagging_within(KNOWN_S)
     found = [(exchange.lags(), exchange.lags(lag_s=20.0)) for _ in range(600)]
     assert found == [(False, True)] * 600
+
+
+@pytest.mark.parametrize("late", [2, 7, 40])
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_a_quote_that_is_in_time_in_the_midst_of_a_backlog_sets_no_clock(
+    exchange: Exchange, symbols: int, late: int
+) -> None:
+    """The one behind it goes back, from a usual time, and all are late after it, as before it."""
+    exchange.symbols = symbols
+    exchange.lagging_within(KNOWN_S)
+    exchange.fall_behind(20.0)
+    assert all(exchange.lags() for _ in range(late))
+    assert not exchange.lags(lag_s=USUAL_S)
+    assert all(exchange.lags() for _ in range(600))
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
+def test_a_clock_that_is_set_back_when_a_backlog_is_over_is_learned_anew(
+    exchange: Exchange, symbols: int
+) -> None:
+    exchange.symbols = symbols
+    exchange.lagging_within(KNOWN_S)
+    exchange.fall_behind(20.0)
+    assert all(exchange.lags() for _ in range(40))
+    exchange.lag_s = USUAL_S
+    assert not any(exchange.lags() for _ in range(8))
+    exchange.off_s -= 20.0
+
+    assert exchange.lagging_within(3_600) == 15
 
 
 def test_quotes_whose_time_is_none_set_no_clock(exchange: Exchange) -> None:

@@ -29,9 +29,12 @@ enum {
 
 typedef struct ss_best_lag {
     int64_t now_ns;   /* what lag counts from, in this read */
+    int64_t read_ns;  /* when that was */
     int64_t asked_ns; /* a lag below this is to be taken */
     uint64_t taken;   /* quotes of this window */
     uint32_t behind;  /* quotes in a row not in time since one went back; 0: none has */
+    uint32_t lates;   /* by how many late quotes outnumber the others of late, eight at most */
+    int64_t late_ns;  /* since when they do */
     uint32_t windows_passed;
     uint32_t doubts; /* late windows that were not believed */
     int away;        /* no connection was there for a while, and no window in time since */
@@ -127,7 +130,7 @@ static inline int ss_lag_set_unheard(ss_best_lag *best, int64_t lag_ns) {
 
 /* The exchange's clock was set: what was learned by it is worth nothing. */
 static inline void ss_lag_forget(ss_best_lag *best) {
-    best->windows_passed = best->behind = best->doubts = 0;
+    best->windows_passed = best->behind = best->doubts = best->lates = 0;
     best->away = 0;
     ss_lag_begin(best, 0);
 }
@@ -167,6 +170,7 @@ static inline void ss_lag_conclude(ss_best_lag *best, int64_t mono_ns) {
 
 /* A read of the socket begins. */
 static inline void ss_lag_at(ss_best_lag *best, int64_t mono_ns) {
+    best->read_ns = mono_ns;
     if (best->windows_passed >= (uint32_t)best->windows_min)
         best->now_ns =
             best->best_ns + (int64_t)((double)(mono_ns - best->best_at_ns) * best->drift);
@@ -200,6 +204,21 @@ static inline void ss_lag_recall(ss_best_lag *best, int64_t lag_ns, int64_t mono
     best->away = 1;
 }
 
+/* Whether a quote that was in time at `at_ns` came in the midst of late ones: it is dated wrongly, as
+ * a clock that is set back makes nothing late before. */
+static inline int ss_lag_odd(const ss_best_lag *best, int64_t at_ns) {
+    return best->lates != 0 && at_ns > best->late_ns;
+}
+
+/* One more quote that is late, or is not while others were. */
+static inline void ss_lag_weigh(ss_best_lag *best, int late) {
+    if (!late)
+        best->lates--;
+    else if (best->lates == 0)
+        best->late_ns = best->read_ns;
+    if (late && best->lates < SS_LAG_KEPT) best->lates++;
+}
+
 /* A symbol's time has gone back though its ids went on, from a quote in time of lag `before_ns`. When
  * `many` do, the clock does. A few may be dated wrongly by themselves: if the time before was a usual
  * one, it is the clock that went back when nothing is in time from then on. Of a clock that was ahead
@@ -218,6 +237,7 @@ static inline int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns
     best->taken++;
     if (lag_ns < best->asked_ns) ss_lag_take(best, lag_ns);
     int late = lag_ns - best->now_ns > lag_ns_max;
+    if (late || best->lates != 0) ss_lag_weigh(best, late);
     if (best->behind == 0) return late; /* nearly always */
     /* A clock may have gone back by less than what is late: in time is who is so by half a second. */
     if (lag_ns - best->now_ns <= SS_LAG_BACK_NS) {

@@ -79,8 +79,8 @@ static inline int ss_board_put(ss_board *board, uint32_t symbol, ss_quote *quote
         if (outcome == SS_DUPLICATE) ss_board_lift(board, symbol, quote, old, SS_FLAG_SILENT);
         if (outcome >= SS_DUPLICATE || outcome == SS_REPEAT) return outcome;
         if (outcome == SS_STORED && memory->wrote == connection && ss_goes_back(old, quote)) {
-            int64_t before_ns =
-                old->flags & SS_FLAG_LAGGING ? INT64_MIN : old->ts_recv - old->ts_event;
+            int untimely = old->flags & SS_FLAG_LAGGING || ss_lag_odd(board->best, memory->news_ns);
+            int64_t before_ns = untimely ? INT64_MIN : old->ts_recv - old->ts_event;
             ss_lag_gone_back(board->best, ss_board_many(board), before_ns);
         }
     }
