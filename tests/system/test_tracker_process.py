@@ -79,7 +79,9 @@ class System:
         return self.folder / "data" / "tracker.db"
 
     def set(self, *, heartbeat_ms_max: int = 60_000, **settings: object) -> None:
-        settings = {"report_every_s": 0.0, **settings}
+        # Who shall find a leg stale says so: the test, which is the feed, quotes once, and a slow
+        # machine takes longer than any heartbeat may be old.
+        settings = {"report_every_s": 0.0, "stale_hold_ms": 3_600_000, **settings}
         lines = [f"{key} = {value}" for key, value in settings.items()]
         (self.config / "config.toml").write_text(
             f'[system]\nnamespace = "{self.namespace}"\nmax_symbols = {SYMBOLS}\n'
@@ -519,6 +521,12 @@ def test_the_ring_is_not_held_full_while_the_database_is_locked(
     all_signals_stored(system)
 
 
+def _stopped(pid: int) -> bool:
+    """Whether every thread of it is stopped, not only asked to be."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+
 def test_a_tracker_that_was_stopped_counts_what_it_missed_and_fills_nothing_in(
     make_system: Callable[..., System],
 ) -> None:
@@ -530,6 +538,7 @@ def test_a_tracker_that_was_stopped_counts_what_it_missed_and_fills_nothing_in(
     until(lambda: system.counter("samples") > 10, "samples")
     missed = system.counter("samples_missed")
     process.send_signal(signal.SIGSTOP)
+    until(lambda: _stopped(process.pid), "it lies still")
     before_ns = system.store.clock.now_ns()
     time.sleep(1.0)  # the length of the absence, not a wait for anything
     after_ns = system.store.clock.now_ns()
@@ -546,8 +555,7 @@ def test_a_tracker_that_was_stopped_counts_what_it_missed_and_fills_nothing_in(
     points = [row[0] for row in system.rows("SELECT ts_ns - late_ns FROM samples ORDER BY 1")]
     step_ns = 20_000_000
     assert gaps == 0
-    # Between the two readings the tracker lay still, but for the moment until the signal took hold.
-    assert sum(before_ns + 50_000_000 < ts < after_ns for ts in times) == 0
+    assert not any(before_ns < ts < after_ns for ts in times), "it lay still between the readings"
     assert points == sorted(set(points))
     assert all(point % step_ns == 0 for point in points)
     assert taken + missed == points[-1] // step_ns - opened // step_ns
@@ -674,7 +682,7 @@ def test_new_segments_end_the_tracker_and_the_next_life_goes_on(
 def test_after_a_longer_absence_what_was_open_is_closed_with_the_gap_named(
     make_system: Callable[..., System],
 ) -> None:
-    system = make_system(sample_ms=20, commit_ms=10, resume_gap_s_max=0.2)
+    system = make_system(sample_ms=20, commit_ms=10)
     system.quote(1)
     process = system.start()
     system.running(process)
@@ -683,6 +691,8 @@ def test_after_a_longer_absence_what_was_open_is_closed_with_the_gap_named(
     process.kill()
     process.wait()
     killed_ns = clock.mono_ns()
+    # Of the next life alone: the first one closed the row by itself where the machine held it up.
+    system.set(sample_ms=20, commit_ms=10, resume_gap_s_max=0.2)
     until(lambda: clock.mono_ns() - killed_ns > 300_000_000, "the absence is long enough")
     process = system.start()
     system.running(process)

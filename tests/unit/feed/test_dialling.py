@@ -26,7 +26,7 @@ from spread_scanner.runtime.gate import Gate, Pace
 from spread_scanner.runtime.life import End
 from spread_scanner.shm.dials import Dials
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0  # a busy machine may need it, a good run does not
 NOTICE = frame(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}')
 # The pauses before the second to the sixth dial, of 0.05 s doubled each time, at their shortest.
 FIVE_PAUSES_S = 0.5 * 0.05 * (1 + 2 + 4 + 8 + 16)

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 from feed_bed import Ground
@@ -25,7 +26,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SOURCE = SOURCE_BY_LABEL["binance-spot"]
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0  # a busy machine may need it, a good run does not
 BAD_MAX = 20  # as shipped
 ROW = InstrumentRow(SOURCE.source_id, 0, "BTCUSDT", 1.0, 1.0, None, None, None, None, False, False)
 
@@ -271,7 +272,12 @@ def test_a_line_is_barren_through_every_cut_until_a_quote_comes(rig: Rig) -> Non
             server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         ) -> None:
             assert rig.line is not None
+            assert rig.made is not None
             met.append(rig.line.barren)
+            if len(met) == 2:  # the first was ended; a slow machine shall not end another
+                rig.made.settings = msgspec.structs.replace(
+                    rig.made.settings, first_quote_s_max=Feed().first_quote_s_max
+                )
             if act is not None:
                 await act(server, reader, writer)
 

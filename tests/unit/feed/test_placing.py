@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 import uvloop
@@ -407,7 +408,7 @@ def test_what_is_joined_later_is_watched_like_the_others(bed: Bed) -> None:
 
 
 def test_one_that_is_refused_everything_says_so_and_is_not_dialled_again(bed: Bed) -> None:
-    """`first_quote_s_max` as shipped is a minute."""
+    """`first_quote_s_max` as shipped is a minute, and so it is until the refusal has come."""
     exchange = Exchange()
     exchange.words = "is no more"
     end: list[float] = []
@@ -415,10 +416,12 @@ def test_one_that_is_refused_everything_says_so_and_is_not_dialled_again(bed: Be
     def refused_for_a_while(bed: Bed) -> bool:
         (line,) = bed.copy
         if line.refusal and not end:
+            share = line._share
+            share.settings = msgspec.structs.replace(share.settings, first_quote_s_max=0.5)
             end.append(clock.mono_ns() / 1e9 + 3.0)
         return bool(end) and clock.mono_ns() / 1e9 > end[0]
 
-    bed.run(exchange, [NAMES], refused_for_a_while, first_quote_s_max=0.5)
+    bed.run(exchange, [NAMES], refused_for_a_while)
 
     assert "is no more" in bed.copy[0].refusal
     assert bed.counters["refusals"] == len(NAMES)

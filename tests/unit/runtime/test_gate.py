@@ -15,7 +15,7 @@ from spread_scanner.runtime.refusals import pause_of, retry_after_s
 from spread_scanner.shm import segment
 from spread_scanner.shm.dials import Dials
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0  # a busy machine may need it, a good run does not
 WALL_NS = 1_790_000_000 * NS_PER_S  # Mon, 21 Sep 2026 14:13:20 GMT
 
 # What an exchange answers, and for how long nobody dials: (status, Retry-After, seconds).
