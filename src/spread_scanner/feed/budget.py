@@ -56,6 +56,12 @@ class Budget:
             for _ in range(times):
                 self._again_hour.use(now_ns)
 
+    def owe(self, now_ns: int) -> None:
+        """The quarter is charged for a request that does not wait for it: what follows does."""
+        over_ns = max(now_ns, self._again_next_ns)
+        self._again_next_ns = over_ns + int(self._pace_ns / AGAIN_SHARE)
+        self._again_hour.use(now_ns)
+
     def retune(self, busy_ns_max: int, now_ns: int) -> None:
         """Another longest pause; one that is under way is no longer than that either."""
         self._busy_ns_max = busy_ns_max

@@ -302,7 +302,7 @@ class Subscription:
             return self._halve(request, now_ns, by_id=by_id)
         if self._adapter.limits.whole_request_refused:
             self._underway.take_back(request)
-            self._add_rest(request, event.exchange_symbols)
+            self._add_rest(request, event.exchange_symbols, now_ns)
         else:
             self._underway.take_back(request, event.exchange_symbols)
         return self._refuse(named, now_ns)
@@ -325,7 +325,7 @@ class Subscription:
         if event.exchange_symbols and self._adapter.limits.whole_request_refused:
             # That some are there already undid the request for the others.
             self._underway.take_back(request)
-            self._add_rest(request, event.exchange_symbols)
+            self._add_rest(request, event.exchange_symbols, now_ns)
         else:
             self._underway.take_back(request, named)
 
@@ -359,15 +359,28 @@ class Subscription:
             return
         if tries >= REPEATS_MAX:
             pause_ns += self._again_ns(tries - REPEATS_MAX)
-        self._queue.add(RequestBatch(left, True, now_ns + pause_ns, tries, True))
+        paid = self._pay(request, now_ns)
+        self._queue.add(RequestBatch(left, True, now_ns + pause_ns, tries, True, paid=paid))
 
-    def _add_rest(self, request: Request, exchange_symbols: Iterable[str]) -> None:
+    def _add_rest(self, request: Request, exchange_symbols: Iterable[str], now_ns: int) -> None:
         """Who was refused along with others is asked for again at once."""
         named = set(exchange_symbols)
-        rest = [symbol for symbol in request.exchange_symbols if symbol not in named]
-        self._queue.add(
-            RequestBatch(rest, True, again=request.again, alone=request.alone), first=True
-        )
+        self._ask_first(request, [s for s in request.exchange_symbols if s not in named], now_ns)
+
+    def _ask_first(self, request: Request, exchange_symbols: list[str], now_ns: int) -> None:
+        """These of what was asked for, in a request of their own, before all others."""
+        if exchange_symbols:
+            paid = self._pay(request, now_ns)
+            batch = RequestBatch(exchange_symbols, True, 0, 0, request.again, request.alone, paid)
+            self._queue.add(batch, first=True)
+
+    def _pay(self, request: Request, now_ns: int) -> bool:
+        """Whether what a subscribing is repeated by is charged for already, as that was: what it
+        was charged by is used up, so it is charged once more, and later ones wait for it.
+        """
+        if request.paid:
+            self._budget.owe(now_ns)
+        return request.paid
 
     def _unsubscribed(self, request: Request, exchange_symbols: Iterable[str]) -> None:
         """An unsubscribing is over. Who is wanted nevertheless is asked for now."""
@@ -410,7 +423,7 @@ class Subscription:
             self.refused.pop(symbol, None)  # if it was: it would be given, elsewhere
             self._trying.discard(symbol)
         if len(request.exchange_symbols) > 1:
-            self._split(request)
+            self._split(request, now_ns)
             return ()
         self._underway.take_back(request)
         if not self.acknowledged:
@@ -426,14 +439,12 @@ class Subscription:
         self.overflow = [symbol for symbol in self.wanted if symbol not in kept]
         return ()
 
-    def _split(self, request: Request) -> None:
+    def _split(self, request: Request, now_ns: int) -> None:
         self._underway.take_back(request)
         symbols = list(request.exchange_symbols)
         middle = len(symbols) // 2
         for half in (symbols[middle:], symbols[:middle]):
-            self._queue.add(
-                RequestBatch(half, True, again=request.again, alone=request.alone), first=True
-            )
+            self._ask_first(request, half, now_ns)
 
     def _halve(self, request: Request, now_ns: int, *, by_id: bool) -> tuple[str, ...]:
         """The exchange does not say which symbol it refuses: ask for each half on its own. Only a
@@ -445,7 +456,7 @@ class Subscription:
             return self._refuse(symbols, now_ns)
         self._halvings += 1
         if len(symbols) > 1 and self._halvings <= HALVINGS_MAX:
-            self._split(request)
+            self._split(request, now_ns)
             return ()
         # Neither a symbol is to blame nor is there an end to it: the same again, slowly.
         self._underway.take_back(request)

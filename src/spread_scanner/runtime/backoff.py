@@ -64,6 +64,6 @@ class Allowance:
         return max(0, self._used_ns[over - 1] + self._window_ns - now_ns) / NS_PER_S
 
     def use(self, now_ns: int) -> None:
-        """Only when nothing has to be waited for."""
+        """When nothing has to be waited for; else what comes next waits the longer."""
         if self._count is not None:
             self._used_ns.append(now_ns)

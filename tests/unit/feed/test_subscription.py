@@ -606,6 +606,55 @@ def test_what_is_unsubscribed_to_be_asked_for_again_is_so_at_once_however_busy_i
     assert (subscribes(gone), subscribes(back)) == (False, True)
 
 
+def answered_of(way: str, back: str) -> list[Ack | Refused]:
+    """What an exchange says to a request for three symbols, so that not all of them are given."""
+    answers: dict[str, list[Ack | Refused]] = {
+        "one is no more": [symbol_refused(number(back), topics(back)[0])],
+        "one is there": [Ack(number(back), (topics(back)[0],))],
+        "nobody is named": [unknown(number(back))],
+        "no room for all": [full(number(back))],
+        "no answer": [],
+    }
+    return answers[way]
+
+
+@pytest.mark.parametrize(
+    ("way", "left"),
+    [
+        ("one is no more", [2]),
+        ("one is there", [2]),
+        ("nobody is named", [1, 2]),
+        ("no room for all", [1, 2]),
+        ("no answer", [3]),
+    ],
+)
+def test_nor_does_what_was_asked_for_again_in_vain_wait_for_the_quarter_but_later_ones_do(
+    way: str, left: list[int]
+) -> None:
+    names = [f"C{n}-USDT" for n in range(4)]
+    talk = Talk("okx-spot", names)
+    subscription = talk.subscription
+    subscription._adapter.limits = subscription._adapter.limits._replace(whole_request_refused=True)
+    (text,) = talk.send()
+    talk.answer(*[Ack(number(text), (name,)) for name in names])
+    subscription.ask_again(names[:3])
+    (gone,) = talk.send()
+    talk.answer(*[Ack(number(gone), (name,), False) for name in topics(gone)])
+    (back,) = talk.send()
+    talk.answer(*answered_of(way, back))
+    if way == "no answer":
+        talk.now_ns += subscription.pauses.answer_ns
+    subscription.ask_again(names[3:])
+
+    # One a second; the quarter is free eight seconds after the unsubscribing.
+    rest = talk.send(len(left) + 0.5)
+
+    assert [len(topics(text)) for text in rest if subscribes(text)] == left
+    assert all(subscribes(text) for text in rest)
+    wait_ns = subscription._budget.wait_ns(talk.now_ns, again=True)
+    assert wait_ns > (8 + 4 * len(left) - 9) * NS_PER_S, "what was not waited for is paid for"
+
+
 def test_answers_to_nothing_are_survived() -> None:
     talk = Talk("okx-spot", [])
 
