@@ -6,9 +6,20 @@ process can go on. A fault of ours is any other exception: it ends the process, 
 recovery.
 """
 
+import re
 from enum import Enum
 
 EVIDENCE_BYTES_MAX = 200
+MASK = "***"
+# An @ may be of the password; so may quotes, which people leave as they are.
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]+(?=@)")
+# In a line of JSON a quote of the password stands behind a backslash; a bare one ends the text.
+_CREDENTIALS_IN_JSON = re.compile(r'(?<=://)(?:\\.|[^/?#\s"\\])+(?=@)')
+
+
+def without_credentials(text: str, *, as_json: bool = False) -> str:
+    """The text with user and password of each URL masked; `as_json`: it is a line of that."""
+    return (_CREDENTIALS_IN_JSON if as_json else _CREDENTIALS).sub(MASK, text)
 
 
 class Category(Enum):
@@ -20,7 +31,9 @@ class Category(Enum):
 
 
 class SpreadError(Exception):
-    """Root of the tree. `evidence` holds what a person needs to see the cause."""
+    """Root of the tree. `evidence` holds what a person needs to see the cause; as text it shows no
+    user and no password of a URL.
+    """
 
     category = Category.ERROR
 
@@ -31,9 +44,9 @@ class SpreadError(Exception):
 
     def __str__(self) -> str:
         if not self.evidence:
-            return self.message
+            return without_credentials(self.message)
         details = ", ".join(f"{key}={_shown(value)}" for key, value in self.evidence.items())
-        return f"{self.message} ({details})"
+        return without_credentials(f"{self.message} ({details})")
 
 
 def _shown(value: object) -> str:

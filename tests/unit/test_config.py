@@ -13,7 +13,7 @@ from spread_scanner.config import files, restart
 from spread_scanner.config.gone import GONE
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.config.settings import Paths
-from spread_scanner.errors import ConfigError
+from spread_scanner.errors import ConfigError, SpreadError
 from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
@@ -354,6 +354,7 @@ def test_a_url_that_cannot_be_dialled_is_found_at_load(
         ("proxy", "socks5://user:hunter2@h", "with a port"),
         ("proxy", "socks5://user:hunter2@h:/", "with a port"),
         ("proxy", "http://user:hunter2\u2100@h:1", HOST),
+        ("proxy", 'socks5://user:pa"hunter2@h', "with a port"),
     ],
 )
 def test_what_a_url_is_for_bounds_what_it_may_hold(
@@ -363,6 +364,26 @@ def test_what_a_url_is_for_bounds_what_it_may_hold(
         config.load(folder, environ={f"SPREAD_EXCHANGES__OKX_SPOT__{key.upper()}": url})
     assert allowed in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["hunter2", 'pa"hunter2', "pa hunter2", "pa/hunter2"])
+def test_what_was_said_is_shown_without_a_password(folder: Path, word: str) -> None:
+    settings = config.load(folder, environ={})
+    for said in (f"exchanges.okx-spot.proxy=socks5://me:{word}@h", f"nothing=http://me:{word}@h/"):
+        with pytest.raises(ConfigError) as caught:
+            config.with_settings(settings, [said])
+        assert "hunter2" not in str(caught.value)
+        assert said.partition("=")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["hunter2", 'pa"hunter2', "pa'hunter2", "pa\\hunter2", "p@hunter2"]
+)
+def test_an_error_as_text_shows_no_password(word: str) -> None:
+    url = f"wss://me:{word}@h.test/ws"
+    for error in (SpreadError(f"no answer of {url}"), SpreadError("no answer", url=url, of="a@b")):
+        assert "hunter2" not in str(error)
+        assert "h.test/ws" in str(error), "what is no secret stays"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from spread_scanner.config.settings import (
     SourceSettings,
 )
 from spread_scanner.config.wrong import dotted, first_wrong
-from spread_scanner.errors import ConfigError, NoSettings
+from spread_scanner.errors import MASK, ConfigError, NoSettings
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import PROCESSES, SHM_INIT
 
@@ -141,8 +141,14 @@ def with_settings(settings: Settings, said: Sequence[str]) -> Settings:
         try:
             check_agreement(settings)
         except ConfigError as error:
-            raise _as_said(error, " ".join(said)) from None
+            raise _as_said(error, " ".join(map(_told, said))) from None
     return settings
+
+
+def _told(said: str) -> str:
+    """What was said, but for a URL: one that cannot be dialled may hold a password anywhere."""
+    name, _, value = said.partition("=")
+    return f"{name}={MASK}" if "://" in value else said
 
 
 def _as_said(error: ConfigError, said: str) -> ConfigError:
@@ -153,6 +159,7 @@ def _as_said(error: ConfigError, said: str) -> ConfigError:
 
 def _with_setting(settings: Settings, said: str) -> Settings:
     name, equals, text = said.partition("=")
+    said = _told(said)
     file, *keys = name.strip().split(".")
     kind: Any = PARTS.get(file)
     if not equals or not all(keys) or not keys or kind is None:

@@ -4,7 +4,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from spread_scanner.config import Settings, files
 from spread_scanner.config.pools import KEY_PLACE, ProviderSettings
-from spread_scanner.runtime.logs import MASK, without_secrets
+from spread_scanner.errors import MASK
+from spread_scanner.runtime.logs import without_secrets
 
 _SECRET_LETTERS_MIN = 8  # a shorter path, /v1 for example, is no secret, and stands in other words
 

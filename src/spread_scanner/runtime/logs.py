@@ -19,16 +19,15 @@ import orjson
 import structlog
 
 from spread_scanner import clock
+from spread_scanner.errors import MASK, without_credentials
 from spread_scanner.runtime import output
 
 Log = structlog.stdlib.BoundLogger  # others import it from here: see runtime/__init__.py
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-MASK = "***"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST = ("timestamp", "level", "process", "event")  # what a person looks for stands first
 
-_CREDENTIALS = re.compile(r'(?<=://)[^/?#\s"]+(?=@)')  # an @ may be of the password, a ' as well
 _BOT_TOKEN = re.compile(r"(?<=/bot)[0-9]+:[A-Za-z0-9_-]+")
 
 
@@ -56,7 +55,7 @@ def set_up(process: str, level: str = "info", form: str = "auto") -> Log:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=_to_json),
         ]
-    endings.append(_masked)
+    endings.append(_masked if human else _masked_json)
     structlog.configure(
         processors=[*shared, *endings],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -120,8 +119,8 @@ class Lossy:
 
 
 def without_secrets(text: str) -> str:
-    """The text with credentials in URLs masked."""
-    return _BOT_TOKEN.sub(MASK, _CREDENTIALS.sub(MASK, text))
+    """The text with credentials in URLs masked, and tokens of bots."""
+    return _BOT_TOKEN.sub(MASK, without_credentials(text))
 
 
 def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
@@ -133,6 +132,10 @@ def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any
 def _masked(_logger: Any, _method: str, line: str) -> str:
     """On the finished line: a secret may stand in a value, in the event or in a traceback."""
     return without_secrets(line)
+
+
+def _masked_json(_logger: Any, _method: str, line: str) -> str:
+    return _BOT_TOKEN.sub(MASK, without_credentials(line, as_json=True))
 
 
 def _to_json(event: dict[str, Any], **_: Any) -> str:

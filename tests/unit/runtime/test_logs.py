@@ -92,6 +92,8 @@ def test_no_line_shows_a_secret(run_python: RunPython, form: str) -> None:
         + "log.warning('dial failed', proxy='socks5://me:hunter2@proxy.example:1080')\n"
         "log.warning('dial failed', url='wss://me:pa@hunter2@exchange.example/ws?at=1@2')\n"
         "log.warning('dial failed', url='wss://me:pa\\'hunter2@exchange.example/ws')\n"
+        "log.warning('dial failed', url='wss://me:pa\"hunter2@exchange.example', of='a@b')\n"
+        "log.warning('dial failed', why='no http://me:\"\\\\\"hunter2@proxy.example')\n"
         "log.warning('not sent: https://api.example/bot123456:AAF-x_9z/sendMessage')\n"
         "try:\n    raise OSError('http://me:hunter2@proxy.example refused')\n"
         "except OSError:\n    log.exception('fault of http://me:hunter2@proxy.example')\n"
@@ -101,6 +103,8 @@ def test_no_line_shows_a_secret(run_python: RunPython, form: str) -> None:
     assert "AAF-x_9z" not in said
     assert "proxy.example:1080" in said, "what is no secret stays"
     assert "exchange.example/ws?at=1@2" in said
+    if form == "json":
+        assert [line.get("of") for line in lines(said)].count("a@b") == 1
 
 
 def test_a_value_that_json_does_not_know_is_logged_as_text(run_python: RunPython) -> None:
