@@ -25,6 +25,7 @@ from spread_scanner.config.processes import staying
 from spread_scanner.errors import SegmentError, SpreadError, TableError
 from spread_scanner.orders import remembered
 from spread_scanner.orders.hindrances import hindrances
+from spread_scanner.orders.read_by import settings_by
 from spread_scanner.orders.remembered import NotRemembered
 from spread_scanner.schema.enums import (
     DIRECTION_BY_LABEL,
@@ -290,10 +291,11 @@ def check_reload(settings: Settings, control: Control) -> None:
     """Refuse what settings, the files that they name, and tables themselves show, by name."""
     files.check_files(settings)
     differing: dict[str, list[str]] = {}
-    for name in everybody(control, settings):
-        if control.alive(name):
-            for key in restart.changed(settings, name, control.fixed(name)):
-                differing.setdefault(key, []).append(name)
+    alive = [name for name in everybody(control, settings) if control.alive(name)]
+    read = settings_by(settings, alive)
+    for name in alive:
+        for key in restart.changed(read.get(name, settings), name, control.fixed(name)):
+            differing.setdefault(key, []).append(name)
     restart.refuse(differing)
     with PriceStore.attach(settings.config.system.namespace) as store:
         tables.load_for(settings.generated_dir, store.num_sources, store.max_symbols)

@@ -1,5 +1,8 @@
 """spread-ctl reload: what shows is refused before anyone is told, a process's word is passed on."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,11 @@ import orjson
 import pytest
 from living import living
 
+from bed import until
+from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
+from spread_scanner.orders import read_by
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, ReloadOutcome
 from spread_scanner.shm import Control
 from spread_scanner.symbology.known import Known, KnownListing, KnownSource, encoded
@@ -74,6 +80,44 @@ def test_what_the_settings_show_is_refused_by_name_before_anyone_is_told(
             assert operator.generation() == before
     assert code == wanted
     assert word in err
+
+
+def test_a_namespace_that_only_the_command_says_is_refused_by_name_before_anyone_is_told(
+    up_bed: Any,
+) -> None:
+    """The file has another one since; those who run would read that, having no such variable."""
+    with living(up_bed, ENGINE), Control.attach(up_bed.namespace) as control:
+        with control.operator() as operator:
+            before = operator.generation()
+        replace(up_bed, "config.toml", up_bed.namespace, f"{up_bed.namespace}-2")
+        command = [Path(sys.executable).with_name("spread-ctl"), "--namespace", up_bed.namespace]
+        ended = subprocess.run(
+            [*command, "reload"], capture_output=True, text=True, timeout=60, check=False
+        )
+        with control.operator() as operator:
+            assert operator.generation() == before, ended
+    assert ended.returncode == 2
+    assert "system.namespace (a restart of everything)" in ended.stderr
+
+
+def test_each_process_is_judged_by_the_variables_that_it_runs_with(
+    up_bed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"SPREAD_SYSTEM__NAMESPACE": "theirs", "SPREAD_SPREAD_ENGINE__HOLD_H": "7.5"}
+    child = subprocess.Popen(["sleep", "600"], env={**os.environ, **own})
+    try:
+        until(lambda: b"theirs" in Path(f"/proc/{child.pid}/environ").read_bytes())
+        pids = {ENGINE: child.pid, TRACKER: os.getpid(), "spread-gateway": 2**22 + 1}
+        monkeypatch.setattr(read_by, "_pids", lambda _namespace, _names: pids)
+        settings = config.load()
+        read = read_by.settings_by(settings, pids)
+    finally:
+        child.kill()
+        child.wait()
+    assert read[ENGINE].config.system.namespace == "theirs"
+    assert read[ENGINE].config.spread_engine.hold_h == 7.5
+    assert read[TRACKER] is settings
+    assert read["spread-gateway"] is settings, "who has ended is taken for one of ours"
 
 
 def test_tables_that_cannot_be_taken_are_refused_before_anyone_is_told(

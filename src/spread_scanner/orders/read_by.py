@@ -1,0 +1,56 @@
+"""The settings that a running process would read now: the files, and its own environment on top.
+
+Used by `reload`, before anybody is told: who gives the order may have other variables than those
+who obey (`--namespace` is one). Reads health rows, /proc and the files; writes nothing. Where an
+environment cannot be read, it is taken for the caller's: the process itself refuses then.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from spread_scanner import config
+from spread_scanner.config import Settings
+from spread_scanner.errors import SegmentError
+from spread_scanner.shm import Health
+
+OURS = "SPREAD_"  # how all variables begin that settings are read from
+
+
+def settings_by(settings: Settings, names: Iterable[str]) -> dict[str, Settings]:
+    """By process, of those that live; `settings` are the caller's. Raises ConfigError, as a process
+    would refuse its own.
+    """
+    read: dict[tuple[tuple[str, str], ...], Settings] = {_ours(os.environ): settings}
+    found = {}
+    for name, pid in _pids(settings.config.system.namespace, names).items():
+        variables = _variables(pid)
+        if variables not in read:
+            read[variables] = config.load(settings.folder, dict(variables))
+        found[name] = read[variables]
+    return found
+
+
+def _pids(namespace: str, names: Iterable[str]) -> dict[str, int]:
+    try:
+        with Health.attach(namespace, timeout_s=0) as health:
+            beats = {name: health.beat(name) for name in names}
+    except SegmentError:
+        return {}
+    return {name: beat.pid for name, beat in beats.items() if beat is not None}
+
+
+def _variables(pid: int) -> tuple[tuple[str, str], ...]:
+    """Those of ours that a process began with; its own it knows better than the kernel."""
+    if pid == os.getpid():
+        return _ours(os.environ)
+    try:
+        said = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # another user's, or it has ended
+        return _ours(os.environ)
+    pairs = (os.fsdecode(one).partition("=") for one in said.split(b"\0"))
+    return _ours({name: value for name, _, value in pairs})
+
+
+def _ours(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(one for one in environ.items() if one[0].startswith(OURS)))
