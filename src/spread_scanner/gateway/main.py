@@ -9,7 +9,6 @@ segments are replaced the process leaves, and its next life attaches to the new 
 
 import asyncio
 import contextlib
-import ctypes
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from spread_scanner.config.settings import Gateway
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.gateway import past
 from spread_scanner.gateway.access import Access
+from spread_scanner.gateway.allocation import give_back_at_once
 from spread_scanner.gateway.api import api_of
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.connections import BoundedHttp, Seats, files_for
@@ -45,7 +45,6 @@ GOODBYE_S = 1  # for requests under way, at the end
 # nobody sooner, and each holds tables and an answer of some MB. The second is there for when the
 # first waits for the disk.
 READERS = 2
-_M_ARENA_MAX = -8  # <malloc.h>
 WAITING_MAX = 512  # connections that the kernel holds until they are taken
 
 
@@ -64,8 +63,7 @@ def _body(process: Process) -> None:
     if not process.settings.config.spread_gateway.wanted:
         process.unwanted(NOT_ENABLED)
         return
-    # An arena of memory to each thread is for those that run at once; ours take turns.
-    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    give_back_at_once()
     with (
         contextlib.closing(LiveSystem(process.settings)) as system,
         contextlib.closing(listening(process.settings.config.spread_gateway)) as door,
