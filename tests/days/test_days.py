@@ -337,6 +337,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "a backlog in fresh envelopes that two connections bring": (
+        "bybit-spot", 0.065,
+        {
+            "bybit-spot": [
+                Fault(100, "engine late", 116, 0.3, 0.52), Fault(202.8, "reshape", 100, 0.739, 0.8),
+            ],
+        },
+    ),
     "a connection that is given nothing of what it asks for, after a long silence": (
         "mexc-spot", 0.32,
         {"mexc-spot": [Fault(100, "quiet", 500, 0.1, 0.6), Fault(620, "hollow", 0, 0.1, 0.1)]},

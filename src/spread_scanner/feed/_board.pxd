@@ -20,6 +20,7 @@ cdef extern from "best_lag.h" nogil:
     void ss_lag_init(ss_best_lag *best, double drift, int kept, int windows)
     void ss_lag_lost(ss_best_lag *best)
     void ss_lag_recall(ss_best_lag *best, int64_t lag_ns, int64_t mono_ns)
+    int64_t ss_lag_excess(const ss_best_lag *best, int64_t lag_ns)
     int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns_max)
 
 
@@ -31,6 +32,8 @@ cdef extern from "standing.h" nogil:
         SS_DUPLICATE
         SS_OUT_OF_ORDER
         SS_IMPOSSIBLE
+
+    const int64_t SS_REPEAT_NS_MIN
 
     ctypedef struct ss_memory:
         int64_t heard_ns

@@ -27,11 +27,13 @@ from spread_scanner.feed._board cimport (
     SS_IMPOSSIBLE,
     SS_OUT_OF_ORDER,
     SS_REPEAT,
+    SS_REPEAT_NS_MIN,
     SS_RESET,
     Board,
     ss_board,
     ss_board_at,
     ss_board_put,
+    ss_lag_excess,
     ss_lag_judge,
     ss_memory_note,
     ss_stepped,
@@ -321,7 +323,8 @@ cdef class Listener(WSListener):
 
         Of two times the engine's is the quote's, and tells of lag, where the update id is new: it is
         old in what is sent again. It says nothing of lag where nothing stood until then: a quiet
-        coin's first quote may be of yesterday. Either is none where it lies too far ahead.
+        coin's first quote may be of yesterday. Either is none where it lies too far ahead. What
+        another connection brings of a late quote is as late, however fresh its envelope is.
         """
         cdef int64_t told = quote.ts_event
         cdef int64_t latest = self.recv_ns + self.board.clock_off_ns_max
@@ -330,16 +333,28 @@ cdef class Listener(WSListener):
             told = quote.ts_event = INT64_MIN
         if ts_engine > latest:
             bad, ts_engine = True, INT64_MIN
-        if ts_engine != INT64_MIN and (old == NULL or old.update_id != quote.update_id):
-            quote.ts_event = ts_engine
-            if told == INT64_MIN or (old != NULL and quote.update_id > old.update_id
-                                     and not old.flags & FLAG_STALE):
+        if ts_engine != INT64_MIN:
+            if old == NULL or old.update_id != quote.update_id:
+                quote.ts_event = ts_engine
+                if told == INT64_MIN or (old != NULL and quote.update_id > old.update_id
+                                         and not old.flags & FLAG_STALE):
+                    told = ts_engine
+            elif old.flags & FLAG_LAGGING and self.is_copy(old, told):
                 told = ts_engine
         self.seen.bad_times += bad
         if quote.ts_event == INT64_MIN:
             quote.flags |= self.timeless
         else:
             self.judge_lag(quote, self.recv_ns - told)
+
+    cdef inline bint is_copy(self, const ss_quote *old, int64_t told) noexcept nogil:
+        """Whether the quote that stands, which comes again with that time of sending, was sent but
+        once, here as there: not so long after it had arrived that it was sent again.
+        """
+        cdef int64_t late_ns = 0
+        if told != INT64_MIN:
+            late_ns = ss_lag_excess(self.board.native.best, self.recv_ns - told)
+        return self.recv_ns - late_ns - old.ts_recv < SS_REPEAT_NS_MIN
 
     cdef inline void judge_lag(self, ss_quote *quote, int64_t lag_ns) noexcept nogil:
         """Exchange clocks are off by an unknown constant: lag counts from the source's best."""

@@ -347,6 +347,26 @@ def test_of_two_times_the_engines_is_the_quotes_where_the_id_is_new(bench: Bench
     assert lagging(bench)
 
 
+@pytest.mark.parametrize("slower_ms", [0, 1_500])
+def test_of_two_connections_the_second_brings_a_late_quote_as_late_as_the_first(
+    virtual_clock: VirtualClock, bench: Bench, slower_ms: int
+) -> None:
+    """Both envelopes are fresh. What is sent again a second later stands by then."""
+    virtual_clock.advance_ms(10_000)  # a time of zero is none
+    one, other, now = bench.listener(1), bench.listener(2), now_ms(bench)
+    for number in range(1, 20):
+        engine_quote(one, number, now - 20, now - 22)
+    late = 20, now - 10, now - 30_000
+    engine_quote(one, *late)
+    virtual_clock.advance_ms(slower_ms)
+    engine_quote(other, *late)
+    assert lagging(bench)
+
+    virtual_clock.advance_ms(1_100)
+    engine_quote(other, 20, now_ms(bench) - 10, now - 30_000)
+    assert not lagging(bench)
+
+
 def test_the_same_book_again_after_a_reconnect_is_dated_by_its_sending(bench: Bench) -> None:
     now = now_ms(bench)
     engine_quote(bench.listener(1), 7, now - 30, now - 32)

@@ -232,6 +232,11 @@ static inline void ss_lag_gone_back(ss_best_lag *best, int many, int64_t before_
         best->behind = 1;
 }
 
+/* By how much a quote of this lag is behind those that come in time; 0: by none that is known. */
+static inline int64_t ss_lag_excess(const ss_best_lag *best, int64_t lag_ns) {
+    return lag_ns > best->now_ns ? lag_ns - best->now_ns : 0;
+}
+
 /* Whether a quote's lag is beyond `lag_ns_max` above the best. */
 static inline int ss_lag_judge(ss_best_lag *best, int64_t lag_ns, int64_t lag_ns_max) {
     best->taken++;
