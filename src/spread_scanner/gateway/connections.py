@@ -139,7 +139,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._said_by: asyncio.TimerHandle | None = None  # until a request is whole
         self._read_by: asyncio.TimerHandle | None = None  # while an answer waits to be read
         self._unread_bytes = 0  # as the last look at it had it
-        self._paced: PacedTransport | None = None  # by TLS: the transport
+        self._paced: PacedTransport  # the transport
         self._answered: RequestResponseCycle | None = None
         self._is_answered = False  # what is being read, at once
         self._asked: PlainRequest | None = None  # what was answered at once of the last bytes
@@ -149,18 +149,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if transport.get_extra_info("sslcontext") is not None:
-            transport = self._paced = PacedTransport(transport)
-        super().connection_made(transport)
-        if self._seats.take(transport):
+        self._paced = PacedTransport(transport)
+        super().connection_made(self._paced)
+        if self._seats.take(self._paced):
             self._expect()
         else:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "full", _FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._heard()
-        if self._paced is not None:
-            self._paced.drop()
+        self._paced.drop()
         self.resume_writing()
         self._drop_requests()
         self._seats.leave(self.transport)
@@ -282,10 +280,9 @@ class BoundedHttp(HttpToolsProtocol):
             # Firefox says "keep-alive, Upgrade", which picows does not take.
             lines.append(b"%b: %b" % (name, b"Upgrade" if name == b"connection" else value))
         upgraded: Any = self.ws_protocol_class()  # type: ignore[misc]
-        if self._paced is not None:
-            self._seats.leave(self.transport)
-            self.transport = self._paced.given_back()
-            self._seats.take(self.transport)
+        self._seats.leave(self.transport)
+        self.transport = self._paced.given_back()
+        self._seats.take(self.transport)
         upgraded.connection_made(self.transport)
         self.transport.set_protocol(upgraded)
         upgraded.requested(b"\r\n".join(lines) + b"\r\n\r\n")
@@ -300,15 +297,14 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", msg)
 
     def pause_writing(self) -> None:
-        if self._paced is not None:
-            self._paced.full()
+        self._paced.full()
         super().pause_writing()
         if self._read_by is None:
             self._look_again()
             self._seats.bound_unread(self.transport)
 
     def resume_writing(self) -> None:
-        if self._paced is not None and not self._paced.goes_on():
+        if not self._paced.goes_on():
             return
         super().resume_writing()
         if self._read_by is not None:

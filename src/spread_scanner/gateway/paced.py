@@ -1,9 +1,11 @@
-"""What is written by TLS, piece by piece, so that what is left unread can be counted and bounded.
+"""What is written, piece by piece, so that what is left unread can be counted and bounded.
 
-A transport of TLS gives all that it is given to the one beneath it at once, which takes any amount,
-and has nothing left to speak of then: nobody would hear that it is not read. Here one piece after
-the other goes there, for as long as they are taken, and the rest waits here. Used by the gateway's
-connections (connections.py), which say when no more is taken; of their loop alone.
+A transport holds all of an answer until the last byte of it is sent, and says of it what is still
+to be sent: who reads all but the end of a large one would hold it for next to nothing. One of TLS
+gives all that it is given to the one beneath it at once, which takes any amount, and nobody would
+hear that it is not read. Here one piece after the other goes there, for as long as they are taken,
+and a copy of the rest waits here, of which each piece is gone when it is sent. Used by the
+gateway's connections (connections.py), which say when no more is taken; of their loop alone.
 """
 
 import asyncio
@@ -11,16 +13,16 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-PIECE_BYTES = 16 << 10  # of one record of TLS
+PIECE_BYTES = 32 << 10
 
 
 class PacedTransport(asyncio.Transport):
-    """A transport of TLS, and what it does not take yet."""
+    """A transport, and what it does not take yet."""
 
     def __init__(self, inner: asyncio.Transport) -> None:
         super().__init__()
         self.inner = inner
-        self._waiting: deque[memoryview] = deque()
+        self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._is_full = self._is_ending = False
         inner.set_write_buffer_limits(high=PIECE_BYTES, low=0)
@@ -29,13 +31,29 @@ class PacedTransport(asyncio.Transport):
         """As soon as it is taken."""
         if not data or self.is_closing():
             return
-        self._waiting.append(memoryview(data))
-        self._waiting_bytes += len(data)
-        self._feed()
+        if len(data) <= PIECE_BYTES and not self._is_full:
+            self.inner.write(data)
+            return
+        left = memoryview(data)
+        self._waiting_bytes += len(left)  # all of it, for whoever hears that it is full
+        while left and not self._is_full:
+            self._give(bytes(left[:PIECE_BYTES]))
+            left = left[PIECE_BYTES:]
+        while left:
+            self._waiting.append(bytes(left[:PIECE_BYTES]))
+            left = left[PIECE_BYTES:]
+
+    def _give(self, piece: bytes) -> None:
+        self._waiting_bytes -= len(piece)
+        self.inner.write(piece)  # which may say that it is full
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """One behind the other."""
-        for data in list_of_data:
+        parts = tuple(list_of_data)
+        if not self._is_full and sum(map(len, parts)) <= PIECE_BYTES and not self.is_closing():
+            self.inner.writelines(parts)  # one call for the answers that are asked for most
+            return
+        for data in parts:
             self.write(data)
 
     def full(self) -> None:
@@ -45,19 +63,11 @@ class PacedTransport(asyncio.Transport):
     def goes_on(self) -> bool:
         """More is taken again; whether all that waits was."""
         self._is_full = False
-        self._feed()
-        return not self._is_full
-
-    def _feed(self) -> None:
         while self._waiting and not self._is_full:
-            data = self._waiting.popleft()
-            piece, rest = data[:PIECE_BYTES], data[PIECE_BYTES:]
-            if rest:
-                self._waiting.appendleft(rest)
-            self._waiting_bytes -= len(piece)
-            self.inner.write(piece)  # which may say that it is full
+            self._give(self._waiting.popleft())
         if self._is_ending and not self._waiting:
             self.inner.close()
+        return not self._is_full
 
     def get_write_buffer_size(self) -> int:
         """Bytes that are not sent yet, here and there."""
@@ -97,6 +107,6 @@ class PacedTransport(asyncio.Transport):
         self.inner.set_protocol(protocol)
 
     def given_back(self) -> asyncio.Transport:
-        """The one of TLS, while nothing waits, for whoever bounds by himself what he writes."""
+        """The inner one, while nothing waits, for whoever bounds by himself what he writes."""
         self.inner.set_write_buffer_limits()
         return self.inner

@@ -8,6 +8,7 @@ import resource
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from uvicorn.server import ServerState
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Gateway
-from spread_scanner.gateway import access, connections, main
+from spread_scanner.gateway import access, connections, front, main, openapi_page
 from spread_scanner.gateway.access import AddressPace, whose_pace
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.gateway.connections import (
@@ -29,6 +30,7 @@ from spread_scanner.gateway.connections import (
     files_for,
 )
 from spread_scanner.gateway.counting import Counting
+from spread_scanner.gateway.front import answer_of
 from spread_scanner.gateway.main import listening, serving
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
@@ -698,6 +700,29 @@ def test_by_tls_too_more_is_not_left_unread_than_may_be(
                 told += len(await asyncio.to_thread(last.recv, 65_536))
 
     at_the_door(visit, tls=tls)
+
+
+def test_of_an_answer_that_is_not_read_no_more_is_held_than_is_left_of_it(
+    at_the_door: Callable[..., None], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads all but the end would hold the whole, and what counts is the end."""
+    monkeypatch.setattr(connections, "UNREAD_S", 600.0)
+    body = openapi_page.page_files()["/docs/rapidoc-min.js"].body
+    monkeypatch.setattr(front, "_handed_out", lambda *_: answer_of(200, body, ()))
+    known = sys.getrefcount(body)
+
+    async def plainly(door: Door) -> None:
+        with await a_slow_one(door) as one:
+            await asyncio.get_running_loop().sock_sendall(one, BIG)
+            await asyncio.get_running_loop().sock_recv(one, 1)
+            assert sys.getrefcount(body) == known
+
+    async def by_tls(door: Door) -> None:
+        with await a_slow_one_by_tls(door, BIG):
+            assert sys.getrefcount(body) == known
+
+    at_the_door(plainly)
+    at_the_door(by_tls, tls=tls)
 
 
 def test_by_tls_an_answer_is_what_it_is_without(
