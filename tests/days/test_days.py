@@ -272,6 +272,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "news in fresh envelopes of what an engine did long ago, by two connections": (
+        "bybit-spot", 0.032,
+        {
+            "bybit-spot": [
+                Fault(60, "engine late", 60, 0.5, 0.5), Fault(70, "reshape", 100, 0.739, 0.795),
+            ],
+        },
+    ),
     "a time that cannot be, among news in fresh envelopes": (
         "binance-futures", 0.07,
         {
