@@ -140,6 +140,7 @@ class Wire:
         self.far: FarEnd | None = None
         self.client = NearEnd(self)
         self.arrived_ns = 0  # when anything last reached the feed
+        self.sent_ns = 0  # when the feed sent what reached the exchange last
         self.kept: list[Sent] | None = None
         self._near_free_ns = 0
         self._far_free_ns = 0
@@ -224,7 +225,8 @@ class Wire:
     def to_far(self, data: bytes) -> None:
         if self._dead:
             return
-        self._far_free_ns = self._send(self._far_free_ns, self._arrive_far, data)
+        sent_ns = self.loop.mono_ns()
+        self._far_free_ns = self._send(self._far_free_ns, self._arrive_far, data, sent_ns)
 
     def _send(self, free_ns: int, call: Callable[..., object], *args: Any) -> int:
         """Returns from when on that way is free. What is lived later than it was keeps its order
@@ -238,8 +240,9 @@ class Wire:
         self.loop.call_at_ns(at_ns, call, *args)
         return at_ns
 
-    def _arrive_far(self, data: bytes) -> None:
+    def _arrive_far(self, data: bytes, sent_ns: int) -> None:
         if not self._dead and self.far is not None:
+            self.sent_ns = sent_ns
             self.far.received(data)
 
     def near_closed(self) -> None:
