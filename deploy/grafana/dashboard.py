@@ -150,7 +150,8 @@ PROCESSES = [
         refused="refused",
         failed="failed",
     ),
-    latency("Request to answer", "request_to_answer", "Of the gateway."),
+    latency("Request to answer", "request_to_answer", "Of the gateway, by itself."),
+    latency("Waiting for an answer", "wait_to_answer", "Books, the past, reports, control."),
 ]
 ROWS = {"Now": NOW, "Quotes": QUOTES, "Signals": SIGNALS, "Processes": PROCESSES}
 

@@ -90,7 +90,7 @@ def prometheus(system: WithGateway, tmp_path: Path) -> Iterator[str]:
     child.wait()
 
 
-def test_every_expression_of_the_dashboard_has_data(prometheus: str) -> None:
+def test_every_expression_of_the_dashboard_has_data(prometheus: str, system: WithGateway) -> None:
     panels = runpy.run_path(str(DASHBOARD))["dashboard"]()["panels"]
     missing = {
         target["expr"].replace("$__rate_interval", "10s")
@@ -102,6 +102,7 @@ def test_every_expression_of_the_dashboard_has_data(prometheus: str) -> None:
 
         def all_have() -> bool:
             with contextlib.suppress(httpx.TransportError):
+                web.get(f"{system.address}/v1/connections")  # which waits
                 missing.difference_update([expr for expr in missing if has_data(web, expr)])
             return not missing
 

@@ -4,10 +4,10 @@ from http import HTTPStatus
 
 from spread_scanner.gateway.problems import NotAnswered
 from spread_scanner.runtime.logs import Log
-from spread_scanner.schema.counters import GATEWAY_COUNTERS
+from spread_scanner.schema.counters import GATEWAY_COUNTERS, GATEWAY_HISTOGRAMS
 from spread_scanner.shm.health import HealthRow
 
-REQUEST_TO_ANSWER = 0
+REQUEST_TO_ANSWER, WAIT_TO_ANSWER = (row.histogram_id for row in GATEWAY_HISTOGRAMS)
 _COUNTER = {row.label: row.counter_id for row in GATEWAY_COUNTERS}
 
 
@@ -18,10 +18,10 @@ class Counting:
         self._row = row
         self._log = log
 
-    def answered(self, took_ns: int) -> None:
-        """A request, however it ended."""
+    def answered(self, took_ns: int, *, waited: bool = False) -> None:
+        """A request, however it ended; what waits for others is counted apart."""
         self._row.add(_COUNTER["requests"])
-        self._row.observe(REQUEST_TO_ANSWER, took_ns)
+        self._row.observe(WAIT_TO_ANSWER if waited else REQUEST_TO_ANSWER, took_ns)
 
     def refused(self, error: Exception) -> None:
         """One that was not answered."""

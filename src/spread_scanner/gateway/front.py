@@ -38,6 +38,14 @@ HOT = ("/health", "/prices", "/metrics")  # and the prices of a pair
 PRICES_OF = "/prices/"
 SHORT = ("/health", "/prices", "/scan-arbitrage")  # calls of bots, which any page may make
 CONTROL = f"{VERSIONED}/control/"
+# What waits for others: feeds, children, processes. In the api these are coroutines.
+WAITING = (
+    CONTROL,
+    *(
+        f"{VERSIONED}/{name}"
+        for name in ("books/", "connections", "candles/", "history/", "report")
+    ),
+)
 STREAM = f"{VERSIONED}/stream"  # gateway/sockets.py has it, once it is upgraded
 JSON = b"application/json"
 METRICS = CONTENT_TYPE.encode()
@@ -73,6 +81,35 @@ class HttpAnswer(NamedTuple):
     status: int
     headers: tuple[Header, ...]
     body: bytes
+
+
+class _Way:
+    """What is heard and told of one request, and when: whoever says its body, or reads its answer,
+    takes as long as he likes, and that is not our time."""
+
+    def __init__(
+        self, receive: Receive, send: Send, more: tuple[Header, ...], *, bodiless: bool
+    ) -> None:
+        """`more` goes with every answer."""
+        self._receive, self._send = receive, send
+        self._more, self._bodiless = more, bodiless
+        self.heard_ns, self.answered_ns = clock.mono_ns(), 0
+
+    async def heard(self) -> AsgiMessage:
+        """The next of it."""
+        message = await self._receive()
+        if not self.answered_ns:
+            self.heard_ns = clock.mono_ns()
+        return message
+
+    async def told(self, message: AsgiMessage) -> None:
+        """The next of its answer."""
+        if message["type"] == "http.response.start":
+            self.answered_ns = clock.mono_ns()
+            message["headers"] = [*message.get("headers", ()), *self._more]
+        elif self._bodiless and message["type"] == "http.response.body":
+            message["body"] = b""
+        await self._send(message)
 
 
 class Front:
@@ -111,7 +148,6 @@ class Front:
         return HttpAnswer(answer.status, told, b"" if method == "HEAD" else answer.body)
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
-        began_ns = clock.mono_ns()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, address = scope["method"], scope["client"][0] if scope["client"] else ""
         path = scope["path"] = as_read(scope["path"])
@@ -122,36 +158,26 @@ class Front:
                 with contextlib.suppress(asyncio.CancelledError):
                     await _say(send, hot)
                 return
-        readable = self._readable(headers, path)
         bodiless = method == "HEAD"  # a GET whose answer is not said
-
-        begun = False
-
-        async def told(message: AsgiMessage) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                message["headers"] = [*message.get("headers", ()), *_OF_ALL, *readable]
-            elif bodiless and message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
-
+        more = (*_OF_ALL, *self._readable(headers, path))
+        way = _Way(receive, send, more, bodiless=bodiless)
         try:
             self._check(method, address, headers, path)
             if method == "OPTIONS":
-                await _say(told, answer_of(HTTPStatus.NO_CONTENT, b"", _PREFLIGHT))
-            elif not await self._page(scope, path, headers, receive, told):
+                await _say(way.told, answer_of(HTTPStatus.NO_CONTENT, b"", _PREFLIGHT))
+            elif not await self._page(scope, path, headers, way.heard, way.told):
                 asked = {**scope, "method": "GET"} if bodiless else scope
-                await self._api(asked, receive, told)
+                await self._api(asked, way.heard, way.told)
         except SpreadError as error:
-            await _say(told, self._refused(error, path))
+            await _say(way.told, self._refused(error, path))
         except asyncio.CancelledError:  # the server's time to end is over
-            if not begun:
-                await _say(told, self._refused(problems.stopping(), path))
+            if not way.answered_ns:
+                await _say(way.told, self._refused(problems.stopping(), path))
         except Exception as fault:
-            await _say(told, self._failed(fault, path))
+            await _say(way.told, self._failed(fault, path))
         finally:
-            self._count.answered(clock.mono_ns() - began_ns)
+            took_ns = (way.answered_ns or clock.mono_ns()) - way.heard_ns
+            self._count.answered(took_ns, waited=path.startswith(WAITING))
 
     def _refused(self, error: SpreadError, path: str) -> HttpAnswer:
         self._count.refused(error)

@@ -363,7 +363,12 @@ RECORDER_COUNTERS = _numbered(
 )
 
 GATEWAY_HISTOGRAMS = (
-    Histogram(0, "request_to_answer", "From a request whole to its answer handed over."),
+    Histogram(0, "request_to_answer", "From a request whole to its answer ready, of ours alone."),
+    Histogram(
+        1,
+        "wait_to_answer",
+        "The same of what waits for others: books, rates, candles, history, report, control.",
+    ),
 )
 GATEWAY_COUNTERS = _numbered(
     [

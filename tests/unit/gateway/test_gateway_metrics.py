@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import re
 import shutil
 import subprocess
@@ -13,10 +14,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from spread_scanner.clock import NS_PER_S
+from spread_scanner.gateway.api import CONTROLLING, READING
+from spread_scanner.gateway.front import WAITING
 from spread_scanner.gateway.metrics import BOUNDS_S
 from spread_scanner.schema.counters import ENGINE_HISTOGRAMS, counters_of
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.schema.names import ENGINE, GATEWAY, PROCESSES
+from spread_scanner.shm import Health
 from spread_scanner.shm.health import BUCKETS, bucket_middle_ns, counts_below
 
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "spread-scanner.rules.yml"
@@ -167,3 +172,47 @@ def test_conditions_that_alerts_tell_of_are_told_beside_the_prices(
         ("down:spread-engine", "urgent"),
     ):
         assert f'spread_condition{{key="{key}",weight="{weight}"}} 1.0' in text
+
+
+def test_what_waits_for_others_is_counted_apart_and_is_what_the_api_awaits(
+    gateway_of: Callable[..., Any],
+) -> None:
+    """Else one report in an hour would be a hundredth of all that is asked, and late."""
+    for handler in [*READING, *CONTROLLING]:
+        waits = inspect.iscoroutinefunction(handler.fn)
+        assert {path.startswith(WAITING) for path in handler.paths} == {waits}, handler.paths
+
+    asking = gateway_of()
+    for path in ("/v1/spreads", "/v1/directions", "/nowhere", "/v1/report", "/v1/connections"):
+        asyncio.run(asking.get(path))
+    found = scraped(asking)
+    last = tuple(sorted((("process", GATEWAY), ("le", "+Inf"))))
+    assert found["spread_request_to_answer_seconds_bucket", last] == 3
+    assert found["spread_wait_to_answer_seconds_bucket", last] == 2
+
+
+def test_who_says_a_body_slowly_or_reads_slowly_is_not_what_is_late(
+    gateway_of: Callable[..., Any], virtual_clock: Any
+) -> None:
+    asking = gateway_of()
+    said = [b'{"threshold_pct"', b": 1}", b""]
+
+    async def receive() -> dict[str, Any]:
+        virtual_clock.advance_ms(3_000)
+        body = said.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(said)}
+
+    async def send(_: Any) -> None:
+        virtual_clock.advance_ms(3_000)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "path": "/scan-arbitrage",
+        "raw_path": b"/scan-arbitrage", "query_string": b"", "scheme": "http", "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 3001),
+    }  # fmt: skip
+    asyncio.run(asking.front(scope, receive, send))
+    assert not said
+    with Health.attach(asking.system.status.namespace) as health:
+        buckets = health.buckets(GATEWAY)["request_to_answer"]
+    assert counts_below(buckets, [NS_PER_S]) == [1]
