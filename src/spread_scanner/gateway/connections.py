@@ -124,7 +124,7 @@ def files_for(connections: int) -> int:
     return min(connections, max(allowed - OWN_FILES, 1))
 
 
-def _stood(timer: asyncio.TimerHandle | None) -> bool:
+def stood(timer: asyncio.TimerHandle | None) -> bool:
     """Whether the loop stood still when this one, which is called now, was due."""
     return timer is not None and clock.awake_s() - timer.when() > STOOD_S_MIN
 
@@ -322,7 +322,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._said_by = None
 
     def _late(self) -> None:
-        if _stood(self._said_by):
+        if stood(self._said_by):
             self._heard()
             self._expect()
             return
@@ -335,7 +335,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _unread(self) -> None:
         """It waits still; nothing is added to it meanwhile."""
-        if _stood(self._read_by) or self.transport.get_write_buffer_size() < self._unread_bytes:
+        if stood(self._read_by) or self.transport.get_write_buffer_size() < self._unread_bytes:
             self._look_again()
         else:
             self._drop_requests()
@@ -343,7 +343,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """It was silent for too long."""
-        if _stood(self.timeout_keep_alive_task):
+        if stood(self.timeout_keep_alive_task):
             again = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
             self.timeout_keep_alive_task = again
         else:

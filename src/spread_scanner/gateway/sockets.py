@@ -34,7 +34,7 @@ from spread_scanner.gateway import problems
 from spread_scanner.gateway._outlet import SocketOutlet
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.channels import Client
-from spread_scanner.gateway.connections import Seats
+from spread_scanner.gateway.connections import Seats, stood
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import STREAM
 from spread_scanner.gateway.problems import NotAnswered
@@ -43,7 +43,8 @@ PROTOCOL = "spread-scanner.v1"  # what a client that sends its token as a protoc
 HELD_BYTES_MAX = 64 << 10  # of a client that does not read
 FRAME_BYTES_MAX = 64 << 10
 HANDSHAKE_S = 5.0
-PING_S, PONG_S = 20.0, 20.0
+PING_S = 10.0  # of silence, and who is told is asked whether he is there
+PONG_S = 60.0  # in which he is to say something: what he has still to read comes before the ping
 Headers = Mapping[bytes, bytes]
 
 
@@ -61,12 +62,45 @@ class Faults(logging.Handler):
             self._count.stream_failed(record.getMessage(), fault)
 
 
+class Pings:
+    """Whether one client is there: TCP alone would know it a quarter of an hour later. Those of
+    picows do not see that it was the gateway that stood still, while the answer lay there."""
+
+    def __init__(self, ask: Callable[[], None], lose: Callable[[], None]) -> None:
+        self._ask, self._lose = ask, lose
+        self._is_heard = self._is_asked = False
+        self._look_in(PING_S)
+
+    def heard(self) -> None:
+        """It said something, whatever it was."""
+        self._is_heard, self._is_asked = True, False
+
+    def end(self) -> None:
+        """It has gone."""
+        self._timer.cancel()
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        if self._is_heard:
+            self._is_heard = False
+            self._look_in(PING_S)
+        elif not self._is_asked or stood(self._timer):
+            self._is_asked = True
+            self._ask()
+            self._look_in(PONG_S)
+        else:
+            self._lose()
+
+
 class SocketListener(WSListener):
     """One client's socket."""
 
     def __init__(self, broadcast: Broadcast) -> None:
         self._broadcast = broadcast
         self._client: Client | None = None
+        self._pings: Pings | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The upgrade is done."""
@@ -81,10 +115,13 @@ class SocketListener(WSListener):
 
         unread = transport.underlying_transport.get_write_buffer_size
         self._client = Client(SocketOutlet(transport), let_go, unread)
+        self._pings = Pings(transport.send_ping, lambda: let_go("no ping was answered"))
         self._broadcast.join(self._client)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Its words."""
+        if self._pings is not None:
+            self._pings.heard()
         if frame.msg_type is WSMsgType.CLOSE:
             # One that names none has 0 here, which no frame may carry: Node's clients throw at it.
             code = frame.get_close_code() or WSCloseCode.OK
@@ -99,6 +136,8 @@ class SocketListener(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """It has gone, or is let go."""
+        if self._pings is not None:
+            self._pings.end()
         if self._client is not None:
             self._broadcast.leave(self._client)
             self._client = None
@@ -195,7 +234,7 @@ class Upgraded(asyncio.Protocol):
 
         self._inner = WSProtocol(
             None, None, False, factory, self._sockets.log, True, HANDSHAKE_S,
-            True, PING_S, PONG_S, WSAutoPingStrategy.PING_WHEN_IDLE, True,
+            False, 0.0, 0.0, WSAutoPingStrategy.PING_WHEN_IDLE, True,
             FRAME_BYTES_MAX, None, 4_096,
         )  # fmt: skip
         self._inner.connection_made(self._transport)

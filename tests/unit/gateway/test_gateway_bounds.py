@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from uvicorn.server import ServerState
 
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config.settings import Gateway
-from spread_scanner.gateway import access, connections, front, main, openapi_page
+from spread_scanner.gateway import access, connections, front, main, openapi_page, sockets
 from spread_scanner.gateway.access import AddressPace, whose_pace
 from spread_scanner.gateway.broadcast import STUCK_NS, Broadcast
 from spread_scanner.gateway.connections import (
@@ -32,6 +33,7 @@ from spread_scanner.gateway.connections import (
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import answer_of
 from spread_scanner.gateway.main import listening, serving
+from spread_scanner.gateway.sockets import Pings
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.names import GATEWAY
 from spread_scanner.shm import PriceStore
@@ -979,3 +981,70 @@ def test_every_address_of_both_kinds_is_two_colons() -> None:
         port = door.getsockname()[1]
         for address in ("127.0.0.1", "::1"):
             socket.create_connection((address, port), timeout=30).close()
+
+
+def test_of_the_stream_s_clients_those_that_answer_no_ping_are_let_go(
+    at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "PING_S", 0.05)
+    monkeypatch.setattr(sockets, "PONG_S", 0.5)
+
+    async def visit(door: Door) -> None:
+        answers, silent = [await Visitor.of(door) for _ in range(2)]
+        for one in (answers, silent):
+            one.say(UPGRADE)
+            assert (await one.told())[0] == 101
+
+        async def read(one: Visitor) -> None:
+            while True:
+                op, length = await one.reader.readexactly(2)
+                said = await one.reader.readexactly(length)
+                if op == 0x89 and one is answers:
+                    one.say(b"\x8a\x80\0\0\0\0")
+                if op == 0x88:
+                    assert said == b"\x03\xf5no ping was answered"  # 1013
+                    return
+
+        both = [asyncio.create_task(read(one)) for one in (answers, silent)]
+        ended, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        assert ended == {both[1]}
+        await ended.pop()
+        both[0].cancel()
+        await left(door, 1)
+
+    at_the_door(visit)
+
+
+def test_no_client_of_the_stream_is_lost_as_the_gateway_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer to its ping lies there; timers are looked at first."""
+    monkeypatch.setattr(sockets, "PING_S", 0.01)
+    monkeypatch.setattr(sockets, "PONG_S", 0.05)
+    monkeypatch.setattr(connections, "STOOD_S_MIN", 0.05)
+    asked: list[str] = []
+
+    async def stand() -> None:
+        loop, heard, lost = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        near, far = socket.socketpair()
+
+        def ask() -> None:
+            asked.append("")
+            if len(asked) == 1:
+                loop.call_soon(stand_still)
+
+        def stand_still() -> None:
+            far.send(b"its answer")
+            time.sleep(0.3)
+
+        with near, far:
+            pings = Pings(ask, lost.set)
+            loop.add_reader(near, heard.set)
+            async with asyncio.timeout(30):
+                await heard.wait()
+            pings.end()
+        assert not lost.is_set()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(stand())
+    assert len(asked) == 2
