@@ -480,6 +480,8 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         detail = "; ".join(wrong) or error.detail
         if error.status_code == HTTPStatus.NOT_FOUND:  # by the routes: what handlers miss is typed
             detail = f"no such path; {VERSIONED}{DOCS} has all that there are"
+        elif error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            detail = f"a body of more than {BODY_BYTES_MAX} bytes"
         allowed = _allowed(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             detail = f"no {request.method} of this path; allowed: {allowed.get('allow', 'none')}"

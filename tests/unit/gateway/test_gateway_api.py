@@ -127,7 +127,7 @@ WRONG: list[tuple[str, str, dict[str, Any], int, str, str]] = [
     ("POST", "/scan-arbitrage", {"json": [1]}, 400, "bad_request", "got `array`"),
     ("POST", "/scan-arbitrage", {"json": {"threshold": 1}}, 400, "bad_request", "threshold"),
     ("POST", "/scan-arbitrage", {"json": {"threshold_pct": 1e9}}, 400, "bad_request", "threshold"),
-    ("POST", "/scan-arbitrage", {"content": b" " * 70_000}, 413, "bad_request", ""),
+    ("POST", "/scan-arbitrage", {"content": b" " * 70_000}, 413, "bad_request", "than 65536"),
     ("POST", "/v1/control/halt", {}, 403, "control_off", "control_token_file"),
     ("GET", "/health", {"headers": {"host": "evil.example"}}, 421, "unknown_host", "evil.example"),
     ("GET", "/health", {"headers": {"host": ""}}, 421, "unknown_host", ""),
