@@ -14,6 +14,7 @@ cdef extern from "decoder.h" nogil:
         double ask_sz
         int64_t ts_event
         int64_t ts_engine
+        int64_t ts_sent
         uint64_t update_id
         uint32_t symbol_id
 

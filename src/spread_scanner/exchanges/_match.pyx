@@ -49,7 +49,8 @@ cdef class Decoder:
         ss_decoder_free(self.decoder)
 
     def match(self, bytes frame not None):
-        """(symbol_id, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine), or None."""
+        """(symbol_id, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine, ts_sent), or
+        None."""
         cdef ss_match found
         if ss_decode(self.decoder, frame, len(frame), &found) != SS_MATCHED:
             return None
@@ -62,6 +63,7 @@ cdef class Decoder:
             found.ts_event,
             found.update_id,
             found.ts_engine,
+            found.ts_sent,
         )
 
     def reason(self, bytes frame not None):

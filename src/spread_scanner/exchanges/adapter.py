@@ -113,7 +113,9 @@ class RawQuote(NamedTuple):
 
     Times are ns, TS_ABSENT where there is none, TS_IMPOSSIBLE where one stands that cannot be.
     `ts_engine` is the matching engine's where the message has a second time that is its own; it is
-    old in a quote that is only sent again. `update_id` is 0 where the exchange gives none.
+    old in a quote that is only sent again. `ts_sent` is when it was sent where `ts_event` is the
+    engine's: not the quote's time, but one that may be wrong. `update_id` is 0 where the exchange
+    gives none.
     """
 
     exchange_symbol: str
@@ -124,6 +126,7 @@ class RawQuote(NamedTuple):
     ts_event: int
     update_id: int
     ts_engine: int = TS_ABSENT
+    ts_sent: int = TS_ABSENT
 
 
 class Delta(NamedTuple):
@@ -192,7 +195,8 @@ class BookChange(NamedTuple):
 
     `window`: how many levels of a side a snapshot shows at most. `checksum` is that of the book
     after the message, where the exchange gives one, and `texts` the levels as they were spelled,
-    which it is made of.
+    which it is made of. `ts_event` is the engine's time where `ts_sent`, that of sending, is told
+    as well: which of them is believed is decided where it is known when it came.
     """
 
     exchange_symbol: str
@@ -202,6 +206,7 @@ class BookChange(NamedTuple):
     after_id: int  # of an update
     last_id: int
     ts_event: int  # ns; TS_ABSENT, or TS_IMPOSSIBLE
+    ts_sent: int = TS_ABSENT  # likewise
     window: int = 0  # 0: it shows all, or is an update
     checksum: int | None = None
     texts: Spelled | None = None

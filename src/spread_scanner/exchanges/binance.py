@@ -333,16 +333,16 @@ class Binance(wire.BaseAdapter):
             return [Notice(NoticeKind.OTHER, "coin-margined")]
         if ticker.e != CHANNEL:
             return [Notice(NoticeKind.OTHER, ticker.e)]
-        ts_event = ts_engine = TS_ABSENT
+        ts_event = ts_engine = sent = TS_ABSENT
         if ticker.T or ticker.E:  # spot says neither
             sent = wire.ts_ns(ticker.E)
             ts_event = wire.engine_ns(ticker.T, sent)
             # One that cannot be is said as it is, whichever of the two.
             if ts_event <= TS_IMPOSSIBLE or sent == TS_IMPOSSIBLE:
-                ts_event, ts_engine = sent, ts_event
+                ts_event, ts_engine, sent = sent, ts_event, TS_ABSENT
         bid = wire.flat(ticker.b, ticker.B, ticker.s)
         ask = wire.flat(ticker.a, ticker.A, ticker.s)
-        return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u, ts_engine)]
+        return [wire.quote(ticker.s, bid, ask, ts_event, ticker.u, ts_engine, sent)]
 
     def templates(self) -> tuple[str, ...]:
         prices = '"b":"{bid_px}","B":"{bid_sz}","a":"{ask_px}","A":"{ask_sz}"'

@@ -163,11 +163,11 @@ class BinanceDepth(UsualDepth, Binance):
         bids, asks = side_of(update.b, update.s), side_of(update.a, update.s)
         after_id = update.U - 1 if update.pu is None else update.pu
         window = LEVELS if self.snapshots_only else 0
-        ts_event = wire.book_ns(update.T, update.E)
-        return change(update.s, bids, asks, (after_id, update.u), ts_event, window)
+        times = wire.book_ns(update.T, update.E)
+        return change(update.s, bids, asks, (after_id, update.u), times, window)
 
 
 def _snapshot(symbol: str, first: FirstLevels, window: int) -> BookChange:
     bids, asks = side_of(first.bids, symbol), side_of(first.asks, symbol)
-    ts_event = wire.book_ns(first.T, first.E)
-    return change(symbol, bids, asks, (0, first.lastUpdateId), ts_event, window)
+    times = wire.book_ns(first.T, first.E)
+    return change(symbol, bids, asks, (0, first.lastUpdateId), times, window)

@@ -84,5 +84,5 @@ class BybitDepth(UsualDepth, Bybit):
         data = push.data
         bids, asks = side_of(data.b, data.s), side_of(data.a, data.s)
         window = self.levels_max if push.type == "snapshot" else 0
-        ts_event = wire.book_ns(push.cts, push.ts)
-        return [change(data.s, bids, asks, (data.u - 1, data.u), ts_event, window)]
+        times = wire.book_ns(push.cts, push.ts)
+        return [change(data.s, bids, asks, (data.u - 1, data.u), times, window)]

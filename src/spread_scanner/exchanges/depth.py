@@ -23,6 +23,7 @@ from spread_scanner.exchanges._spelled import read_spelled
 from spread_scanner.exchanges.adapter import (
     TEXT_BYTES,
     TEXT_DTYPE,
+    TS_IMPOSSIBLE,
     Adapter,
     BookChange,
     RestRequest,
@@ -31,6 +32,7 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.exchanges.wire import MALFORMED, Level
 from spread_scanner.schema.books import BookLevels
+from spread_scanner.schema.records import TS_ABSENT
 
 NO_LEVELS: BookLevels = np.zeros((0, 2))
 NO_LEVELS.flags.writeable = False
@@ -47,6 +49,17 @@ class SpelledLevel(msgspec.Struct, array_like=True):
 
 _levels = msgspec.json.Decoder(list[Level | None] | None, strict=False).decode
 _spelled = msgspec.json.Decoder(list[SpelledLevel | None] | None).decode
+
+
+def dated(said: BookChange, latest_ns: int) -> tuple[BookChange, bool]:
+    """What a message says with the one time that is believed, the engine's before that of sending,
+    and whether a time of it cannot be: `latest_ns` is the last that can.
+    """
+    told = (said.ts_event, said.ts_sent)
+    if TS_IMPOSSIBLE not in told and max(told) <= latest_ns:
+        return said, False
+    made, sent = (TS_ABSENT if one == TS_IMPOSSIBLE or one > latest_ns else one for one in told)
+    return said._replace(ts_event=sent if made == TS_ABSENT else made), True
 
 
 class Fit(Enum):
@@ -171,15 +184,16 @@ def change(
     bids: BookLevels,
     asks: BookLevels,
     ids: tuple[int, int],
-    ts_event: int,
+    times: tuple[int, int],
     window: int = 0,
 ) -> BookChange:
     """An update, or with `window`, the levels of a side that the channel shows, a snapshot.
 
-    `ids`: what it follows on and what it leads to. Raises BadMessage on what cannot be.
+    `ids`: what it follows on and what it leads to. `times`: as `wire.book_ns` has them. Raises
+    BadMessage on what cannot be.
     """
     if not symbol:
         raise BadMessage("a book of no symbol")
     if not all(-1 <= number <= BOOK_ID_MAX for number in ids):
         raise BadMessage("update id out of range", symbol=symbol, ids=str(ids))
-    return BookChange(symbol, window > 0, bids, asks, *ids, ts_event, window)
+    return BookChange(symbol, window > 0, bids, asks, *ids, *times, window)

@@ -129,8 +129,8 @@ class MexcSpotDepth(UsualDepth, MexcSpot):
     def parse_seed(self, exchange_symbol: str, body: bytes) -> BookChange:
         first = wire.answered(_levels, body, FirstLevels)
         bids, asks = side_of(first.bids, exchange_symbol), side_of(first.asks, exchange_symbol)
-        ids, ts_event = (0, first.lastUpdateId), wire.ts_ns(first.timestamp)
-        return change(exchange_symbol, bids, asks, ids, ts_event, SEED_LEVELS)
+        ids, times = (0, first.lastUpdateId), wire.book_ns(first.timestamp)
+        return change(exchange_symbol, bids, asks, ids, times, SEED_LEVELS)
 
     def _pushed(self, frame: bytes) -> list[Event]:
         pushed = pushed_book(frame)
@@ -154,8 +154,8 @@ class MexcSpotDepth(UsualDepth, MexcSpot):
         versions = [version_of(text) for text in pushed.versions]
         bids, asks = _numbers(pushed.bids, symbol), _numbers(pushed.asks, symbol)
         window = LEVELS if self.snapshots_only else 0
-        ids, ts_event = (versions[0] - 1, versions[-1]), wire.ts_ns(pushed.send_time)
-        return change(symbol, bids, asks, ids, ts_event, window)
+        ids, times = (versions[0] - 1, versions[-1]), wire.book_ns(pushed.send_time)
+        return change(symbol, bids, asks, ids, times, window)
 
 
 class MexcFuturesDepth(UsualDepth, MexcFutures):
@@ -185,8 +185,8 @@ class MexcFuturesDepth(UsualDepth, MexcFutures):
             raise BadMessage("not one book", symbol=exchange_symbol, rows=len(rows))
         book = wire.decoded(_book, bytes(rows[0]), ChannelBook)
         bids, asks = side_of(book.bids, exchange_symbol), side_of(book.asks, exchange_symbol)
-        ids, ts_event = (0, book.version), wire.ts_ns(book.timestamp)
-        return change(exchange_symbol, bids, asks, ids, ts_event, SEED_LEVELS)
+        ids, times = (0, book.version), wire.book_ns(book.timestamp)
+        return change(exchange_symbol, bids, asks, ids, times, SEED_LEVELS)
 
     def templates(self) -> tuple[str, ...]:
         sides = '"asks":{asks},"bids":{bids}'
@@ -212,8 +212,8 @@ class MexcFuturesDepth(UsualDepth, MexcFutures):
         begin = book.version if book.begin is None else book.begin
         ids = (begin - 1, book.version if book.end is None else book.end)
         window = LEVELS if self.snapshots_only else 0
-        ts_event = wire.book_ns(book.cts, push.ts)
-        return [change(symbol, bids, asks, ids, ts_event, window)]
+        times = wire.book_ns(book.cts, push.ts)
+        return [change(symbol, bids, asks, ids, times, window)]
 
 
 def depth_adapter(source: Source, settings: SourceSettings) -> DepthAdapter:

@@ -113,10 +113,10 @@ def _summed(symbol: str, book: DepthBook, window: int) -> BookChange:
         return _change(symbol, book, window)
     bids, bid_texts = spelled_side_of(book.bids, symbol)
     asks, ask_texts = spelled_side_of(book.asks, symbol)
-    made = change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.ts_ns(book.ts), window)
+    made = change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.book_ns(book.ts), window)
     return made._replace(checksum=book.checksum, texts=Spelled(bid_texts, ask_texts))
 
 
 def _change(symbol: str, book: DepthBook, window: int) -> BookChange:
     bids, asks = side_of(book.bids, symbol), side_of(book.asks, symbol)
-    return change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.ts_ns(book.ts), window)
+    return change(symbol, bids, asks, (book.prevSeqId, book.seqId), wire.book_ns(book.ts), window)

@@ -340,11 +340,11 @@ def engine_ns(ms: int, sent_ns: int) -> int:
     return TS_IMPOSSIBLE if dated and made_ns > sent_ns + AHEAD_NS_MAX else made_ns
 
 
-def book_ns(made_ms: int, sent_ms: int) -> int:
-    """A book's time: the engine's, or when it was sent where that is none or cannot be."""
+def book_ns(made_ms: int, sent_ms: int = 0) -> tuple[int, int]:
+    """A book's times: the engine's and that of sending; where only one is told it is the first."""
     sent_ns = ts_ns(sent_ms)
     made_ns = engine_ns(made_ms, sent_ns)
-    return made_ns if made_ns > TS_IMPOSSIBLE or sent_ns == TS_ABSENT else sent_ns
+    return (sent_ns, TS_ABSENT) if made_ns == TS_ABSENT else (made_ns, sent_ns)
 
 
 _tuple = tuple.__new__
@@ -357,6 +357,7 @@ def quote(
     ts_event: int,
     update_id: int,
     ts_engine: int = TS_ABSENT,
+    ts_sent: int = TS_ABSENT,
 ) -> RawQuote:
     """A top of book after the rules of `side`; the usual quote passes by one glance."""
     bid_px, bid_sz = bid
@@ -376,7 +377,8 @@ def quote(
         raise BadMessage("update id out of range", symbol=symbol, update_id=update_id)
     # The tuple's own constructor: a NamedTuple's is Python, and costs as much as the checks above.
     return _tuple(
-        RawQuote, (symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine)
+        RawQuote,
+        (symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine, ts_sent),
     )
 
 

@@ -49,5 +49,6 @@ cdef class BookBoard:
 
     cdef int64_t take(self, const char *frame, size_t size, uint32_t number, int64_t recv_ns,
                       bint behind) except -2
+    cdef bint is_ahead(self, int64_t recv_ns, int64_t ts) noexcept nogil
     cdef bint is_late(self, int64_t ts_event, int64_t recv_ns, bint behind) noexcept nogil
     cdef uint32_t show(self, KeptBook kept, uint32_t symbol_id, int64_t recv_ns) noexcept nogil

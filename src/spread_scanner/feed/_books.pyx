@@ -13,7 +13,6 @@ from libc.string cimport memcmp, memcpy, memset
 
 import numpy
 
-from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE
 from spread_scanner.schema.counters import FEED_COUNTERS
 
 from spread_scanner.books._order_book cimport (
@@ -50,7 +49,6 @@ from spread_scanner.shm._rows cimport Row, ss_count_add
 
 AS_BEFORE = INT64_MIN  # nothing arrived: what is said of the levels has changed
 cdef int64_t as_before = AS_BEFORE
-cdef int64_t impossible = TS_IMPOSSIBLE
 cdef int BOOK_CHANGES = {one.label: one.counter_id for one in FEED_COUNTERS}["book_changes"]
 
 
@@ -125,12 +123,16 @@ cdef class BookBoard:
 
     cdef bint is_late(self, int64_t ts_event, int64_t recv_ns, bint behind) noexcept nogil:
         cdef int64_t lag_ns = recv_ns - ts_event
-        if ts_event == INT64_MIN or ts_event == impossible:
+        if ts_event == INT64_MIN:
             return behind
         if self.quotes is None:
             return False
         return (lag_ns - self.quotes.native.best.now_ns > self.quotes.lag_ns_max
                 or lag_ns > self.quotes.clock_off_ns_max)
+
+    cdef bint is_ahead(self, int64_t recv_ns, int64_t ts) noexcept nogil:
+        """Whether a time lies further ahead of what arrived then than clocks are apart."""
+        return self.quotes is not None and ts > recv_ns + self.quotes.clock_off_ns_max
 
     cdef int64_t take(self, const char *frame, size_t size, uint32_t number, int64_t recv_ns,
                       bint behind) except -2:
@@ -140,6 +142,8 @@ cdef class BookBoard:
         cdef uint32_t symbol_id, flags
         if self.decoder is None or ss_depth_decode(
                 self.decoder.decoder, frame, size, &self.found) != SS_MATCHED:
+            return -1
+        if self.is_ahead(recv_ns, found.head.ts_event) or self.is_ahead(recv_ns, found.head.ts_sent):
             return -1
         symbol_id = found.head.symbol_id
         if symbol_id >= <uint32_t>len(self.kept) or self.kept[symbol_id] is None:
@@ -173,7 +177,7 @@ cdef class BookBoard:
         memset(&record, 0, 64)  # what is before the levels, which are filled whole
         record.symbol_id, record.source_id, record.epoch = symbol_id, self.source_id, self.epoch
         record.update_id = <uint64_t>max(kept.known_id, <int64_t>0)
-        record.ts_event = INT64_MIN if kept.ts_event == impossible else kept.ts_event
+        record.ts_event = kept.ts_event
         record.flags = kept.marks()
         if record.ts_event == INT64_MIN:
             record.flags |= SS_BOOK_NO_TS_EVENT

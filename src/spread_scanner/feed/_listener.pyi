@@ -69,4 +69,5 @@ class Listener(WSListener):
         ts_event: int,
         update_id: int,
         ts_engine: int = ...,
+        ts_sent: int = ...,
     ) -> str: ...

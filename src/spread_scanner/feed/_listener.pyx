@@ -18,6 +18,7 @@ from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransp
 
 import numpy
 
+from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE
 from spread_scanner.feed._board import OUTCOMES, BestLag
 from spread_scanner.schema.counters import FEED_COUNTERS, FEED_HISTOGRAMS
 
@@ -72,6 +73,7 @@ FLAGS = {
     "JUMPED": FLAG_JUMPED, "OVERDUE": FLAG_OVERDUE,
 }
 
+cdef int64_t impossible = TS_IMPOSSIBLE
 FRAGMENTS_BYTES_MAX = 1 << 20
 cdef Py_ssize_t fragments_bytes_max = FRAGMENTS_BYTES_MAX
 # A connection has a rate of its own from so many reads on. The first ones are the answers to its
@@ -278,9 +280,10 @@ cdef class Listener(WSListener):
         quote.update_id = found.update_id
         quote.flags = 0
         self.seen.native += 1
-        self.take(found.symbol_id, &quote, found.ts_engine)
+        self.take(found.symbol_id, &quote, found.ts_engine, found.ts_sent)
 
-    cdef int take(self, uint32_t symbol, ss_quote *quote, int64_t ts_engine) noexcept nogil:
+    cdef int take(self, uint32_t symbol, ss_quote *quote, int64_t ts_engine,
+                  int64_t ts_sent) noexcept nogil:
         """Flag, store and count one quote of either tier."""
         cdef ss_quote old
         cdef ss_quote *standing = NULL
@@ -293,7 +296,7 @@ cdef class Listener(WSListener):
         self.bad_in_row = 0
         if ss_store_own(board.store, board.source_id, symbol, &old) != SS_READ_NONE:
             standing = &old
-        self.judge_time(quote, standing, ts_engine)
+        self.judge_time(quote, standing, ts_engine, ts_sent)
         outcome = ss_board_put(board, symbol, quote, standing, self.number)
         if outcome == SS_OUT_OF_ORDER:
             self.seen.out_of_order += 1
@@ -317,21 +320,23 @@ cdef class Listener(WSListener):
             self.seen.jumped += (quote.flags & FLAG_JUMPED) != 0
         return outcome
 
-    cdef inline void judge_time(self, ss_quote *quote, const ss_quote *old,
-                                int64_t ts_engine) noexcept nogil:
+    cdef inline void judge_time(self, ss_quote *quote, const ss_quote *old, int64_t ts_engine,
+                                int64_t ts_sent) noexcept nogil:
         """Choose the quote's time and judge its lag.
 
         Of two times the engine's is the quote's, and tells of lag, where the update id is new: it is
         old in what is sent again. It says nothing of lag where nothing stood until then: a quiet
-        coin's first quote may be of yesterday. Either is none where it lies too far ahead. What
-        another connection brings of a late quote is as late, however fresh its envelope is.
+        coin's first quote may be of yesterday. Either is none where it lies too far ahead, and so is
+        that of sending, which is only looked at where the quote's is the engine's alone. What another
+        connection brings of a late quote is as late, however fresh its envelope is.
         """
         cdef int64_t told = quote.ts_event
         cdef int64_t latest = self.recv_ns + self.board.clock_off_ns_max
-        cdef bint bad = told > latest
-        if bad:
-            told = quote.ts_event = INT64_MIN
-        if ts_engine > latest:
+        cdef bint bad = ts_sent > latest
+        if told > latest or told == impossible:
+            bad, told = True, INT64_MIN
+            quote.ts_event = INT64_MIN
+        if ts_engine > latest or ts_engine == impossible:
             bad, ts_engine = True, INT64_MIN
         if ts_engine != INT64_MIN:
             if old == NULL or old.update_id != quote.update_id:
@@ -518,10 +523,11 @@ cdef class Listener(WSListener):
         return self.bad_in_row
 
     def quote(self, int64_t symbol_id, double bid_px, double bid_sz, double ask_px, double ask_sz,
-              int64_t ts_event, uint64_t update_id, int64_t ts_engine=INT64_MIN):
+              int64_t ts_event, uint64_t update_id, int64_t ts_engine=INT64_MIN,
+              int64_t ts_sent=INT64_MIN):
         """Store a quote of the typed tier, in base units, as the native tier would: one of OUTCOMES.
 
-        An absent side is NaN, an absent time TS_ABSENT.
+        An absent side is NaN, an absent time TS_ABSENT, one that cannot be TS_IMPOSSIBLE.
         """
         cdef ss_quote quote
         cdef bint outside = not self.reading
@@ -540,7 +546,7 @@ cdef class Listener(WSListener):
             quote.flags |= FLAG_ASK_EMPTY
         if outside:
             self.begin_read()
-        outcome = OUTCOMES[self.take(<uint32_t>symbol_id, &quote, ts_engine)]
+        outcome = OUTCOMES[self.take(<uint32_t>symbol_id, &quote, ts_engine, ts_sent)]
         if outside:
             self.end_read()
         return outcome

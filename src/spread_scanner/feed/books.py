@@ -21,9 +21,10 @@ import numpy.typing as npt
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.config import Settings
+from spread_scanner.errors import BadQuote
 from spread_scanner.exchanges._match import Decoder
 from spread_scanner.exchanges.adapter import BookChange, Delta, RawQuote
-from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
+from spread_scanner.exchanges.depth import DepthAdapter, dated, depth_decoder_of
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.feed import freshness
 from spread_scanner.feed._board import STALL_NS, BestLag, Board
@@ -402,12 +403,23 @@ class SourceBooks:
             self._share.row.add(COUNTER["skip_unknown_symbol"])
             return
         listener.heard(row.symbol_id)
+        said = self._dated(said, listener.read_ns)
         outcome = followed.take(said, number, clock.mono_ns())
         if outcome is BookOutcome.TAKEN:
             # A snapshot to begin with may bear the time of the last change, which may be long ago.
-            dated = said.ts_event if self._tells_lag(said) else TS_ABSENT
-            followed.late = self._board.late(dated, listener.read_ns, _behind(listener))
+            ts_event = said.ts_event if self._tells_lag(said) else TS_ABSENT
+            followed.late = self._board.late(ts_event, listener.read_ns, _behind(listener))
         self._taken(followed, outcome, listener.read_ns)
+
+    def _dated(self, said: BookChange, recv_ns: int) -> BookChange:
+        """With the time that is believed; one that cannot be is counted and said, as a quote's."""
+        found, bad = dated(said, recv_ns + self._quotes.board.clock_off_ns_max)
+        if bad:
+            self._count("book_bad_times")
+            error = BadQuote("a book's time that cannot be", symbol=said.exchange_symbol)
+            times = f"{said.exchange_symbol}: {said.ts_event}, sent {said.ts_sent}"
+            self._share.evidence.take(error, times.encode())
+        return found
 
     def _tells_lag(self, said: BookChange) -> bool:
         return not said.snapshot or (self._adapter is not None and self._adapter.snapshots_only)
@@ -419,13 +431,15 @@ class SourceBooks:
         if followed is None or followed.stands or not number:
             return
         outcome = BookOutcome.GAP
+        recv_ns = clock.mono_ns() + self._share.board.anchor_ns
         if seed is not None:
+            seed = self._dated(seed, recv_ns)
             outcome = followed.seeded(seed, number, clock.mono_ns())
             followed.late = False
         if outcome is BookOutcome.GAP:
             self._count("book_seeds_failed")
         else:
-            self._taken(followed, outcome, clock.mono_ns() + self._share.board.anchor_ns)
+            self._taken(followed, outcome, recv_ns)
 
     def _carrier(self, exchange_symbol: str) -> int:
         """The number of the connection that is given a symbol; 0: none is."""

@@ -15,7 +15,6 @@ from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, BookChange, Delta, R
 from spread_scanner.feed._listener import FLAGS, Listener
 from spread_scanner.feed.counting import Counts
 from spread_scanner.feed.share import Share
-from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 
@@ -49,7 +48,7 @@ class TypedTier:
 
     def quote(self, raw: RawQuote) -> None:
         """Store a quote. Raises BadQuote for one that cannot be."""
-        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine = raw
+        symbol, bid_px, bid_sz, ask_px, ask_sz, ts_event, update_id, ts_engine, ts_sent = raw
         row = self._share.instruments.get(symbol)
         if row is None:
             self._counts.add("skip_unknown_symbol")
@@ -57,7 +56,6 @@ class TypedTier:
         px_div, sz_mul = row.px_div, row.sz_mul
         if ts_event == TS_IMPOSSIBLE or ts_engine == TS_IMPOSSIBLE:
             self._say_bad_time(raw)
-            ts_event, ts_engine = _possible(ts_event), _possible(ts_engine)
         outcome = self._listener.quote(
             row.symbol_id,
             bid_px / px_div,
@@ -67,6 +65,7 @@ class TypedTier:
             ts_event,
             update_id,
             ts_engine,
+            ts_sent,
         )
         if outcome == "impossible":
             raise BadQuote("not finite in base units", symbol=symbol)
@@ -83,7 +82,7 @@ class TypedTier:
         ask = _scaled(delta.ask, row) or (own.ask_px, own.ask_sz)
         if delta.ts_event == TS_IMPOSSIBLE:
             self._say_bad_time(delta)
-        stamp = (_possible(delta.ts_event), delta.update_id)
+        stamp = (delta.ts_event, delta.update_id)
         if self._listener.quote(row.symbol_id, *bid, *ask, *stamp) == "impossible":
             raise BadQuote("not finite in base units", symbol=delta.exchange_symbol)
 
@@ -105,15 +104,9 @@ class TypedTier:
             board.unmark(ids, FLAGS["LAGGING"], FLAGS["NO_TS_EVENT"])
 
     def _say_bad_time(self, quote: RawQuote | Delta) -> None:
-        """Once of a quote, whichever of its times cannot be."""
-        self._counts.add("bad_times")
+        """The listener counts it, along with what is too far ahead: a quote once."""
         error = BadQuote("an exchange time that cannot be", symbol=quote.exchange_symbol)
         self._share.evidence.take(error, repr(quote).encode())
-
-
-def _possible(ts: int) -> int:
-    """A time that cannot be is none."""
-    return TS_ABSENT if ts == TS_IMPOSSIBLE else ts
 
 
 def _scaled(side: tuple[float, float] | None, row: InstrumentRow) -> tuple[float, float] | None:

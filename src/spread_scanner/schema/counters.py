@@ -113,7 +113,10 @@ FEED_COUNTERS = _numbered(
             "Times the machine was found to have slept: all cells stale, all connections new.",
         ),
         ("clock_ahead", "Quotes whose exchange time lies ahead of our clock."),
-        ("bad_times", "Quotes whose exchange time cannot be; taken, and stored without one."),
+        (
+            "bad_times",
+            "Quotes of which an exchange time cannot be; taken, with another or without one.",
+        ),
         (
             "jumped",
             "Quotes stored as jumped: a mid beyond five times the one before, or under a fifth.",
@@ -138,6 +141,10 @@ FEED_COUNTERS = _numbered(
         ("book_top_disagrees", "Books whose top was another than the quotes' for seconds."),
         ("book_resyncs", "Books that were asked for anew: by REST, or by subscribing again."),
         ("book_seeds_failed", "Snapshots by REST that could not be had, or came too old."),
+        (
+            "book_bad_times",
+            "Messages of books of which an exchange time cannot be; taken as quotes are.",
+        ),
     ]
 )
 FEED_HISTOGRAMS = (

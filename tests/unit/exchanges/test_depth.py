@@ -24,6 +24,8 @@ from spread_scanner.schema.channels import DEPTH_CHANNELS
 from spread_scanner.schema.enums import EXCHANGE_SOURCES, SOURCE_BY_LABEL
 from spread_scanner.schema.records import TS_ABSENT
 
+UNDATED = (TS_ABSENT, TS_ABSENT)
+
 Payloads = Callable[[str], bytes]
 MS = 10**6
 
@@ -315,12 +317,12 @@ NONE = np.zeros((0, 2))
     ],
 )
 def test_how_updates_follow(known_id: int, after_id: int, last_id: int, fit: Fit) -> None:
-    assert fits(known_id, change("X", NONE, NONE, (after_id, last_id), TS_ABSENT)) is fit
+    assert fits(known_id, change("X", NONE, NONE, (after_id, last_id), UNDATED)) is fit
 
 
 @pytest.mark.parametrize("ids", [(-2, 1), (1, 2**64)])
 def test_ids_out_of_range(ids: tuple[int, int]) -> None:
     with pytest.raises(BadMessage):
-        change("X", NONE, NONE, ids, TS_ABSENT)
+        change("X", NONE, NONE, ids, UNDATED)
     with pytest.raises(BadMessage):
-        change("", NONE, NONE, (1, 2), TS_ABSENT)
+        change("", NONE, NONE, (1, 2), UNDATED)

@@ -15,7 +15,13 @@ from spread_scanner.errors import BadMessage
 from spread_scanner.exchanges._depth import LEVELS_MAX, DepthDecoder
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, BookChange
 from spread_scanner.exchanges.decode import line_frames
-from spread_scanner.exchanges.depth import DepthAdapter, depth_decoder_of
+from spread_scanner.exchanges.depth import (
+    NO_LEVELS,
+    DepthAdapter,
+    change,
+    dated,
+    depth_decoder_of,
+)
 from spread_scanner.exchanges.registry import depth_adapter_of
 from spread_scanner.schema.books import BookLevels
 from spread_scanner.schema.channels import DEPTH_CHANNELS
@@ -236,6 +242,7 @@ def test_recorded_checksums_are_left_alone(recording: Recordings) -> None:
     assert not any(tiers.check(frame) for frame in frames)
 
 
+FAR_NS = 2**63 - 1
 OF_TWO_TIMES = {
     "binance-futures": (
         '{"e":"depthUpdate","E":SENT,"T":MADE,"s":"X","U":4,"u":5,"pu":3,'
@@ -277,7 +284,9 @@ def test_of_two_times_of_a_book_the_one_that_can_be_is_taken(
     tiers = Tiers(adapter, [frame])
     (said,) = tiers.typed(frame)
 
-    assert said.ts_event == time_ms * 1_000_000
+    found, bad = dated(said, FAR_NS)
+    assert found.ts_event == time_ms * 1_000_000
+    assert bad == (not natively and "null" not in (made, sent) and made != "0")
     assert tiers.check(frame) == natively
 
 
@@ -294,4 +303,50 @@ def test_a_book_of_which_no_time_can_be_has_none(made: str, sent: str, ts_event:
     frame = OF_TWO_TIMES["bybit-futures"].replace("MADE", made).replace("SENT", sent)
     (said,) = Tiers(depth("bybit-futures"), []).typed(frame.encode())
 
-    assert said.ts_event == ts_event
+    found, bad = dated(said, FAR_NS)
+    assert (said.ts_event, found.ts_event) == (ts_event, TS_ABSENT)
+    assert bad == (ts_event == TS_IMPOSSIBLE)
+
+
+HOUR_NS = 3_600 * 10**9
+NOW_NS = 1_790_000_000 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("made", "sent", "ts_event", "bad"),
+    [
+        (NOW_NS - 5, NOW_NS, NOW_NS - 5, False),
+        (NOW_NS, TS_ABSENT, NOW_NS, False),
+        (TS_ABSENT, TS_ABSENT, TS_ABSENT, False),
+        (NOW_NS, NOW_NS + HOUR_NS, NOW_NS, True),
+        (NOW_NS + HOUR_NS, NOW_NS, NOW_NS, True),
+        (NOW_NS + HOUR_NS, TS_ABSENT, TS_ABSENT, True),
+        (NOW_NS + HOUR_NS, NOW_NS + HOUR_NS, TS_ABSENT, True),
+        (TS_IMPOSSIBLE, NOW_NS + HOUR_NS, TS_ABSENT, True),
+        (NOW_NS, TS_IMPOSSIBLE, NOW_NS, True),
+    ],
+)
+def test_of_a_books_times_the_first_that_can_be_is_believed(
+    made: int, sent: int, ts_event: int, bad: bool
+) -> None:
+    said = change("X", NO_LEVELS, NO_LEVELS, (1, 2), (made, sent))
+    found, told = dated(said, NOW_NS + 60 * 10**9)
+    assert (found.ts_event, told) == (ts_event, bad)
+
+
+# The one time of a message of who tells one, as it is spelled; spot's book of Binance as well.
+OF_ONE_TIME = {
+    "binance-spot": '{"e":"depthUpdate","E":MS,"s":"X","U":4,"u":5,"b":[["1","1"]],"a":[]}',
+    "okx-spot": (
+        '{"arg":{"channel":"books","instId":"X"},"action":"update","data":[{"asks":[],"bids":[],'
+        '"ts":"MS","prevSeqId":4,"seqId":5}]}'
+    ),
+}
+
+
+@pytest.mark.parametrize("label", OF_ONE_TIME)
+@pytest.mark.parametrize(("ms", "bad"), [("1790000000000", False), ("1790000000", True)])
+def test_a_books_only_time_is_said_where_it_cannot_be(label: str, ms: str, bad: bool) -> None:
+    adapter = depth(label, "depth@100ms" if label == "binance-spot" else "")
+    (said,) = Tiers(adapter, []).typed(OF_ONE_TIME[label].replace("MS", ms).encode())
+    assert dated(said, FAR_NS)[1] == bad

@@ -39,14 +39,24 @@ def frame(**changed: str) -> bytes:
 
 
 def test_a_match_is_the_quote() -> None:
-    assert decoder().match(frame()) == (7, 1.5, 2.0, 1.6, 3.0, TS_NS, 5, TS_ABSENT)
+    assert decoder().match(frame()) == (7, 1.5, 2.0, 1.6, 3.0, TS_NS, 5, TS_ABSENT, TS_ABSENT)
     assert decoder().reason(frame()) == "matched"
 
 
 def test_a_match_is_scaled_to_base_units() -> None:
     scaled = decoder(BTCUSDT=(3, 1000.0, 0.01)).match(frame())
 
-    assert scaled == (3, 1.5 / 1000.0, 2.0 * 0.01, 1.6 / 1000.0, 3.0 * 0.01, TS_NS, 5, TS_ABSENT)
+    assert scaled == (
+        3,
+        1.5 / 1000.0,
+        2.0 * 0.01,
+        1.6 / 1000.0,
+        3.0 * 0.01,
+        TS_NS,
+        5,
+        TS_ABSENT,
+        TS_ABSENT,
+    )
 
 
 @pytest.mark.parametrize(

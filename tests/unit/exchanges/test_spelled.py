@@ -46,7 +46,7 @@ class Plain:
 def said(bids: Side, asks: Side, *, snapshot: bool) -> BookChange:
     found = [spelled_side_of(raw(side), "X") for side in (bids, asks)]
     (bid_levels, bid_texts), (ask_levels, ask_texts) = found
-    made = change("X", bid_levels, ask_levels, (1, 2), TS_ABSENT, 400 * snapshot)
+    made = change("X", bid_levels, ask_levels, (1, 2), (TS_ABSENT, TS_ABSENT), 400 * snapshot)
     return made._replace(texts=Spelled(bid_texts, ask_texts))
 
 

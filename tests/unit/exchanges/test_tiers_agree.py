@@ -45,9 +45,9 @@ def typed(label: str, frame: bytes) -> list[Event] | None:
 
 
 def bits(
-    symbol_id: int, quote: tuple[float, ...], ts_event: int, update_id: int, ts_engine: int
+    symbol_id: int, quote: tuple[float, ...], ts_event: int, update_id: int, *others: int
 ) -> bytes:
-    return struct.pack("<I4dqQq", symbol_id, *quote, ts_event, update_id, ts_engine)
+    return struct.pack("<I4dqQ2q", symbol_id, *quote, ts_event, update_id, *others)
 
 
 def check(label: str, native: Decoder, tables: Tables, frame: bytes) -> tuple[int, int]:
@@ -62,7 +62,7 @@ def check(label: str, native: Decoder, tables: Tables, frame: bytes) -> tuple[in
         symbol_id, px_div, sz_mul = tables[quote.exchange_symbol]
         other = scaled(quote, px_div, sz_mul)
         assert bits(matched[0], matched[1:5], *matched[5:]) == bits(
-            symbol_id, other[1:5], other.ts_event, other.update_id, other.ts_engine
+            symbol_id, other[1:5], *other[5:]
         ), frame
     return int(matched is not None), len(quotes)
 
@@ -369,4 +369,4 @@ def test_usual_generated_messages_do_match_natively() -> None:
     source = SOURCE_BY_LABEL["mexc-spot"]
     assert native_of(source.label, TABLES).match(
         wrapper("BTCUSDT", ["1", "2", "3", "4"], "5", 1_700_000_000_000)
-    ) == (0, 1.0, 2.0, 3.0, 4.0, 1_700_000_000_000 * 10**6, 5, TS_ABSENT)
+    ) == (0, 1.0, 2.0, 3.0, 4.0, 1_700_000_000_000 * 10**6, 5, TS_ABSENT, TS_ABSENT)

@@ -16,6 +16,7 @@ from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology.tables import InstrumentRow
 
 OURS, THEIRS = 1, 2
+UNDATED = (TS_ABSENT, TS_ABSENT)
 
 
 def followed(
@@ -37,11 +38,11 @@ def texts(of: BookLevels) -> Texts:
 
 def snapshot(last_id: int, window: int = 20) -> BookChange:
     bids, asks = levels((100.0, 1.0), (99.0, 2.0)), levels((101.0, 3.0))
-    return change("BTCUSDT", bids, asks, (-1, last_id), TS_ABSENT, window)
+    return change("BTCUSDT", bids, asks, (-1, last_id), UNDATED, window)
 
 
 def update(after_id: int, last_id: int, *bids: tuple[float, float]) -> BookChange:
-    return change("BTCUSDT", levels(*bids), levels(), (after_id, last_id), TS_ABSENT)
+    return change("BTCUSDT", levels(*bids), levels(), (after_id, last_id), UNDATED)
 
 
 def standing(px_div: float = 1.0, sz_mul: float = 1.0) -> SourceBook:
@@ -258,7 +259,7 @@ def test_whoever_keeps_the_window_says_what_comes_into_it() -> None:
     book = standing()
     assert BookFlag.PARTIAL not in book.flags
     bids = levels(*((100.0 - n, 1.0) for n in range(50)))
-    book.take(change("BTCUSDT", bids, bids + 60.0, (-1, 20), TS_ABSENT, 50), OURS, 0)
+    book.take(change("BTCUSDT", bids, bids + 60.0, (-1, 20), UNDATED, 50), OURS, 0)
     assert BookFlag.PARTIAL in book.flags
     book.take(update(20, 21, (50.0, 5.0), (100.0, 0.0)), OURS, 0)
     assert len(book.book.bids) == 50
@@ -269,10 +270,10 @@ def test_a_snapshot_of_less_than_the_window_leaves_no_hole_behind_it() -> None:
     is never said, and what comes behind it would stand as if nothing lay between."""
     book = followed("okx-spot")
     asks = levels(*((101.0 + n, 1.0) for n in range(100)))
-    book.seeded(change("BTCUSDT", levels(), asks, (-1, 10), TS_ABSENT, 100), OURS, 0)
+    book.seeded(change("BTCUSDT", levels(), asks, (-1, 10), UNDATED, 100), OURS, 0)
     gone = [(101.0 + n, 0.0) for n in range(150)]
     told = levels(*gone, (251.0, 5.0), (400.0, 1.0))
-    book.take(change("BTCUSDT", levels(), told, (10, 11), TS_ABSENT), OURS, 0)
+    book.take(change("BTCUSDT", levels(), told, (10, 11), UNDATED), OURS, 0)
     assert len(book.book.asks) == 0
     assert BookFlag.DEPLETED in BookFlag(book.book.flags)
 

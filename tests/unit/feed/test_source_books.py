@@ -14,12 +14,14 @@ from msgspec.structs import replace
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
 from spread_scanner.config import Feed
+from spread_scanner.exchanges.adapter import BookChange
 from spread_scanner.exchanges.depth import change
 from spread_scanner.feed.books import DISAGREES_NS, Shelf, SourceBooks
 from spread_scanner.feed.followed import BookOutcome
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.schema.books import BookFlag
 from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm.books import BookStore
 from spread_scanner.shm.wants import Wants
 from spread_scanner.symbology.tables import InstrumentRow
@@ -51,7 +53,7 @@ class Followed:
         self.books._placing.bring = lambda *_: None  # type: ignore[method-assign]  # nobody dials
         self.books._follow(adapter, [SYMBOL_ID])
         self.book = self.books._followed[SYMBOL_ID]
-        said = change(NAME, BIDS, ASKS, (-1, 7), 1, window=50)
+        said = change(NAME, BIDS, ASKS, (-1, 7), (1, TS_ABSENT), window=50)
         assert self.book.take(said, 1, moved.mono_ns()) is BookOutcome.TAKEN
         self.book.stale = False
         self.books._publish(self.book, self.ground.store.clock.now_ns())
@@ -120,6 +122,58 @@ def test_what_cannot_be_stood_behind_disagrees_with_nobody(followed: Followed) -
     assert followed.counted == 0
 
 
+UPDATE = (
+    '{"topic":"orderbook.50.XUSDT","ts":SENT,"type":"delta","data":{"s":"XUSDT",'
+    '"b":[["100","2"]],"a":[],"u":ID,"seq":9},"cts":MADE}'
+)
+# Both times as the message spells them (what is added to now, or the text), and which is shown.
+TIMES: list[tuple[int | str, int | str, str, int]] = [
+    (-5, 0, "MADE", 0),
+    (500, 0, "MADE", 0),
+    (501, 0, "SENT", 1),
+    (3_600_000, 0, "SENT", 1),
+    (0, 3_600_000, "MADE", 1),
+    (3_600_000, 3_600_000, "", 1),
+    ("1790000000", 0, "SENT", 1),
+    ('"soon"', 0, "SENT", 1),
+    ('"soon"', 3_600_000, "", 1),
+    (0, '"soon"', "MADE", 1),
+    ("86400000", "1790000000", "", 1),
+    ("0", "null", "", 0),
+]
+
+
+def test_a_books_time_that_cannot_be_is_none_counted_once_and_said(followed: Followed) -> None:
+    adapter = followed.books._adapter
+    assert adapter is not None
+    followed.books.take_tables(followed.books._quotes.instruments)
+    for number, (made, sent, shown, counted) in enumerate(TIMES, 8):
+        before = followed.ground.counters["book_bad_times"]
+        now_ns = followed.ground.store.clock.now_ns()
+        now_ms = now_ns // NS_PER_MS
+        said = {
+            key: str(now_ms + one) if isinstance(one, int) else one
+            for key, one in (("MADE", made), ("SENT", sent), ("ID", str(number)))
+        }
+        text = UPDATE
+        for key, one in said.items():
+            text = text.replace(key, one)
+        if not followed.books._board.message(text.encode(), 1, now_ns):
+            (found,) = adapter.parse(text.encode())
+            listener = SimpleNamespace(
+                heard=lambda _: None, read_ns=now_ns, behind=False, path_lags=False
+            )
+            followed.books.take(cast(BookChange, found), cast(Any, listener), 1)
+        read = followed.store.read(followed.ground.source.source_id, SYMBOL_ID)
+        assert read is not None
+        time_ns = int(said[shown]) * NS_PER_MS if shown else TS_ABSENT
+        assert int(read.record["ts_event"]) == time_ns, text
+        assert bool(int(read.record["flags"]) & BookFlag.NO_TS_EVENT) == (not shown)
+        assert followed.ground.counters["book_bad_times"] - before == counted, text
+    kept = followed.books._share.evidence.kept
+    assert any(kind.endswith("a book's time that cannot be") for kind in kept), kept
+
+
 BREAKS_NS = 11 * NS_PER_S  # each has stood for so long that it is asked for at once
 LOOK_NS = 100 * NS_PER_MS
 
@@ -166,7 +220,7 @@ class Breaking:
     def _seed(self, _: Any, name: str) -> None:
         self.asked[name] += 1
         book = self.books._followed[self.books._share.instruments[name].symbol_id]
-        said = change(name, BIDS, ASKS, (-1, self.last_id), 1, window=100)
+        said = change(name, BIDS, ASKS, (-1, self.last_id), (1, TS_ABSENT), window=100)
         book.seeded(said, self.number, self.clock.mono_ns())
 
     def live(self, for_s: int) -> Counter[str]:
@@ -175,7 +229,7 @@ class Breaking:
         for _ in range(for_s * NS_PER_S // LOOK_NS):
             now_ns = self.clock.mono_ns()
             self.last_id += 2
-            missed = change("C", BIDS, ASKS, (self.last_id - 1, self.last_id), 1)
+            missed = change("C", BIDS, ASKS, (self.last_id - 1, self.last_id), (1, TS_ABSENT))
             for one in self.books._followed.values():
                 if one.stands and now_ns - one._stood_ns >= BREAKS_NS:
                     assert one.take(missed, self.number, now_ns) is BookOutcome.GAP

@@ -177,6 +177,7 @@ static inline int ss_depth_protobuf_match(const ss_depth_decoder *decoder, const
                                   (size_t)(wrapper.symbol.end - wrapper.symbol.start));
     if (out->symbol == NULL) return SS_UNKNOWN_SYMBOL;
     reason = ss_depth_body(wrapper.body, decoder->body_field == SS_AGGRE_DEPTHS_FIELD ? 2 : 1, out);
+    out->head.ts_sent = SS_TS_ABSENT;
     if (reason == SS_MATCHED) reason = ss_time(wrapper.send_time, &out->head.ts_event);
     return reason == SS_MATCHED ? ss_depth_conclude(out) : reason;
 }

@@ -26,6 +26,7 @@ typedef struct ss_match {
     double ask_sz;
     int64_t ts_event;  /* of the message; SS_TS_ABSENT where it gives none */
     int64_t ts_engine; /* of the matching engine where it stands apart; else SS_TS_ABSENT */
+    int64_t ts_sent;   /* when it was sent, where ts_event is the engine's; else SS_TS_ABSENT */
     uint64_t update_id;
     uint32_t symbol_id;
 } ss_match;

@@ -126,7 +126,7 @@ static inline int ss_protobuf_match(const char *buf, size_t size, const ss_symbo
     if (known == NULL) return SS_UNKNOWN_SYMBOL;
     double raw[SS_FIELDS];
     out->update_id = 0;
-    out->ts_engine = SS_TS_ABSENT;
+    out->ts_engine = out->ts_sent = SS_TS_ABSENT;
     reason = ss_read_ticker(wrapper.body, raw, &out->update_id);
     if (reason == SS_MATCHED) reason = ss_time(wrapper.send_time, &out->ts_event);
     return reason == SS_MATCHED ? ss_conclude(raw, known, out) : reason;

@@ -199,19 +199,18 @@ static inline const char *ss_skip_levels(const char *p, const char *end) {
 typedef struct ss_reading {
     const ss_symbol *symbol;
     double raw[SS_FIELDS];
-    int64_t sent;
     ss_match *out;
 } ss_reading;
 
 static inline ss_reading ss_unread(ss_match *out) {
-    out->ts_event = out->ts_engine = SS_TS_ABSENT;
-    return (ss_reading){NULL, {0.0, 0.0, 0.0, 0.0}, SS_TS_ABSENT, out};
+    out->ts_event = out->ts_engine = out->ts_sent = SS_TS_ABSENT;
+    return (ss_reading){NULL, {0.0, 0.0, 0.0, 0.0}, out};
 }
 
 /* Whether its times can be beside each other. */
 static inline int ss_in_order(const ss_reading *reading) {
     const ss_match *out = reading->out;
-    return !ss_ahead(out->ts_engine, out->ts_event) && !ss_ahead(out->ts_event, reading->sent);
+    return !ss_ahead(out->ts_engine, out->ts_event) && !ss_ahead(out->ts_event, out->ts_sent);
 }
 
 /* One step from *at on, which it moves. Returns SS_MATCHED or why not. */
@@ -250,7 +249,7 @@ static inline int ss_take(const ss_template *made, const ss_step *step, const ch
         if (step->kind == SS_UPDATE_ID) reading->out->update_id = number;
         if (step->kind == SS_TS_EVENT_MS) return ss_time(number, &reading->out->ts_event);
         if (step->kind == SS_TS_ENGINE_MS) return ss_time(number, &reading->out->ts_engine);
-        if (step->kind == SS_TS_SENT_MS) return ss_time(number, &reading->sent);
+        if (step->kind == SS_TS_SENT_MS) return ss_time(number, &reading->out->ts_sent);
         return SS_MATCHED;
     }
 }
