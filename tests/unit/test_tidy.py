@@ -346,6 +346,18 @@ def test_no_leftovers() -> None:
             assert not found, f"{path.relative_to(ROOT)}: {found}"
 
 
+def test_a_test_that_is_named_in_the_source_is_there() -> None:
+    there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    written = [path for kind in ("py", "pyx", "pxd", "h") for path in SRC.rglob(f"*.{kind}")]
+    named = {
+        (path.name, name)
+        for path in written
+        for name in re.findall(r"\btest_[a-z_]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert named, "nothing is looked at"
+    assert not {(where, name) for where, name in named if name not in there}
+
+
 def test_bins_hold_no_logic() -> None:
     for path in sorted((ROOT / "bins").iterdir()):
         lines = path.read_text().splitlines()

@@ -1,7 +1,8 @@
 """What spread-analyst finds out about every pair and every cell, as records of shared memory.
 
-Its C twin is native/analysis.h; test_analysis_layout holds the two together. What is not known
-is NaN, never zero: the analyst has seen too little of it yet (it is warming), or it has no value.
+Its C twin is native/analysis.h, which asserts its sizes; test_shm_layout pins these. What is not
+known is NaN, never zero: the analyst has seen too little of it yet (it is warming), or it has no
+value.
 """
 
 from enum import IntFlag

@@ -8,7 +8,7 @@ cdef extern from "level_tape.h" nogil:
         bint on
 
     void ss_tape_look(ss_tape *tape)
-    # Of ss_book_records, which rooms that follow books have under a name of their own.
+    # Of an ss_book_record each, which rooms that follow books have under a name of their own.
     void ss_level_tape_tell(ss_tape *tape, const void *before, const void *now)
 
 

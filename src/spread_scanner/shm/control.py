@@ -264,7 +264,7 @@ class Control(Holder):
             (SwitchKind.SOURCE, SOURCES, self.paused_sources),
             (SwitchKind.DIRECTION, DIRECTIONS, self.paused_directions),
         ):
-            on += [(kind, label(members, number, number + 1)) for number in ids]
+            on += [(kind, label(members, number)) for number in ids]
         found = [told.pop(key, Switch(*key)) for key in on]
         found += [one for one in told.values() if obeyed(self._held, one) is None]
         return sorted(found)

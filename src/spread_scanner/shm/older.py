@@ -98,9 +98,9 @@ def _named(raw: bytes, slots_at: int) -> Iterator[tuple[SwitchKind, str]]:
     if np.frombuffer(raw, SWITCHES_DTYPE, 1, SWITCHES_AT)[0]["kill"]:
         yield SwitchKind.HALT, ""
     for number in _on(raw, PAUSED_SOURCES_AT, NUM_SOURCES_MAX):
-        yield SwitchKind.SOURCE, label(SOURCES, number, NUM_SOURCES_MAX)
+        yield SwitchKind.SOURCE, label(SOURCES, number)
     for number in _on(raw, PAUSED_DIRECTIONS_AT, DIRECTIONS_MAX):
-        yield SwitchKind.DIRECTION, label(DIRECTIONS, number, DIRECTIONS_MAX)
+        yield SwitchKind.DIRECTION, label(DIRECTIONS, number)
     size = (len(raw) - slots_at) // PROCESSES_MAX
     for at in range(slots_at, slots_at + size * PROCESSES_MAX, size or 1):
         name = raw[at : at + NAME_BYTES].rstrip(b"\0").decode(errors="replace")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from spread_scanner import clock
-from spread_scanner.errors import SegmentError
 from spread_scanner.schema.enums import DIRECTIONS, SOURCES, Direction, Source, SwitchKind
 from spread_scanner.shm import switches
 from spread_scanner.shm.layout import (
@@ -69,18 +68,6 @@ class Operator(Holder):
     def pause(self, process: str, *, paused: bool = True) -> int:
         """Pause or resume a process. Returns the generation to wait for."""
         return self.switch(SwitchKind.PROCESS, process, on=paused)
-
-    def pause_source(self, source_id: int, *, paused: bool = True) -> int:
-        name = label(SOURCES, source_id, NUM_SOURCES_MAX)
-        return self.switch(SwitchKind.SOURCE, name, on=paused)
-
-    def pause_direction(self, direction_id: int, *, paused: bool = True) -> int:
-        name = label(DIRECTIONS, direction_id, DIRECTIONS_MAX)
-        return self.switch(SwitchKind.DIRECTION, name, on=paused)
-
-    def pause_symbol(self, symbol: str, *, paused: bool = True) -> int:
-        """Of a coin by its name, whatever ids it has and will have."""
-        return self.switch(SwitchKind.SYMBOL, symbol, on=paused)
 
     def kill(self, *, killed: bool = True) -> int:
         """Stop all signals at once, or allow them again."""
@@ -169,10 +156,8 @@ def obeyed(held: Segment, switch: Switch) -> bool | None:
     return None
 
 
-def label(members: Sequence[Source | Direction], number: int, count: int) -> str:
+def label(members: Sequence[Source | Direction], number: int) -> str:
     """The name of an id; one that has none goes by its digits."""
-    if not 0 <= number < count:
-        raise SegmentError("no such switch", number=number, allowed=f"0 to {count - 1}")
     return members[number].label if number < len(members) else str(number)
 
 

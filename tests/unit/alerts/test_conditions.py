@@ -264,9 +264,9 @@ def test_a_source_that_is_paused_or_whose_feed_hangs_is_not_stale_besides(
         row.beat(ProcessState.RUNNING)
         quoted(up_bed, QuoteFlag.STALE, 4)
         assert found(watch, "stale:okx-spot") is not None
-        operator.pause_source(SOURCE.source_id)
+        operator.switch(SwitchKind.SOURCE, SOURCE.label)
         assert found(watch, "stale:okx-spot") is None
-        operator.pause_source(SOURCE.source_id, paused=False)
+        operator.switch(SwitchKind.SOURCE, SOURCE.label, on=False)
         moved.advance_ms(60_000)
         assert [one.key for one in watch.now() if "okx-spot" in one.key] == ["hung:feed-okx-spot"]
 
@@ -413,7 +413,7 @@ def test_a_halt_or_pause_that_stands_longer_than_a_day_is_told(
 
     with Control.attach(up_bed.namespace) as control, control.operator() as operator:
         operator.kill()
-        operator.pause_symbol("BTC-USDT")
+        operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
         moved.advance_ms(DAY_MS)
         assert switched() == []
         moved.advance_ms(1_000)

@@ -6,7 +6,13 @@ import numpy as np
 from engine_bed import NAME, Bed
 from engine_oracle import Oracle, Switches, assert_same, sorted_without_seq
 
-from spread_scanner.schema.enums import QuoteFlag
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, QuoteFlag, SwitchKind
+
+
+def _name_of(kind: SwitchKind, number: int) -> str:
+    if kind is SwitchKind.SYMBOL:
+        return f"C{number}-USDT"
+    return SOURCES[number].label if kind is SwitchKind.SOURCE else DIRECTIONS[number].label
 
 
 class Match:
@@ -77,7 +83,7 @@ class Match:
             operator.pause(NAME, paused=on)
             self.switches.process = on
         else:
-            change = getattr(operator, f"pause_{what}")
-            change(f"C{number}-USDT" if what == "symbol" else number, paused=on)
+            kind = SwitchKind[what.upper()]
+            operator.switch(kind, _name_of(kind, number), on=on)
             members = getattr(self.switches, f"{what}s")
             (members.add if on else members.discard)(number)

@@ -11,7 +11,7 @@ from engine_bed import MAX_SYMBOLS, Bed, Rules, settings, tables
 from spread_scanner.clock import NS_PER_MS, NS_PER_S
 from spread_scanner.config import Books, Settings
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag, BookLevels
-from spread_scanner.schema.enums import DIRECTIONS, SignalKind
+from spread_scanner.schema.enums import DIRECTIONS, SignalKind, SwitchKind
 from spread_scanner.schema.ladder import PairBooks, Terms, carried, rung
 from spread_scanner.schema.records import (
     FOLLOW_UP_BOUNDED,
@@ -208,7 +208,7 @@ def test_time_an_exit_a_halt_and_new_tables_are_missed_and_counted(bed: Bed, boo
     assert bed.count("books_missed") == 1, "10 s are over"
     for miss in (
         lambda: bed.spread(-300.0),
-        lambda: bed.operator.pause_symbol("C0-USDT"),
+        lambda: bed.operator.switch(SwitchKind.SYMBOL, "C0-USDT"),
         lambda: bed.engine.load(bed.settings, tables(generation=2)),
     ):
         bed.end()
@@ -219,7 +219,7 @@ def test_time_an_exit_a_halt_and_new_tables_are_missed_and_counted(bed: Bed, boo
         miss()
         bed.step(SOON_MS)
         assert bed.count("books_missed") == before + 1
-        bed.operator.pause_symbol("C0-USDT", paused=False)
+        bed.operator.switch(SwitchKind.SYMBOL, "C0-USDT", on=False)
 
 
 def test_what_is_owed_is_bounded_and_each_is_followed_or_missed(

@@ -15,7 +15,15 @@ from spread_scanner.engine import _loop, plan
 from spread_scanner.engine.core import Engine
 from spread_scanner.errors import TableError
 from spread_scanner.schema.counters import ENGINE_COUNTERS
-from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, QuoteFlag, SignalKind, Verdict
+from spread_scanner.schema.enums import (
+    DIRECTIONS,
+    EXCHANGE_SOURCES,
+    SOURCES,
+    QuoteFlag,
+    SignalKind,
+    SwitchKind,
+    Verdict,
+)
 from spread_scanner.schema.records import (
     FOLLOW_UP_DTYPE,
     SIGNAL_AGED,
@@ -286,8 +294,12 @@ def test_a_switch_stops_signals_at_once_and_lifting_it_enters_what_stands(
         elif what == "process":
             bed.operator.pause(NAME, paused=on)
         else:
-            thing: object = {"source": 3, "direction": 0, "symbol": "C0-USDT"}[what]
-            getattr(bed.operator, f"pause_{what}")(thing, paused=on)
+            names = {
+                "source": SOURCES[3].label,
+                "direction": DIRECTIONS[0].label,
+                "symbol": "C0-USDT",
+            }
+            bed.operator.switch(SwitchKind[what.upper()], names[what], on=on)
 
     with Bed(namespace) as bed:
         bed.spread(15)
@@ -308,7 +320,7 @@ def test_a_pause_follows_the_coin_when_new_tables_give_it_another_id(namespace: 
     """The operator said BTC, not "whatever has id 0 tomorrow"."""
     before = {0: "BTC-USDT", 1: "ETH-USDT"}
     with Bed(namespace, symbols=tables(2, names=before)) as bed:
-        bed.operator.pause_symbol("BTC-USDT")
+        bed.operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
         bed.spread(20, symbol_id=0)
         bed.spread(20, symbol_id=1)
         assert [int(row["symbol_id"]) for row in bed.step()] == [1]
@@ -326,7 +338,7 @@ def test_a_pause_follows_the_coin_when_new_tables_give_it_another_id(namespace: 
         bed.spread(30)
         assert bed.kinds() == []  # it had left the tables, and is still meant
 
-        bed.operator.pause_symbol("BTC-USDT", paused=False)
+        bed.operator.switch(SwitchKind.SYMBOL, "BTC-USDT", on=False)
         assert bed.kinds() == [ENTER]
 
 

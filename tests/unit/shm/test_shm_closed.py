@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from spread_scanner.schema.books import BOOK_DTYPE, BookFlag
-from spread_scanner.schema.enums import ConnectionState, ProcessState, ReloadOutcome
+from spread_scanner.schema.enums import (
+    DIRECTIONS,
+    SOURCES,
+    ConnectionState,
+    ProcessState,
+    ReloadOutcome,
+    SwitchKind,
+)
 from spread_scanner.schema.funding import FundingNow
 from spread_scanner.schema.pools import POOL_DTYPE
 from spread_scanner.schema.records import EVALUATION_DTYPE, SIGNAL_DTYPE
@@ -78,9 +85,11 @@ def operator_place(control: Control) -> Place:
         operator,
         {
             "pause": lambda: operator.pause("spread-engine"),
-            "pause_source": lambda: operator.pause_source(1),
-            "pause_direction": lambda: operator.pause_direction(1),
-            "pause_symbol": lambda: operator.pause_symbol("AAA-USDT"),
+            "switch a source": lambda: operator.switch(SwitchKind.SOURCE, SOURCES[1].label),
+            "switch a direction": lambda: operator.switch(
+                SwitchKind.DIRECTION, DIRECTIONS[1].label
+            ),
+            "switch a symbol": lambda: operator.switch(SwitchKind.SYMBOL, "AAA-USDT"),
             "kill": operator.kill,
             "stop": lambda: operator.stop("spread-engine"),
             "reload": lambda: operator.reload("spread-engine"),
@@ -251,7 +260,7 @@ def test_what_a_killed_operator_did_not_issue_is_never_said(control: Control, ed
     slot.ack(slot.orders().generation)
     killed_before_issuing(control, lambda operator: getattr(operator, edge)("feed-okx-spot"))
     with control.operator() as operator:
-        operator.pause_symbol("AAA-USDT")
+        operator.switch(SwitchKind.SYMBOL, "AAA-USDT")
         orders = slot.orders()
         assert (orders.stop, orders.reload) == (False, False)
         getattr(operator, edge)("feed-okx-spot")
@@ -263,5 +272,5 @@ def test_an_edge_that_was_issued_survives_the_next_operator(control: Control) ->
     with control.operator() as operator:
         operator.stop("feed-okx-spot")
     with control.operator() as operator:
-        operator.pause_symbol("AAA-USDT")
+        operator.switch(SwitchKind.SYMBOL, "AAA-USDT")
     assert slot.orders().stop

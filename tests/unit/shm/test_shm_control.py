@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spread_scanner.errors import SegmentError
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, SwitchKind
 from spread_scanner.shm import Control
 from spread_scanner.shm.control import ControlSlot, Orders
 from spread_scanner.shm.faults import AlreadyClaimed
@@ -86,23 +86,16 @@ def test_switches_of_sources_directions_and_symbols(namespace: str) -> None:
         control.claim("engine") as slot,
         control.operator() as operator,
     ):
-        operator.pause_source(7)
-        operator.pause_direction(11)
-        operator.pause_symbol("1000SATS-USDT")
-        generation = operator.pause_symbol("BTC-USDT")
+        operator.switch(SwitchKind.SOURCE, SOURCES[7].label)
+        operator.switch(SwitchKind.DIRECTION, DIRECTIONS[11].label)
+        operator.switch(SwitchKind.SYMBOL, "1000SATS-USDT")
+        generation = operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
         assert control.paused_sources == [7]
         assert control.paused_directions == [11]
         assert control.paused_symbols == ["1000SATS-USDT", "BTC-USDT"]
         assert slot.orders().generation == generation == 4
-        operator.pause_symbol("1000SATS-USDT", paused=False)
+        operator.switch(SwitchKind.SYMBOL, "1000SATS-USDT", on=False)
         assert control.paused_symbols == ["BTC-USDT"]
-        for act, wrong in (
-            (operator.pause_source, 64),
-            (operator.pause_direction, 64),
-            (operator.pause_source, -1),
-        ):
-            with pytest.raises(SegmentError, match="no such switch"):
-                act(wrong)
         assert operator.generation() == 5
 
 

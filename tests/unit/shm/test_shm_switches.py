@@ -43,7 +43,7 @@ def test_a_switch_knows_who_set_it_first_and_forgets_him_when_it_is_taken_back(
             operator.kill()
         with control.operator(BOB) as operator:
             operator.kill()
-            operator.pause_symbol("BTC-USDT")
+            operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
         halt, symbol = control.standing
         assert (halt.kind, halt.user, halt.pid, halt.command) == (SwitchKind.HALT, *ALICE)
         assert (symbol.name, symbol.user) == ("BTC-USDT", "bob")
@@ -78,20 +78,20 @@ def test_what_this_version_does_not_know_is_carried_along(namespace: str) -> Non
 def test_room_for_switches_has_an_end_and_says_so(namespace: str) -> None:
     with Control.create(namespace) as control, control.operator() as operator:
         for number in range(STANDING_MAX):
-            operator.pause_symbol(f"C{number}-USDT")
+            operator.switch(SwitchKind.SYMBOL, f"C{number}-USDT")
         with pytest.raises(SegmentError, match="no room"):
-            operator.pause_symbol("ONE-MORE")
-        operator.pause_symbol("C0-USDT", paused=False)
-        operator.pause_symbol("ONE-MORE")
+            operator.switch(SwitchKind.SYMBOL, "ONE-MORE")
+        operator.switch(SwitchKind.SYMBOL, "C0-USDT", on=False)
+        operator.switch(SwitchKind.SYMBOL, "ONE-MORE")
         assert "ONE-MORE" in control.paused_symbols
-        operator.pause_symbol("ONE-MORE", paused=False)
+        operator.switch(SwitchKind.SYMBOL, "ONE-MORE", on=False)
         with pytest.raises(SegmentError, match="at most 64"):
-            operator.pause_symbol("C" * 65)
+            operator.switch(SwitchKind.SYMBOL, "C" * 65)
 
 
 def test_a_torn_record_is_nobodys(namespace: str) -> None:
     with Control.create(namespace) as control, control.operator(ALICE) as operator:
-        operator.pause_symbol("BTC-USDT")
+        operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
         held = operator._held
         held.put_bytes(STANDING_AT + 40, b"???")  # within the name
         assert control.standing == []
@@ -148,14 +148,16 @@ def test_an_operator_killed_at_any_store_leaves_a_symbol_paused_or_not(
     while died:
         with Control.create(namespace, [] if on else stands) as control:
             died = killed_at_store(
-                control, number, lambda operator: operator.pause_symbol("BTC-USDT", paused=on)
+                control,
+                number,
+                lambda operator: operator.switch(SwitchKind.SYMBOL, "BTC-USDT", on=on),
             )
             assert control.paused_symbols in ([], ["BTC-USDT"])
             if not died:
                 assert control.paused_symbols == (["BTC-USDT"] if on else [])
             with control.operator(ALICE) as operator:  # the next one finds everything in order
-                operator.pause_symbol("BTC-USDT")
-                operator.pause_symbol("ETH-USDT")
+                operator.switch(SwitchKind.SYMBOL, "BTC-USDT")
+                operator.switch(SwitchKind.SYMBOL, "ETH-USDT")
                 assert control.paused_symbols == ["BTC-USDT", "ETH-USDT"]
         number += 1
     assert number >= 3

@@ -13,7 +13,7 @@ import pytest
 
 import bed
 from spread_scanner.orders import orders, remembered
-from spread_scanner.schema.enums import ProcessState, SwitchKind
+from spread_scanner.schema.enums import DIRECTIONS, SOURCES, ProcessState, SwitchKind
 from spread_scanner.shm import Control, PriceStore, SignalRing, operator, segment, switches
 from spread_scanner.shm.dials import Dials
 from spread_scanner.shm.faults import NoSegment, NotReady, Retired
@@ -109,9 +109,9 @@ def test_the_kill_switch_and_pauses_survive_new_segments(bed: Any) -> None:
     with Control.attach(bed.namespace) as control, control.operator() as commands:
         commands.kill()
         commands.pause("spread-engine")
-        commands.pause_source(3)
-        commands.pause_direction(7)
-        commands.pause_symbol("AAA-USDT")
+        commands.switch(SwitchKind.SOURCE, SOURCES[3].label)
+        commands.switch(SwitchKind.DIRECTION, DIRECTIONS[7].label)
+        commands.switch(SwitchKind.SYMBOL, "AAA-USDT")
 
     making.ensure(bed.settings, force=True)
 

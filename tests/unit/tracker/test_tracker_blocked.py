@@ -10,7 +10,7 @@ from tracking import Tracking, tracking_of
 from bed import until
 from spread_scanner import config
 from spread_scanner.clock import NS_PER_MS
-from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES
+from spread_scanner.schema.enums import DIRECTIONS, EXCHANGE_SOURCES, SwitchKind
 from spread_scanner.schema.names import DATABASE_FILE, ENGINE, TRACKER
 from spread_scanner.shm import Control
 from spread_scanner.shm.operator import Operator
@@ -78,10 +78,10 @@ def test_a_pause_of_the_tracker_is_no_time_that_was_tracked(up_bed: Any) -> None
     [
         (lambda operator: operator.kill(), True),
         (lambda operator: operator.pause(ENGINE), True),
-        (lambda operator: operator.pause_source(WAY.spot.source_id), False),
-        (lambda operator: operator.pause_source(WAY.futures.source_id), False),
-        (lambda operator: operator.pause_direction(WAY.direction_id), False),
-        (lambda operator: operator.pause_symbol("BBB-USDT"), False),
+        (lambda operator: operator.switch(SwitchKind.SOURCE, WAY.spot.label), False),
+        (lambda operator: operator.switch(SwitchKind.SOURCE, WAY.futures.label), False),
+        (lambda operator: operator.switch(SwitchKind.DIRECTION, WAY.label), False),
+        (lambda operator: operator.switch(SwitchKind.SYMBOL, "BBB-USDT"), False),
     ],
 )
 def test_whatever_silences_the_engine_blocks_the_pair(

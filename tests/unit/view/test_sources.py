@@ -3,6 +3,7 @@
 from typing import Any
 
 from spread_scanner.clock import NS_PER_MS, VirtualClock
+from spread_scanner.schema.enums import SOURCES, SwitchKind
 from spread_scanner.schema.names import RECORDER
 from spread_scanner.shm import Control, PriceStore
 from spread_scanner.shm.tapes import Recorded, Tapes
@@ -17,7 +18,7 @@ def test_a_source_counts_what_can_be_used_and_only_while_its_feed_beats(up_bed: 
         PriceStore.attach(up_bed.namespace) as store,
         store.writer(0) as writer,
     ):
-        operator.pause_source(3)
+        operator.switch(SwitchKind.SOURCE, SOURCES[3].label)
         now_ns = store.clock.now_ns()
         writer.write(1, 99.0, 1.0, 100.0, 1.0, now_ns, now_ns, 1)
         writer.write(2, 99.0, 1.0, 98.0, 1.0, now_ns, now_ns, 1)  # crossed: nobody uses it

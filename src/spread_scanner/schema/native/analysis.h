@@ -1,5 +1,5 @@
 /* What spread-analyst finds out about a pair and a cell: the C twin of schema/analysis.py, which
- * says what each means. NaN: not known. test_analysis_layout holds sizes and offsets together.
+ * says what each means. NaN: not known. Sizes are asserted below; test_shm_layout pins the other's.
  */
 #ifndef SS_ANALYSIS_RECORD_H
 #define SS_ANALYSIS_RECORD_H
