@@ -18,7 +18,6 @@ cdef extern from "evaluations.h" nogil:
         uint64_t capacity
 
     uint64_t ss_evaluations_append(ss_evaluations *ring, const ss_evaluation *row)
-    void ss_evaluations_write(ss_evaluations *ring, uint64_t position, const ss_evaluation *row)
     uint64_t ss_evaluations_head(const ss_evaluations *ring)
     int ss_evaluations_read(const ss_evaluations *ring, uint64_t number, ss_evaluation *row)
 

@@ -18,7 +18,6 @@ cdef extern from "wake.h" nogil:
     int ss_wake_notify(ss_wake *wake)
     void ss_wake_broadcast(ss_wake *wake)
     uint64_t ss_wake_calls(const ss_wake *wake)
-    void ss_relax()
 
 
 cdef extern from "words.h" nogil:

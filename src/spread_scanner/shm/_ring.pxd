@@ -25,10 +25,8 @@ cdef extern from "ring.h" nogil:
     uint64_t ss_ring_dropped(const ss_ring_control *control)
     int64_t ss_ring_push(ss_ring *ring, const void *records, uint64_t count)
     int64_t ss_ring_available(ss_ring *ring, uint64_t wanted)
-    int64_t ss_ring_peek(ss_ring *ring, void *records, uint64_t limit)
     int64_t ss_ring_peek_beyond(ss_ring *ring, void *records, uint64_t beyond, uint64_t limit)
     int64_t ss_ring_release(ss_ring *ring, uint64_t count)
-    int64_t ss_ring_pop(ss_ring *ring, void *records, uint64_t limit)
 
 
 cdef int ring_to_write(ss_ring *ring, Memory memory, layout) except -1

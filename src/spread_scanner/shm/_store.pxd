@@ -100,7 +100,6 @@ cdef extern from "store.h" nogil:
     int64_t ss_store_heartbeat(const ss_store *store, uint32_t source)
     void ss_store_begin_epoch(ss_store *store, uint32_t source, uint32_t epoch)
     void ss_store_beat(ss_store *store, uint32_t source, int64_t mono_ns)
-    int ss_store_any_dirty(const ss_store *store, uint32_t reader)
     int ss_store_wait(ss_store *store, uint32_t reader, int64_t timeout_ns)
 
 
