@@ -264,6 +264,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "a clock that comes back while connections that were late by their paths are replaced": (
+        "okx-spot", 0.062,
+        {
+            "okx-spot": [
+                Fault(100, "skew", 59.2, 0.871, 0.75), Fault(142.2, "slow", 15.8, 0.7, 0.72),
+            ],
+        },
+    ),
     "a quote that is dated in time in the midst of a backlog": (
         "bybit-futures", 0.045,
         {

@@ -18,6 +18,7 @@ cdef extern from "best_lag.h" nogil:
         double drift
 
     void ss_lag_init(ss_best_lag *best, double drift, int kept, int windows)
+    void ss_lag_ended(ss_best_lag *best)
     void ss_lag_lost(ss_best_lag *best)
     void ss_lag_recall(ss_best_lag *best, int64_t lag_ns, int64_t mono_ns)
     int64_t ss_lag_excess(const ss_best_lag *best, int64_t lag_ns)

@@ -62,6 +62,10 @@ cdef class BestLag:
         """Begin with what a life before knew at that time."""
         ss_lag_recall(&self.lag, lag_ns, mono_ns)
 
+    def ended(self):
+        """A connection of the source is gone."""
+        ss_lag_ended(&self.lag)
+
     def lost(self):
         """No connection of the source is left."""
         ss_lag_lost(&self.lag)

@@ -334,6 +334,7 @@ class Feed:
         """A connection is gone: what nobody else stands behind is stale from now on."""
         planned = why is End.SWAPPED and not connection.silent
         symbols, marked = self._marks.lost(connection, planned=planned)
+        self._share.board.best.ended()
         if not any(line.connections for line in self._lines()):
             self._share.board.best.lost()
         quotes = connection.listener.data_messages

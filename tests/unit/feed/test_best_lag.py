@@ -204,6 +204,23 @@ def test_a_quote_that_is_in_time_in_the_midst_of_a_backlog_sets_no_clock(
 
 
 @pytest.mark.parametrize("symbols", [1, 2])
+def test_what_was_late_on_a_connection_that_is_gone_hides_no_clock_that_is_set_back(
+    exchange: Exchange, symbols: int
+) -> None:
+    """Its path was slow; the next one's is not."""
+    exchange.symbols = symbols
+    exchange.lagging_within(KNOWN_S)
+    exchange.fall_behind(20.0)
+    assert all(exchange.lags() for _ in range(40))
+    exchange.bench.board.best.ended()
+    exchange.lag_s = USUAL_S
+    assert not any(exchange.lags() for _ in range(2))
+    exchange.off_s -= 20.0
+
+    assert exchange.lagging_within(3_600) == 15
+
+
+@pytest.mark.parametrize("symbols", [1, 2])
 def test_a_clock_that_is_set_back_when_a_backlog_is_over_is_learned_anew(
     exchange: Exchange, symbols: int
 ) -> None:

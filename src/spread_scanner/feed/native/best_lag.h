@@ -183,6 +183,12 @@ static inline void ss_lag_at(ss_best_lag *best, int64_t mono_ns) {
         ss_lag_conclude(best, mono_ns);
 }
 
+/* A connection is gone: what was late on it may have been so by its path, of which the others know
+ * nothing. A backlog goes on without it. */
+static inline void ss_lag_ended(ss_best_lag *best) {
+    best->lates = 0;
+}
+
 /* No connection is left: nobody hears the exchange set its clock. What was late before does not come
  * of that, and what was in time before says nothing of what comes after. */
 static inline void ss_lag_lost(ss_best_lag *best) {
