@@ -19,6 +19,7 @@ from loop import VirtualLoop
 from market import Row, Said
 from session import Session
 from shapes import impossible_time
+from usual import Usual
 from wire import Wire
 
 from spread_scanner.clock import NS_PER_MS, NS_PER_S, VirtualClock
@@ -64,7 +65,6 @@ class Switches:
     nameless: int = 0  # requests that meet an error that names nobody
     behind_ns: int = 0  # how long the exchange's own gateway holds quotes back
     held_ns: int = 0  # as that, until the last that it held back has arrived
-    taught_ns: int = 0  # how much of that a feed may take for usual, since a clock came back in it
     creep: float = 0.0  # how much that grows, per unit of time
     creeps_since_ns: int = 0
     enveloped: bool = False  # what was held back is dated as it is sent, but by the engine's time
@@ -114,6 +114,7 @@ class Exchange:
         self.random = random
         self.log = log
         self.switch = Switches()
+        self.usual = Usual()
         self.dialect = make_dialect(self)
         self.sessions: list[Session] = []
         self.held: deque[tuple[int, Row, Said]] = deque()  # by its gateway, and until when
@@ -226,14 +227,15 @@ class Exchange:
 
     def _caught_up(self) -> None:
         self.switch.held_ns = self.switch.behind_ns
-        if not self.switch.held_ns:
-            self.switch.taught_ns = 0
 
-    def clock_came_back(self) -> None:
-        """What is usual is learned anew from now on, with all that it holds back by then."""
-        switch = self.switch
+    def clock_came_back(self, step_ns: int) -> None:
+        """What is usual is learned anew from now on, with all that it holds back by then; of a
+        clock that had been ahead by so much at once, of one that had been set back by and by.
+        """
+        switch, late_ns = self.switch, max(0, -step_ns)
         if switch.held_ns:
-            switch.taught_ns = switch.held_ns + int(switch.creep * LEARNED_ANEW_NS)
+            late_ns += switch.held_ns + int(switch.creep * LEARNED_ANEW_NS)
+        self.usual.came_back(late_ns, self.clock.mono_ns())
 
     def _release(self) -> None:
         while self.held and self.held[0][0] <= self.clock.mono_ns():

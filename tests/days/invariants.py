@@ -223,7 +223,8 @@ class Invariants:
         skewed = now_ns < self.skewed_until_ns[exchange.label]
         dated = exchange.dated and not said.untimed
         taught = not dated or self._taught(exchange, late_ns)
-        late_ns_max = LAG_NS_MAX + LAG_SLACK_NS + exchange.switch.taught_ns
+        exchange.usual.heard(late_ns, now_ns)
+        late_ns_max = LAG_NS_MAX + LAG_SLACK_NS + exchange.usual.late_ns
         sent_ns = said.tick.ts_ms * NS_PER_MS
         if late_ns > late_ns_max and dated and not skewed:
             if usable and taught and not self._first_told(session, row, said):

@@ -100,7 +100,7 @@ def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
 
     def over() -> None:
         exchange.switch.clock_ns -= step_ns
-        exchange.clock_came_back()
+        exchange.clock_came_back(step_ns)
         if step_ns > 0 and not any(one.quoted for one in exchange.live()):
             stage.unheard(exchange)
 

@@ -206,6 +206,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.075,
         {"bybit-spot": [Fault(90, "skew", 43.4, 0.601, 0.498), Fault(220, "slow", 15, 0.5, 0.05)]},
     ),
+    "a clock that had been set back comes back, and a backlog before that is learned": (
+        "okx-futures", 0.08,
+        {
+            "okx-futures": [
+                Fault(81, "skew", 102, 0.118, 0.333), Fault(191, "behind", 79, 0.9, 0.93),
+            ],
+        },
+    ),
     "a price that comes back behind a backlog": (
         "binance-spot", 0.22,
         {
