@@ -14,7 +14,7 @@ from spread_scanner.clock import NS_PER_S
 from spread_scanner.engine import plan
 from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
-from spread_scanner.feed import feed, levels, listings, typed
+from spread_scanner.feed import feed, levels, listings
 from spread_scanner.feed._listener import BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
@@ -188,14 +188,16 @@ def dead_feeds_are_believed() -> Iterator[None]:
 @contextlib.contextmanager
 def any_time_is_a_time() -> Iterator[None]:
     """A time that cannot be is taken for that of its arrival."""
+    quote = TypedTier.quote
 
-    def believed(ts: int) -> int:
-        return clock.wall_ns() if ts == TS_IMPOSSIBLE else ts
+    def believed(self: TypedTier, raw: RawQuote) -> None:
+        wall_ns = clock.wall_ns()
+        made, sent = (
+            wall_ns if ts == TS_IMPOSSIBLE else ts for ts in (raw.ts_engine, raw.ts_event)
+        )
+        quote(self, raw._replace(ts_engine=made, ts_event=sent))
 
-    with (
-        put(typed, "_possible", believed),
-        put(TypedTier, "_say_bad_time", lambda *_: None),
-    ):
+    with put(TypedTier, "quote", believed):
         yield
 
 
