@@ -137,9 +137,10 @@ class Row:
             said = said._replace(shape="")
         untimed = said.untimed and exchange_ms == said.tick.ts_ms
         tick = said.tick._replace(ts_ms=exchange_ms)
-        engine_ms = said.engine_ms
-        if said.untimed and not untimed and self.listing.source.exchange is Name.BYBIT:
-            engine_ms = said.tick.ts_ms  # its repeats have the old `cts`
+        engine_ms, listing = said.engine_ms, self.listing
+        if not untimed and engine_ms is None and listing.source.exchange is Name.BYBIT:
+            # Its repeats have the old `cts`: it may be none, or ahead of a clock set back since.
+            engine_ms = said.tick.ts_ms - listing.lags_ms[listing.source_id]
         if engine_ms is not None and not shapes.misdated(engine_ms, exchange_ms):
             engine_ms = None
         return said._replace(tick=tick, repeat=True, untimed=untimed, engine_ms=engine_ms)
