@@ -25,7 +25,9 @@ class PacedTransport(asyncio.Transport):
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._is_full = self._is_ending = False
-        inner.set_write_buffer_limits(high=PIECE_BYTES, low=0)
+        # Whatever is left unread is to be heard of. One of TLS has some left of its greeting here.
+        by_tls = inner.get_extra_info("sslcontext") is not None
+        inner.set_write_buffer_limits(high=PIECE_BYTES if by_tls else 0, low=0)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """As soon as it is taken."""

@@ -592,6 +592,22 @@ def test_who_reads_no_answer_is_let_go(
     at_the_door(visit)
 
 
+@pytest.mark.parametrize("asked", [BIG, BIG_AND_LAST], ids=["", "the last of its connection"])
+def test_who_leaves_the_end_of_an_answer_unread_is_let_go_however_little_it_is(
+    asked: bytes, at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "UNREAD_S", 0.2)
+    monkeypatch.setattr(front, "_handed_out", lambda *_: answer_of(200, b" " * 24_000, ()))
+
+    async def visit(door: Door) -> None:
+        with await a_slow_one(door) as raw:
+            await asyncio.get_running_loop().sock_sendall(raw, asked)
+            assert await asyncio.get_running_loop().sock_recv(raw, 1) == b"H"
+            await left(door, 0)
+
+    at_the_door(visit)
+
+
 @pytest.mark.parametrize("big", [BIG, BIG_AND_LAST], ids=["", "the last of its connection"])
 def test_more_is_not_left_unread_by_all_together_than_may_be(
     big: bytes, at_the_door: Callable[..., None], monkeypatch: pytest.MonkeyPatch
