@@ -369,7 +369,15 @@ def test_what_a_url_is_for_bounds_what_it_may_hold(
 @pytest.mark.parametrize("word", ["hunter2", 'pa"hunter2', "pa hunter2", "pa/hunter2"])
 def test_what_was_said_is_shown_without_a_password(folder: Path, word: str) -> None:
     settings = config.load(folder, environ={})
-    for said in (f"exchanges.okx-spot.proxy=socks5://me:{word}@h", f"nothing=http://me:{word}@h/"):
+    proxy = "exchanges.okx-spot.proxy"
+    for said in (
+        *(
+            f"{proxy}=socks5://me:{word}@h",
+            f"{proxy}=me:{word}@h:1080",
+            f"{proxy}=http:/me:{word}@h",
+        ),
+        f"nothing=http://me:{word}@h/",
+    ):
         with pytest.raises(ConfigError) as caught:
             config.with_settings(settings, [said])
         assert "hunter2" not in str(caught.value)

@@ -146,9 +146,10 @@ def with_settings(settings: Settings, said: Sequence[str]) -> Settings:
 
 
 def _told(said: str) -> str:
-    """What was said, but for a URL: one that cannot be dialled may hold a password anywhere."""
+    """What was said, but for a URL, and what was meant for one: where it cannot be dialled it may
+    hold a password anywhere."""
     name, _, value = said.partition("=")
-    return f"{name}={MASK}" if "://" in value else said
+    return f"{name}={MASK}" if "://" in value or "@" in value else said
 
 
 def _as_said(error: ConfigError, said: str) -> ConfigError:
