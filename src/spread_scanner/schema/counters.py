@@ -374,7 +374,7 @@ GATEWAY_HISTOGRAMS = (
     Histogram(
         1,
         "wait_to_answer",
-        "The same of what waits for others: books, rates, candles, history, report, control.",
+        "Of what waits for others: books, connections, candles, history, report, control.",
     ),
 )
 GATEWAY_COUNTERS = _numbered(
