@@ -1,8 +1,9 @@
 """The settings that a running process would read now: the files, and its own environment on top.
 
 Used by `reload`, before anybody is told: who gives the order may have other variables than those
-who obey (`--namespace` is one). Reads health rows, /proc and the files; writes nothing. Where an
-environment cannot be read, it is taken for the caller's: the process itself refuses then.
+who obey (`--namespace` is one), and another folder (a checkout's). Reads the health segment, /proc
+and the files; writes nothing. Where an environment or the folder cannot be read, it is taken for
+the caller's: the process itself refuses then.
 """
 
 import os
@@ -21,23 +22,30 @@ def settings_by(settings: Settings, names: Iterable[str]) -> dict[str, Settings]
     """By process, of those that live; `settings` are the caller's. Raises ConfigError, as a process
     would refuse its own.
     """
-    read: dict[tuple[tuple[str, str], ...], Settings] = {_ours(os.environ): settings}
+    read: dict[tuple[tuple[str, str], ...], Settings] = {}
     found = {}
-    for name, pid in _pids(settings.config.system.namespace, names).items():
+    folder, pids = _running(settings.config.system.namespace, names)
+    if folder is None or not os.access(folder, os.R_OK | os.X_OK):
+        folder = settings.folder
+    if folder == settings.folder:
+        read[_ours(os.environ)] = settings
+    for name, pid in pids.items():
         variables = _variables(pid)
         if variables not in read:
-            read[variables] = config.load(settings.folder, dict(variables))
+            read[variables] = config.load(folder, dict(variables))
         found[name] = read[variables]
     return found
 
 
-def _pids(namespace: str, names: Iterable[str]) -> dict[str, int]:
+def _running(namespace: str, names: Iterable[str]) -> tuple[Path | None, dict[str, int]]:
+    """Where the system's settings are, and who of them has which number."""
     try:
         with Health.attach(namespace, timeout_s=0) as health:
             beats = {name: health.beat(name) for name in names}
+            folder = health.folder
     except SegmentError:
-        return {}
-    return {name: beat.pid for name, beat in beats.items() if beat is not None}
+        return None, {}
+    return folder, {name: beat.pid for name, beat in beats.items() if beat is not None}
 
 
 def _variables(pid: int) -> tuple[tuple[str, str], ...]:

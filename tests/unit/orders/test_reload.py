@@ -1,6 +1,7 @@
 """spread-ctl reload: what shows is refused before anyone is told, a process's word is passed on."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +101,26 @@ def test_a_namespace_that_only_the_command_says_is_refused_by_name_before_anyone
     assert "system.namespace (a restart of everything)" in ended.stderr
 
 
+def test_what_is_judged_are_the_files_that_the_system_reads_whatever_folder_the_command_has(
+    up_bed: Any, tmp_path: Path
+) -> None:
+    """A checkout's ./config, say, of the same namespace as the services'."""
+    shutil.copytree(up_bed.folder / "config", tmp_path / "other")
+    with living(up_bed, ENGINE), Control.attach(up_bed.namespace) as control:
+        with control.operator() as operator:
+            before = operator.generation()
+        replace(up_bed, "config.toml", "max_symbols = 64", "max_symbols = 128")
+        spread_ctl = Path(sys.executable).with_name("spread-ctl")
+        ended = subprocess.run(
+            [spread_ctl, "--config", tmp_path / "other", "reload"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        with control.operator() as operator:
+            assert operator.generation() == before, ended
+    assert ended.returncode == 2
+    assert "system.max_symbols (a restart of everything)" in ended.stderr
+
+
 def test_each_process_is_judged_by_the_variables_that_it_runs_with(
     up_bed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +129,7 @@ def test_each_process_is_judged_by_the_variables_that_it_runs_with(
     try:
         until(lambda: b"theirs" in Path(f"/proc/{child.pid}/environ").read_bytes())
         pids = {ENGINE: child.pid, TRACKER: os.getpid(), "spread-gateway": 2**22 + 1}
-        monkeypatch.setattr(read_by, "_pids", lambda _namespace, _names: pids)
+        monkeypatch.setattr(read_by, "_running", lambda _namespace, _names: (None, pids))
         settings = config.load()
         read = read_by.settings_by(settings, pids)
     finally:
