@@ -291,7 +291,7 @@ class Subscription:
         if event.kind is RefusalKind.BUSY:
             self._underway.take_back(request, event.exchange_symbols)
             due_ns = self._budget.busy(now_ns, request.sent_ns)
-            self._later(request, event.exchange_symbols, due_ns)
+            self._later(request, event.exchange_symbols, due_ns, now_ns)
             return ()
         if not request.subscribes:
             return self._unsubscribe_refused(request, event)
@@ -335,8 +335,12 @@ class Subscription:
         self._trying.discard(exchange_symbol)
         self.words, self.useless, self._rounds = "", False, 0
 
-    def _later(self, request: Request, exchange_symbols: Iterable[str], due_ns: int) -> None:
+    def _later(
+        self, request: Request, exchange_symbols: Iterable[str], due_ns: int, now_ns: int
+    ) -> None:
         """Ask the same again, these symbols of it (none named: all), at that time."""
+        if request.subscribes:
+            self._pay(request, now_ns)
         named = set(exchange_symbols or request.exchange_symbols)
         left = [symbol for symbol in request.exchange_symbols if symbol in named]
         self._queue.add(request.once_more(left, due_ns))
@@ -410,7 +414,7 @@ class Subscription:
         due_ns = self._budget.busy(now_ns, max(request.sent_ns for request in meant))
         alone = not busy
         for request in self._underway.expire():
-            self._later(request._replace(alone=request.alone or alone), (), due_ns)
+            self._later(request._replace(alone=request.alone or alone), (), due_ns, now_ns)
         return ()
 
     def _full(self, request: Request, now_ns: int) -> tuple[str, ...]:
@@ -428,7 +432,8 @@ class Subscription:
         self._underway.take_back(request)
         if not self.acknowledged:
             # It holds nothing, so it is not full: something else is meant.
-            self._later(request, (), self._budget.busy(now_ns, request.sent_ns))
+            due_ns = self._budget.busy(now_ns, request.sent_ns)
+            self._later(request, (), due_ns, now_ns)
             return ()
         if self.capacity is None:
             self._capacity_ns = now_ns + self._again_ns(self._fulls)

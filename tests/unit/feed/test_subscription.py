@@ -655,6 +655,24 @@ def test_nor_does_what_was_asked_for_again_in_vain_wait_for_the_quarter_but_late
     assert wait_ns > (8 + 4 * len(left) - 9) * NS_PER_S, "what was not waited for is paid for"
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_what_was_asked_for_again_too_soon_is_charged_to_the_quarter_once_more(named: bool) -> None:
+    talk = Talk("okx-spot", ["A-USDT"])
+    (text,) = talk.send()
+    talk.answer(Ack(number(text), ("A-USDT",)))
+    talk.subscription.ask_again(["A-USDT"])
+    (gone,) = talk.send()
+    talk.answer(Ack(number(gone), ("A-USDT",), False))
+    (back,) = talk.send()
+    budget = talk.subscription._budget
+    before_ns = budget.wait_ns(talk.now_ns, again=True)
+    talk.answer(busy(number(back)) if named else busy())
+
+    assert budget.wait_ns(talk.now_ns, again=True) >= before_ns + 4 * NS_PER_S
+    (once_more,) = talk.send(2.5)
+    assert subscribes(once_more), "and does not wait for it"
+
+
 def test_answers_to_nothing_are_survived() -> None:
     talk = Talk("okx-spot", [])
 
