@@ -6,9 +6,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from spread_scanner.config import Settings
+from spread_scanner.errors import MASK
 from spread_scanner.view.reading import Reading
-
-HIDDEN = "***"
 
 
 class SettingsView(Reading, frozen=True):
@@ -46,9 +45,9 @@ def _without_secrets(url: str, *, whole: bool) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return HIDDEN
+        return MASK
     _, at, host = parts.netloc.rpartition("@")
-    netloc = f"{HIDDEN}@{host}" if at else host
+    netloc = f"{MASK}@{host}" if at else host
     if whole:
-        return f"{parts.scheme}://{netloc}/{HIDDEN}"
-    return urlunsplit((parts.scheme, netloc, parts.path, parts.query and HIDDEN, ""))
+        return f"{parts.scheme}://{netloc}/{MASK}"
+    return urlunsplit((parts.scheme, netloc, parts.path, parts.query and MASK, ""))
