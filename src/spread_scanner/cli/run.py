@@ -146,7 +146,8 @@ def up(
     With --sim --seconds N the run is scored against what the simulator planted: exit 0 only when
     nothing was missed or invented, every end was signalled in time, the tracker followed it all and
     every size was right. What was halted or paused meanwhile is not judged. N counts from when all
-    feeds have subscribed.
+    feeds have subscribed. A long one that Ctrl-C ends is not scored, and a second Ctrl-C ends the
+    judging of any.
     """
     if not sim and (given := _only_simulated(context)):
         raise Unusable("only a simulated run knows this: add --sim", given=" ".join(given))
@@ -240,6 +241,8 @@ def _tell(document: RunSummary) -> None:
         ):
             for one in document[kind]:
                 console.print(f"  {kind.replace('_', ' ')}: {one}")
+    if "not_scored" in document:
+        console.print(f"Not scored: {document['not_scored']}.")
     if document["killed_at_stop"]:
         console.print(f"Had to be killed at the end: {', '.join(document['killed_at_stop'])}")
     if "files" in document:

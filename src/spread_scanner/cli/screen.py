@@ -67,9 +67,9 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def draw(self, observer: Observer | None, note: str = "") -> None:
-        """Bring the screen up to date, at most every DRAW_EVERY_S."""
-        if clock.mono_s() - self._drawn_s < DRAW_EVERY_S:
+    def draw(self, observer: Observer | None, note: str = "", *, at_once: bool = False) -> None:
+        """Bring the screen up to date, at most every DRAW_EVERY_S but for what is said once."""
+        if not at_once and clock.mono_s() - self._drawn_s < DRAW_EVERY_S:
             return
         self._drawn_s = clock.mono_s()
         self._live.update(self._page(observer, note), refresh=True)

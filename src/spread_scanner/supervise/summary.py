@@ -86,6 +86,7 @@ class RunSummary(TypedDict):
     cpu_wait_ms: dict[str, float]  # by process, the longest wait for a CPU within a second or so
     killed_at_stop: list[str]
     files: NotRequired[str]  # where those of a simulated run are; absent: they are taken away
+    not_scored: NotRequired[str]  # why a simulated run was not
     # What was found of what the simulator planted.
     seed: NotRequired[int]
     planted: NotRequired[int]

@@ -9,11 +9,9 @@ import dataclasses
 import functools
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple, Protocol, cast
 
 from spread_scanner import clock, config
@@ -31,6 +29,7 @@ from spread_scanner.supervise.observer import Observer
 from spread_scanner.supervise.scored import scored
 from spread_scanner.supervise.seen import follow_ups_of, seen_of
 from spread_scanner.supervise.simulation import SimulatedMarket, Simulation
+from spread_scanner.supervise.stop import Stop, on_signals
 from spread_scanner.supervise.summary import RunSummary
 from spread_scanner.supervise.supervisor import Supervisor, running
 from spread_scanner.supervise.truth import TruthFile, read_truth
@@ -42,6 +41,8 @@ SUBSCRIBED_TIMEOUT_S = 20.0
 DRAINED_TIMEOUT_S = 1.0
 LOOK_EVERY_S = 0.2  # while somebody watches, or something is waited for
 WAITS_EVERY_S = 0.1  # where a score allows for them: of whole seconds it were not known when
+# What was sent, of which the verdict takes a few seconds: minutes of a market as shipped.
+JUDGED_BYTES_MAX = 32 * 2**20
 COUNT_EVERY_S = 1.0  # else: signals are kept for the summary, long before the ring comes round
 
 
@@ -68,7 +69,7 @@ class UpOptions(NamedTuple):
 class Drawing(Protocol):
     """A screen that shows the run; it decides itself how often it draws."""
 
-    def draw(self, observer: Observer | None, note: str = "") -> None: ...
+    def draw(self, observer: Observer | None, note: str = "", *, at_once: bool = False) -> None: ...
 
 
 # Opens a screen for a supervisor, under a heading.
@@ -84,8 +85,9 @@ class Run:
         supervisor: Supervisor,
         simulation: Simulation | None,
         screen: Drawing | None,
+        stop: Stop,
     ) -> None:
-        self._options = options
+        self._options, self._stop = options, stop
         self._supervisor = supervisor
         self._simulation = simulation
         self._screen = screen
@@ -119,7 +121,7 @@ class Run:
                 document = self._document(observer, begin_ns, end_ns)
             if self._simulation is not None:
                 self._simulation.stop()
-                document |= self._scored(self._simulation, observer, (begin_ns, end_ns))
+                document |= self._verdict(self._simulation, observer, (begin_ns, end_ns))
             document["ok"] = document["ok"] and supervisor.came_up
             if not document["ok"]:
                 self._tell_waits()
@@ -229,6 +231,30 @@ class Run:
             },
         }
 
+    def _verdict(
+        self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
+    ) -> dict[str, Any]:
+        """What was found of what was sent, or why nobody says it: who ends a run of hours waits
+        for none of it."""
+        sent_bytes = simulation.truth_path.stat().st_size
+        sent = f"{sent_bytes / 2**20:z,.0f} MiB of what was sent"
+        if self._stop.asked and sent_bytes > JUDGED_BYTES_MAX:
+            why = f"it was told to end, and {sent} take long; one of --seconds N is, at its end"
+            return self._not_scored(why)
+        note = f"judges by {sent}; Ctrl-C ends it without"
+        self._supervisor.tell(SUPERVISOR, note)
+        if self._screen is not None:
+            self._screen.draw(observer, note, at_once=True)
+        try:
+            with self._stop.at_once():
+                return self._scored(simulation, observer, window_ns)
+        except KeyboardInterrupt:
+            return self._not_scored(f"it was ended while it was judged by {sent}")
+
+    def _not_scored(self, why: str) -> dict[str, Any]:
+        """One that was to last for so long has not held what it promises."""
+        return {"ok": self._options.seconds is None, "not_scored": why}
+
     def _scored(
         self, simulation: Simulation, observer: Observer, window_ns: tuple[int, int]
     ) -> dict[str, Any]:
@@ -295,7 +321,7 @@ def up(
 ) -> RunSummary:
     """Run; returns the summary. `namespace` names the simulated system."""
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(_on_signals())
+        stop = stack.enter_context(on_signals())
         simulation = files = None
         environ = dict(os.environ)
         if options.sim:
@@ -316,9 +342,10 @@ def up(
         if open_screen is not None:
             heading = "simulated exchanges" if options.sim else "live exchanges"
             screen = stack.enter_context(open_screen(supervisor, heading))
-        summary = Run(options, supervisor, simulation, screen).live()
+        summary = Run(options, supervisor, simulation, screen, stop).live()
         if files is not None:
-            given_up = stop.asked and not supervisor.came_up  # by whom it was started: no failure
+            # By whom it was started: no failure.
+            given_up = stop.asked and ("not_scored" in summary or not supervisor.came_up)
             files.stay = files.stay or not (summary["ok"] or given_up)
             if files.stay:
                 summary["files"] = str(files.folder)
@@ -369,37 +396,3 @@ def _logging(settings: config.Settings, *, into_file: bool) -> Iterator[Log]:
             file = stack.enter_context(opened(path))
             stack.enter_context(contextlib.redirect_stderr(file))
         yield logs.set_up(SUPERVISOR, system.log_level, system.log_format)
-
-
-class _Stop:
-    """Whether a signal asked for the end. Its handler must not raise: what is raised while the
-    interpreter runs a fork's hooks is swallowed there, and the wish would be with it.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._then: Callable[[], None] | None = None
-
-    def ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        if self._then is not None:
-            self._then()
-
-    def then(self, do: Callable[[], None]) -> None:
-        """Do this when asked; now, if that has been."""
-        self._then = do
-        if self.asked:
-            do()
-
-
-@contextlib.contextmanager
-def _on_signals() -> Iterator[_Stop]:
-    """Ctrl-C, a plain kill and a closed terminal all end the run cleanly, by the same handler."""
-    stop = _Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, stop.ask) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
