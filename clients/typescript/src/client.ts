@@ -1,7 +1,7 @@
 // Asks a gateway. A server that is away, slow or refuses is no error: the answer is null, and
 // `reason` says why, so that a bot takes its slower source.
 
-import { canBeDialled, canBeSent, SENDABLE, shown } from "./address.js";
+import { canBeDialled, canBeSent, SENDABLE, shown, timed, timeoutOf } from "./address.js";
 import type { Arbitrage, Arbitrages, OpportunityRow, PoolPrice, Price, Served, Spread } from "./records.js";
 import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from "./stream.js";
 
@@ -34,7 +34,7 @@ export class SpreadClient {
   readonly #timeoutMs: number;
   readonly #token: string;
 
-  /** Throws for an address or a token that is none. */
+  /** Throws for an address, a token or a time-out that is none. */
   constructor({ url, enabled, timeoutMs = TIMEOUT_MS, token = "" }: ClientOptions = {}) {
     const environ = globalThis.process?.env ?? {};
     this.url = (url || environ["RUST_CACHE_URL"] || URL_OF_HERE).replace(/\/+$/, "");
@@ -44,7 +44,7 @@ export class SpreadClient {
     if (!canBeSent(token)) throw new TypeError(`no token of a gateway: ${SENDABLE}`);
     const off = ["false", "0"].includes((environ["USE_RUST_CACHE"] ?? "").toLowerCase());
     this.enabled = enabled ?? !off;
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutOf(timeoutMs);
     this.#token = token;
   }
 
@@ -66,7 +66,8 @@ export class SpreadClient {
 
   /** The same of one pair: BTC/USDT or BTC-USDT. */
   async getPairPrices(pair: string, source?: string): Promise<(Price | PoolPrice)[] | null> {
-    const path = `/prices/${encodeURIComponent(pair)}`;
+    // Nothing is no pair: without one the path would be that of all prices.
+    const path = `/prices/${encodeURIComponent(String(pair).replace(/^\/+|\/+$/g, "") || " ")}`;
     return this.#rows(await this.get<(Price | PoolPrice)[]>(path, { source }));
   }
 
@@ -97,14 +98,16 @@ export class SpreadClient {
   async get<T = unknown>(path: string, params: Params = {}, timeoutMs?: number): Promise<T | null> {
     const said = Object.entries(params).filter(([, value]) => value !== undefined);
     const query = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
-    const slowMs = SLOW_MS.find(([slow]) => path.startsWith(slow))?.[1] ?? 0;
+    // The gateway's path: what looks like more of its address is no other server, who would be told the token.
+    const own = `/${path.replace(/^\/+/, "")}`;
+    const slowMs = SLOW_MS.find(([slow]) => own.startsWith(slow))?.[1] ?? 0;
     const patienceMs = timeoutMs ?? Math.max(this.#timeoutMs, slowMs);
-    return this.#ask<T>(query ? `${path}?${query}` : path, {}, patienceMs);
+    return this.#ask<T>(query ? `${own}${own.includes("?") ? "&" : "?"}${query}` : own, {}, patienceMs);
   }
 
   /** Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and again at
    * each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-   * the events since the last ones. */
+   * the events since the last ones. Who switches `enabled` off hears no more of it. */
   async *stream(kinds: Kind[], wish: Wish = {}): AsyncGenerator<Frame> {
     const said = { kinds, ...wish };
     const url = this.url.replace(/^http/, "ws") + PATH;
@@ -115,6 +118,7 @@ export class SpreadClient {
           // Who is let go as soon as it has wished asks less and less often, too.
           if (frame.type !== "hello") pauseMs = 0;
           yield frame;
+          if (!this.enabled) return;
         }
       } catch (error) {
         yield { type: "away", reason: told(error) };
@@ -129,7 +133,7 @@ export class SpreadClient {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (this.#token) headers["authorization"] = `Bearer ${this.#token}`;
     try {
-      const signal = AbortSignal.timeout(timeoutMs);
+      const signal = timed(timeoutMs);
       return await this.#read<T>(await fetch(this.url + path, { headers, signal, ...more }));
     } catch (error) {
       return this.#none(told(error));

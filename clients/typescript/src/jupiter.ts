@@ -1,14 +1,13 @@
 // Jupiter's quotes, for when the gateway is away or has no route; and the mixed strategy: what the
 // gateway's cache has at once, Jupiter's as they come. The rules are those of the client for Python.
 
-import { canBeDialled, canBeSent, SENDABLE, shown } from "./address.js";
+import { canBeDialled, canBeSent, SENDABLE, shown, timeoutOf } from "./address.js";
 import { ODD, type SpreadClient } from "./client.js";
 import type { Arbitrage } from "./records.js";
 
 const URL_OF_JUPITER = "https://api.jup.ag";
 const PATHS = { v1: "/swap/v1/quote", v2: "/swap/v2/order" };
 const TIMEOUT_MS = 5_000;
-const TIMEOUT_MS_MAX = 3_600_000;
 const ANSWER_BYTES_MAX = 1 << 20; // a route of ten pools is some 5 KB
 const SAID_MAX = 100; // letters of a code that are repeated
 const ALL_BPS = 10_000;
@@ -104,13 +103,10 @@ export class JupiterClient {
     if (!(requestsPerS > 0 && requestsPerS <= 10_000)) {
       throw new TypeError(`no pace, 0 to 10,000 are allowed: ${requestsPerS}`);
     }
-    if (!(timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-      throw new TypeError(`no time-out, 0 to ${TIMEOUT_MS_MAX} are allowed: ${timeoutMs}`);
-    }
     this.#path = PATHS[version];
     this.#key = key || environ["JUPITER_API_KEY"] || "";
     if (!canBeSent(this.#key)) throw new TypeError(`no key of Jupiter (key, JUPITER_API_KEY): ${SENDABLE}`);
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutOf(timeoutMs);
     this.#burst = Math.max(1, Math.floor(requestsPerS));
     this.#windowMs = (1_000 * this.#burst) / requestsPerS;
   }

@@ -47,6 +47,32 @@ test("the calls of bots and some more", async () => {
   assert.match(client.reason, /^no JSON but text\/plain \(HTTP 200\)/);
 });
 
+test("a path has its own parameters, and is the gateway's alone", async () => {
+  assert.equal((await client.get("/v1/spreads?count=1")).length, 1);
+  assert.equal((await client.get("v1/spreads?count=1", { symbol: "AAA" })).length, 1);
+  assert.equal(await client.get(".example/health"), null);
+  assert.match(client.reason, /^bad_request: /);
+  for (const nothing of ["", "/", undefined]) {
+    assert.equal(await client.getPairPrices(nothing), null);
+    assert.match(client.reason, /^unknown_pair: /);
+  }
+});
+
+test("a time-out is one that a timer keeps", async () => {
+  for (const timeoutMs of [0, -1, NaN, Infinity, 2 ** 32]) {
+    assert.throws(() => new SpreadClient({ timeoutMs }), /no time-out/);
+  }
+  assert.equal(await new SpreadClient({ timeoutMs: PATIENT_MS + 0.5 }).isAvailable(), true);
+  assert.notEqual(await client.get("/health", {}, Infinity), null);
+  assert.equal(await client.get("/health", {}, NaN), null);
+});
+
+test("a stream that is switched off ends", async () => {
+  const own = new SpreadClient({ timeoutMs: PATIENT_MS });
+  for await (const frame of own.stream(["status"])) own.enabled = frame.type === "hello";
+  assert.equal(own.enabled, false);
+});
+
 test("who is away, silent or somebody else is no error", async () => {
   const away = new SpreadClient({ url: "http://127.0.0.1:1" });
   assert.equal(await away.isAvailable(), false);

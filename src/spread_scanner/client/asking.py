@@ -22,7 +22,7 @@ from spread_scanner.web.bodies import PACKED
 URL_VARIABLE = "RUST_CACHE_URL"
 SWITCH_VARIABLE = "USE_RUST_CACHE"
 URL = "http://127.0.0.1:3001"
-TIMEOUT_S = 0.1
+TIMEOUT_S, TIMEOUT_S_MAX = 0.1, 3_600.0
 THRESHOLD_PCT = 0.3
 STREAM = "/v1/stream"
 SILENT_S = 5.0  # the gateway beats each second: who hears nothing for so long has lost it
@@ -56,15 +56,22 @@ class GatewayCall(NamedTuple):
     @property
     def posted(self) -> JsonObject:
         """How httpx is to post it. A number that JSON has not is null, of which the gateway says
-        what is allowed."""
+        what is allowed; one of numpy is a number."""
         if self.body is None:
             return {}
-        return {"content": orjson.dumps(self.body), "headers": {"content-type": JSON}}
+        content = orjson.dumps(self.body, option=orjson.OPT_SERIALIZE_NUMPY)
+        return {"content": content, "headers": {"content-type": JSON}}
 
     @property
-    def said(self) -> JsonObject:
-        """The parameters that somebody gave."""
-        return {name: value for name, value in self.params.items() if value not in ("", None)}
+    def url(self) -> str:
+        """The path, with the parameters that somebody gave behind those that it has itself. It is
+        the gateway's: what looks like an address is no other server, who would be told the token.
+        """
+        said = {name: value for name, value in self.params.items() if value not in ("", None)}
+        path = "/" + self.path.lstrip("/")
+        if not said:
+            return path
+        return f"{path}{'&' if '?' in path else '?'}{httpx.QueryParams(said)}"
 
 
 def prices(source: str) -> GatewayCall:
@@ -72,7 +79,8 @@ def prices(source: str) -> GatewayCall:
 
 
 def pair_prices(pair: str, source: str) -> GatewayCall:
-    return GatewayCall(f"/prices/{quote(pair, safe='')}", {"source": source})
+    # Nothing is no pair: without one the path would be that of all prices.
+    return GatewayCall(f"/prices/{quote(pair.strip('/') or ' ', safe='')}", {"source": source})
 
 
 def scan_arbitrage(threshold_pct: float) -> GatewayCall:
@@ -93,7 +101,7 @@ def patience_s(path: str, usual_s: float, said_s: float | None) -> float:
     """How long an answer is waited for: as is said for this call, or as usual, or for as long as
     the call takes by its nature."""
     if said_s is not None:
-        return said_s
+        return min(max(0.0, said_s), TIMEOUT_S_MAX)
     slow_s = (least_s for slow, least_s in SLOW_S.items() if path.startswith(slow))
     return max(usual_s, *slow_s, 0.0)
 
@@ -109,7 +117,8 @@ class Following:
 
     @property
     def wish(self) -> str:
-        return orjson.dumps({"op": "subscribe", **self._wish}).decode()
+        said = {"op": "subscribe", **self._wish}
+        return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
     def frame(self, text: str | bytes) -> JsonObject:
         """What the stream said; of events the last one is remembered, so that none is missed when
@@ -162,8 +171,9 @@ class GatewayAnswers:
         token: str = "",
     ) -> None:
         """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
-        USE_RUST_CACHE=false. Raises ConfigError for an address or a token that is none."""
-        self._timeout_s = timeout_s
+        USE_RUST_CACHE=false. Raises ConfigError for an address, a token or a time-out that is none.
+        """
+        self._timeout_s = timeout_of(timeout_s)
         said = url or os.environ.get(URL_VARIABLE) or URL
         self.url = address_of("a gateway", said, URL_VARIABLE, URL)
         switch = os.environ.get(SWITCH_VARIABLE, "").lower()
@@ -253,6 +263,14 @@ def address_of(whom: str, said: str, variable: str, usual: str) -> str:
         shown, allowed = said.rpartition("@")[2], f"{wrong}: {usual}"
         raise ConfigError(f"no address of {whom}", url=shown, variable=variable, allowed=allowed)
     return str(httpx.URL(said)).rstrip("/")
+
+
+def timeout_of(said_s: float) -> float:
+    """So many seconds. Raises ConfigError."""
+    if not 0 < said_s <= TIMEOUT_S_MAX:
+        allowed = f"0 to {TIMEOUT_S_MAX:,.0f}"
+        raise ConfigError("no time-out", timeout_s=said_s, allowed=allowed)
+    return said_s
 
 
 def secret_of(whom: str, said: str, variable: str) -> str:

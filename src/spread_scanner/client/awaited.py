@@ -75,7 +75,7 @@ class AsyncSpreadClient(GatewayAnswers):
     ) -> AsyncIterator[JsonObject]:
         """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
         again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-        the events since the last ones.
+        the events since the last ones. Who switches `enabled` off hears no more of it.
         """
         following = Following(kinds, pairs, sources, more)
         pause_s = 0.0
@@ -84,6 +84,8 @@ class AsyncSpreadClient(GatewayAnswers):
                 async for frame in self._told(following):
                     pause_s = asking.pause_left_s(pause_s, frame)
                     yield frame
+                    if not self.enabled:
+                        return
             except (OSError, WebSocketException, ValueError) as error:
                 yield asking.away(error)
             pause_s = asking.next_pause_s(pause_s)
@@ -102,12 +104,11 @@ class AsyncSpreadClient(GatewayAnswers):
             self._off()
             return None
         try:
-            patience_s = asking.patience_s(question.path, self._timeout_s, timeout_s)
+            patience_s = asking.patience_s(question.url, self._timeout_s, timeout_s)
             async with asyncio.timeout(patience_s):
                 answer = await self._web.request(
                     question.method,
-                    question.path,
-                    params=question.said,
+                    question.url,
                     timeout=patience_s,
                     **question.posted,
                 )

@@ -77,7 +77,7 @@ class SpreadClient(GatewayAnswers):
     ) -> Iterator[JsonObject]:
         """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
         again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-        the events since the last ones.
+        the events since the last ones. Who switches `enabled` off hears no more of it.
         """
         following = Following(kinds, pairs, sources, more)
         pause_s = 0.0
@@ -86,6 +86,8 @@ class SpreadClient(GatewayAnswers):
                 for frame in self._told(following):
                     pause_s = asking.pause_left_s(pause_s, frame)
                     yield frame
+                    if not self.enabled:
+                        return
             except (OSError, WebSocketException, ValueError) as error:
                 yield asking.away(error)
             pause_s = asking.next_pause_s(pause_s)
@@ -101,15 +103,14 @@ class SpreadClient(GatewayAnswers):
         if not self.enabled:
             self._off()
             return None
-        patience_s = asking.patience_s(question.path, self._timeout_s, timeout_s)
+        patience_s = asking.patience_s(question.url, self._timeout_s, timeout_s)
         until_s = clock.awake_s() + patience_s
         try:
             with (
                 answered_by(until_s),
                 self._web.stream(
                     question.method,
-                    question.path,
-                    params=question.said,
+                    question.url,
                     timeout=patience_s,
                     **question.posted,
                 ) as answer,

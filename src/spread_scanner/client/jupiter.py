@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner import clock
-from spread_scanner.client.asking import address_of, secret_of
+from spread_scanner.client.asking import address_of, secret_of, timeout_of
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
 from spread_scanner.web.bodies import PACKED, UNASKED, read_body
@@ -26,7 +26,6 @@ from spread_scanner.web.bodies import PACKED, UNASKED, read_body
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
 URL = "https://api.jup.ag"
 TIMEOUT_S = 5.0
-TIMEOUT_S_MAX = 3_600.0
 REQUESTS_PER_S = 1.0  # what a key that costs nothing may
 ANSWER_BYTES_MAX = 1 << 20  # a route of ten pools is some 5 KB
 SLIPPAGE_BPS = 50
@@ -180,11 +179,9 @@ class JupiterClient:
             raise ConfigError("no version of Jupiter", version=version, allowed=[*_PATHS])
         if not 0 < requests_per_s <= 10_000:
             raise ConfigError("no pace", requests_per_s=requests_per_s, allowed="0 to 10,000")
-        if not 0 < timeout_s <= TIMEOUT_S_MAX:
-            raise ConfigError("no time-out", timeout_s=timeout_s, allowed="0 to 3,600")
         own_key = secret_of("Jupiter", key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
         self.reason = ""  # why the last answer was None; empty: it was none
-        self._path, self._timeout_s = _PATHS[version], timeout_s
+        self._path, self._timeout_s = _PATHS[version], timeout_of(timeout_s)
         self._burst = max(1, int(requests_per_s))
         self._window_ns = int(self._burst / requests_per_s * NS_PER_S)
         self._turns: deque[_Turn] = deque(maxlen=self._burst)

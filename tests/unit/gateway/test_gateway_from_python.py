@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from gateway_bed import Quoting, Started, secret
 
@@ -108,6 +110,13 @@ def test_the_calls_of_bots_and_some_more(
     assert client.reason == ""
     assert client.scan_arbitrage(float("nan")) is None
     assert client.reason.startswith("bad_request: threshold_pct: ")
+    assert len(client.scan_arbitrage(np.float64(0.3))) == 1
+    assert len(client.get("/v1/spreads?count=1")) == 1
+    assert client.get("v1/spreads?count=1", symbol="NOPE") is None
+    assert client.reason.startswith("unknown_symbol: ")
+    for nothing in ("", "/"):
+        assert client.pair_prices(nothing) is None
+        assert client.reason.startswith("unknown_pair: ")
     assert client.pair_prices("NOPE/USDT") is None
     assert client.reason.startswith("unknown_pair: ")
     assert "NOPE" in client.reason
@@ -295,6 +304,35 @@ def test_an_address_that_is_refused_keeps_its_password() -> None:
             SpreadClient(wrong)
         assert "hid" not in str(refused.value)
         assert "url='h" in str(refused.value)
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, math.nan, math.inf, 3_601])
+def test_a_time_out_that_is_none_is_refused_and_of_a_call_the_nearest(
+    client_of: Callable[..., Any], timeout_s: float
+) -> None:
+    with pytest.raises(ConfigError, match="time-out"):
+        client_of(timeout_s=timeout_s)
+    client = client_of("http://127.0.0.1:1")
+    assert client.get("/health", timeout_s=timeout_s) is None
+    assert client.reason
+
+
+def test_a_token_is_told_the_gateway_alone(client_of: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        client = client_of("http://127.0.0.1:1", token="a" * 16)
+        for path in (f"http://127.0.0.1:{port}/health", f"//127.0.0.1:{port}/health"):
+            assert client.get(path, timeout_s=0.1) is None
+            assert client.reason.startswith("ConnectError: "), client.reason
+
+
+def test_a_stream_that_is_switched_off_ends(client_of: Callable[..., Any], life: Started) -> None:
+    client = client_of(life.address())
+    frames = client.stream("status")
+    assert next(frames)["type"] == "hello"
+    switched = getattr(client, "_client", client)
+    switched.enabled = False
+    assert list(frames) == []
 
 
 def test_a_path_that_no_url_has_is_no_error(client_of: Callable[..., Any]) -> None:
