@@ -7,6 +7,7 @@ or a name of the settings, and one that changes something only when its Origin i
 
 import hmac
 import ipaddress
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -43,7 +44,7 @@ class Access:
         if whose:
             wait_s = self._pace.wait_s(whose)
             if wait_s:
-                after = (("retry-after", str(max(1, round(wait_s)))),)
+                after = (("retry-after", str(math.ceil(wait_s))),)
                 said = f"over {plain(self._settings.rate_per_s)} requests a second"
                 raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "too_many", said, after)
         if tokens and not self._may_read(headers):
@@ -126,9 +127,10 @@ class AddressPace:
     """So many a second of each address, with bursts (GCRA, as runtime/gate.py has it)."""
 
     def __init__(self, per_s: float, burst: int) -> None:
-        self._each_ns = NS_PER_S / per_s
+        # Whole ns: of a part of one nobody is refused, or for ever.
+        self._each_ns = round(NS_PER_S / per_s)
         self._ahead_ns = self._each_ns * burst
-        self._next_ns: dict[str, float] = {}
+        self._next_ns: dict[str, int] = {}
         self._tidied_ns = 0
 
     def wait_s(self, address: str) -> float:
@@ -136,7 +138,7 @@ class AddressPace:
         now_ns = clock.mono_ns()
         if len(self._next_ns) >= ADDRESSES_MAX and address not in self._next_ns:
             address = self._room_for(address, now_ns)
-        due_ns = max(self._next_ns.get(address, 0.0), now_ns) + self._each_ns
+        due_ns = max(self._next_ns.get(address, 0), now_ns) + self._each_ns
         if due_ns - now_ns > self._ahead_ns:
             return (due_ns - now_ns - self._ahead_ns) / NS_PER_S
         self._next_ns[address] = due_ns

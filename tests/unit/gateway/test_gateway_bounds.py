@@ -952,6 +952,32 @@ def test_a_network_of_ipv6_counts_as_one_and_this_machine_as_nobody() -> None:
     assert [whose_pace(one) for one in ("127.0.0.9", "::1", "::ffff:127.0.0.1")] == [""] * 3
 
 
+def test_whoever_waits_for_his_turn_has_it(virtual_clock: Any) -> None:
+    """Whatever the rate, and whatever of a nanosecond it leaves over."""
+    for tenths in (*range(1, 100), *range(100, 4_000, 10)):
+        pace = AddressPace(per_s=tenths / 10, burst=1)
+        for _ in range(3):
+            assert pace.wait_s("10.0.0.1") == 0, tenths / 10
+            wait_s = pace.wait_s("10.0.0.1")
+            assert wait_s == pytest.approx(10 / tenths, abs=1e-8)
+            virtual_clock.advance_ns(round(wait_s * NS_PER_S))
+
+
+def test_a_refusal_says_when_the_next_request_may_come(
+    virtual_clock: Any, gateway_of: Callable[..., Any]
+) -> None:
+    asking = gateway_of(rate_per_s=0.7, rate_burst=1)
+
+    def asked() -> Any:
+        return asyncio.run(asking.get("/v1/directions", address="10.0.0.1"))
+
+    assert asked().status_code == 200
+    refused = asked()
+    assert refused.headers["retry-after"] == "2"  # in 1.43 s
+    virtual_clock.advance_ms(2_000)
+    assert asked().status_code == 200
+
+
 def test_where_too_many_ask_newcomers_share_one_pace(
     monkeypatch: pytest.MonkeyPatch, virtual_clock: Any
 ) -> None:
