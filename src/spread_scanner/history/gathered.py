@@ -4,6 +4,8 @@ A tick says when it became so (`ts`): when its quote was read, or, of a mark tha
 quote that stood, when the recorder wrote it down. What is damaged is left out, and is a gap.
 """
 
+import functools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -143,16 +145,19 @@ class Gathered:
     def parts_of(self, source_id: int, most: int = ROWS_AT_ONCE) -> Iterator[np.ndarray]:
         """The same, `most` at a time: what is held of the others is where they lie and their
         order, 18 bytes of each."""
-        rows = [np.flatnonzero(one.piece.array()["source_id"] == source_id) for one in self.ticks]
+        pieces = self._ticks_by_source.get(source_id, [])
+        if not pieces:
+            return
+        rows = [np.flatnonzero(one.piece.array()["source_id"] == source_id) for one in pieces]
         begins = np.cumsum([0, *map(len, rows)])
-        codes = np.concatenate([one.codes[of] for one, of in zip(self.ticks, rows, strict=True)])
+        codes = np.concatenate([one.codes[of] for one, of in zip(pieces, rows, strict=True)])
         order = np.argsort(self.named.ranked()[codes], kind="stable")
         places = np.concatenate(
-            [self._unit(one) + TICK_UNITS * of for one, of in zip(self.ticks, rows, strict=True)]
+            [self._unit(one) + TICK_UNITS * of for one, of in zip(pieces, rows, strict=True)]
         ).astype(np.uint32)
         del rows
-        ts = np.array([one.ts for one in self.ticks])
-        segments = np.array([one.segment for one in self.ticks])
+        ts = np.array([one.ts for one in pieces])
+        segments = np.array([one.segment for one in pieces])
         for at in range(0, len(order), most):
             before = int(at > 0)  # the row before says whether the first one repeats it
             chosen = order[at - before : at + most]
@@ -162,6 +167,16 @@ class Gathered:
             self._fill(made, segments[of], places[chosen])
             _mark(made)
             yield made[before:]
+
+    @functools.cached_property
+    def _ticks_by_source(self) -> dict[int, list[NamedPiece]]:
+        """Which pieces have ticks of a source: a feed's come together, and to look through all of
+        them for each source takes most of the time where they are short."""
+        found: defaultdict[int, list[NamedPiece]] = defaultdict(list)
+        for one in self.ticks:
+            for source_id in np.unique(one.piece.array()["source_id"]).tolist():
+                found[source_id].append(one)
+        return found
 
     def _unit(self, one: NamedPiece) -> int:
         """Where a piece begins in its segment, in units of 16 bytes."""

@@ -10,20 +10,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from history_bed import HOUR_NS, START_NS, quotes, rows_of_log, write_hours
+from log_bed import ticks
 
 from bed import seed
 from spread_scanner.clock import VirtualClock
 from spread_scanner.config.settings import Recorder
 from spread_scanner.errors import Unusable
 from spread_scanner.history import columns, compact, kept, retention, units
-from spread_scanner.history.gathered import Gathered
+from spread_scanner.history.gathered import Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.history.newest import Newest
 from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.schema.log import GapOf
+from spread_scanner.schema.log import GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
+from spread_scanner.wal.writer import LogWriter
 
 
 def put(table: pa.Table, path: Path) -> None:
@@ -43,6 +45,36 @@ def test_some_rows_at_a_time_are_the_same_rows(
         parts = list(gathered.parts_of(source_id, most))
         assert max(map(len, parts)) == min(most, 400)
         assert np.concatenate(parts).tobytes() == gathered.ticks_of(source_id).tobytes()
+
+
+def test_each_piece_is_looked_through_for_the_sources_that_it_has(
+    tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what a question takes does not grow with pieces times sources, of which a log of a quiet
+    market has hundreds of thousands."""
+    writer = LogWriter(tmp_path)
+    for round_ in range(20):
+        made = ticks(8 * round_, 8)
+        for source_id in range(4):
+            made["source_id"] = source_id if round_ else np.arange(8) % 4  # one has all of them
+            writer.append(RecordKind.TICK, made[2 * source_id : 2 * source_id + 2])
+            writer.commit()
+    writer.close()
+    gathered = Gathered(reader.chain(tmp_path), {})
+    looked: list[object] = []
+    unit = Gathered._unit
+
+    def looked_at(self: Gathered, one: NamedPiece) -> int:
+        looked.append(one)
+        return unit(self, one)
+
+    monkeypatch.setattr(Gathered, "_unit", looked_at)
+    found = [gathered.ticks_of(source_id) for source_id in range(5)]
+    assert [len(one) for one in found] == [40, 40, 40, 40, 0]
+    of_pieces = [len(np.unique(one.piece.array()["source_id"])) for one in gathered.ticks]
+    assert len(looked) == sum(of_pieces) < 4 * len(gathered.ticks)
+    for source_id, rows in enumerate(found[:4]):
+        assert [number // 2 % 4 for number in rows["number"][4:]] == [source_id] * 36
 
 
 def test_hours_that_are_over_become_parquet_value_by_value(
