@@ -47,6 +47,7 @@ FOOLED_MIN = 300  # where something late came before them: more than four window
 ILL_DATED = int(QuoteFlag.LAGGING | QuoteFlag.SILENT | QuoteFlag.NO_TS_EVENT)
 SAID_NS = 60 * NS_PER_S  # until a feed says that everything is refused
 GIVEN_NS = 240 * NS_PER_S  # until it says that nothing comes of what is acknowledged
+UNMOVED_CHECKS = 3
 FOUND_MAX = 20
 
 
@@ -90,6 +91,7 @@ class Invariants:
         self._died_ns: dict[str, int] = {}  # of whose feed is dead, when it died
         self._untaught: dict[str, int] = {}  # timely quotes until a feed knows lag; 0: it does
         self._unsaid: dict[str, int] = defaultdict(int)
+        self._unmoved: dict[str, int] = defaultdict(int)  # calm checks in a row with moves to make
         self._fault_ns: dict[str, int] = defaultdict(int)  # when one began last
         self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
@@ -453,10 +455,17 @@ class Invariants:
                     self._not_renewed(exchange, row)
             if now_ns - 60 * NS_PER_S <= self.calm_ns[label]:
                 continue
+            self._has_moved(label, counters["moving"], slow=slow)
             if marks != before and not slow:
                 self.broken(6, label, f"{marks - before} marks without a cause")
             for row in exchange.rows.values():
                 self._well(exchange, row)
+
+    def _has_moved(self, label: str, moving: int, *, slow: bool) -> None:
+        """(2). A symbol that says nothing cannot be stood behind by the line that it goes to."""
+        self._unmoved[label] = self._unmoved[label] + 1 if moving and not slow else 0
+        if self._unmoved[label] == UNMOVED_CHECKS:
+            self.broken(2, label, f"{moving} symbols or connections are still to move")
 
     def _says_that_it_is_refused(self, exchange: Exchange) -> None:
         """(11). A dial that fails meanwhile is judged first, so that one look may find it well.

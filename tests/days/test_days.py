@@ -272,6 +272,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "lines are cut otherwise and back while a symbol that moves is refused": (
+        "okx-spot", 0.355,
+        {
+            "okx-spot": [
+                Fault(20, "unwelcome", 50, 0.286, 0.65), Fault(40, "reshape", 15, 0.823, 0.7),
+            ],
+        },
+    ),
     "a clock that comes back while connections that were late by their paths are replaced": (
         "okx-spot", 0.062,
         {

@@ -7,7 +7,7 @@ goes when that one quotes. So no quote becomes stale by a move; what cannot move
 and is counted (`moving`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from spread_scanner.feed import shards
 from spread_scanner.feed.line import Line
@@ -75,6 +75,9 @@ class Moving:
 
     def _settle(self, copies: Copies) -> None:
         """Let go of what other lines stand behind by now."""
+        if self._leaving:
+            for copy in copies:
+                self._keep(copy, {line: line.symbols for line in copy})
         for line, symbols in list(self._leaving.items()):
             done = [symbol for symbol in symbols if self._carried_beside(copies, line, symbol)]
             for symbol in done:
@@ -87,6 +90,23 @@ class Moving:
                         lines.remove(line)
             if not symbols or not line.symbols:
                 del self._leaving[line]
+
+    def _keep(self, copy: list[Line], stays: Mapping[Line, Sequence[str]]) -> None:
+        """What is on its way to a line of the copy that has it no longer, or is to lose it itself,
+        stays where it is, of `stays` by line: else each would wait for the other for good.
+        """
+        settled = {
+            symbol
+            for line in copy
+            for symbol in line.symbols
+            if symbol not in self._leaving.get(line, ())
+        }
+        for line, symbols in stays.items():
+            leaving = self._leaving.get(line, {})
+            for symbol in symbols:
+                if symbol in leaving and symbol not in settled:
+                    del leaving[symbol]
+                    settled.add(symbol)
 
     def _carried_beside(self, copies: Copies, line: Line, symbol: str) -> bool:
         return any(
@@ -132,6 +152,7 @@ class Moving:
             copy[number].join(symbols)
         for number, symbols in excess.items():
             self._leaving.setdefault(copy[number], {}).update(dict.fromkeys(symbols))
+        self._keep(copy, {copy[number]: symbols for number, symbols in lasting.items()})
         copy.extend(self._started(change.more))
 
     def _started(self, cut: list[list[str]]) -> list[Line]:

@@ -132,6 +132,34 @@ def test_lines_that_fit_into_one_become_one(bed: Bed) -> None:
     played(bed, act)
 
 
+@pytest.mark.parametrize("unmoved", [True, False])
+def test_what_could_not_move_and_is_to_come_back_stays_where_it_is(bed: Bed, unmoved: bool) -> None:
+    """Lines are merged, one symbol is refused where it is to go, and lines are cut again."""
+
+    def act(move: Move, one: Connection, other: Connection) -> None:
+        (kept,), (merged,) = move.copies
+        del move.copies[1:]
+        move.copies[0].append(merged)
+        kept.leave(NAMES[1:])
+        merged.leave(NAMES[:1])
+        bed.quote(one, symbols=(0,))
+        bed.quote(other, symbols=(1,))
+        move.set(redundant=1, topics_max=50)
+        assert move.look() == 1
+        to, away = sorted(move.copies[0], key=lambda line: -len(line.symbols))
+        (late,) = away.symbols
+        if unmoved:
+            to.leave([late])  # it had no room there, or was asked for where it was
+        else:
+            to.symbols.sort(key=lambda symbol: symbol == late)
+            move.set(topics_max=1)
+        assert move.look() == 0, "the line on which it quotes keeps it"
+        assert sorted(line.symbols for line in move.copies[0]) == [[name] for name in sorted(NAMES)]
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
 def test_another_address_calls_for_successors_and_counts_what_has_none_yet(bed: Bed) -> None:
     def act(move: Move, one: Connection, other: Connection) -> None:
         bed.quote(one, other)
