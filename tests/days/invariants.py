@@ -360,7 +360,8 @@ class Invariants:
             return late_ns, self._silence_ns(exchange, row)
         if dead:
             arrived_ns = max(one.wire.arrived_ns for one in dead)
-            bound_ns = BUSY_NS if any(one.busy for one in dead) else DEAD_NS
+            # Another one that is not busy may have nothing to say: it is believed as if alone.
+            bound_ns = BUSY_NS if all(one.busy for one in dead) else DEAD_NS
             left_ns = now_ns - exchange.left_ns.get(row.name, 0)
             if now_ns - arrived_ns > bound_ns and left_ns <= LOST_NS:
                 return left_ns, LOST_NS  # until then another one said all that changed
