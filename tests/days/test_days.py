@@ -272,6 +272,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "bybit-spot", 0.065,
         {"bybit-spot": [Fault(100, "jump", 60, 0, 0.075), Fault(158, "halt", 30, 0, 0.1)]},
     ),
+    "an error that names nobody, of a symbol on its way to another line": (
+        "mexc-spot", 0.05,
+        {
+            "mexc-spot": [
+                Fault(100, "nameless", 0, 0.367, 0.7), Fault(126.4, "reshape", 100, 0.01, 0.35),
+            ],
+        },
+    ),
     "lines are cut otherwise and back while a symbol that moves is refused": (
         "okx-spot", 0.355,
         {

@@ -453,11 +453,13 @@ def _spot_control_event(frame: bytes, named_topic: re.Pattern[str]) -> Event:
     request_id = "" if control.id is None else str(control.id)
     if control.msg == "PONG":
         return Notice(NoticeKind.PONG)
-    if control.code != 0 or control.msg.startswith("Not "):
+    topics = tuple(named_topic.findall(control.msg))
+    # What is taken is named: other words of code 0 acknowledge nothing.
+    if control.code != 0 or control.msg.startswith("Not ") or not topics:
         # Behind the first list may stand the topics of the same request that were taken.
         refused = tuple(named_topic.findall(control.msg.partition("]")[0]))
         return wire.refused(request_id, refused, str(control.code), control.msg, REFUSALS)
-    return Ack(request_id, tuple(named_topic.findall(control.msg)))
+    return Ack(request_id, topics)
 
 
 def futures_control_event(frame: bytes, ours: str, decode: Callable[[bytes], object]) -> Event:

@@ -334,6 +334,8 @@ REFUSALS = [
     ("mexc-futures", '{"channel":"rs.error","data":"Contract [A_B] not exists"}', "symbol"),
     ("mexc-spot", '{"id":0,"code":510,"msg":"Request frequently too fast"}', "busy"),
     ("mexc-spot", '{"id":0,"code":1,"msg":"no"}', "unknown"),
+    ("mexc-spot", '{"id":0,"code":0,"msg":"msg too frequent"}', "busy"),
+    ("mexc-spot", '{"id":0,"code":0,"msg":""}', "unknown"),
     ("binance-spot", '{"code":2,"msg":"Invalid request: too many parameters","id":1}', "full"),
     ("binance-spot", '{"code":2,"msg":"Invalid request: unknown variant","id":1}', "unknown"),
     ("binance-spot", '{"error":{"code":3,"msg":"Invalid JSON"},"id":null}', "unknown"),
