@@ -44,7 +44,7 @@ def both_tiers(frame: bytes) -> None:
     quote = events[0]
     symbol_id, px_div, sz_mul = TABLES[quote.exchange_symbol]
     other = (symbol_id, *scaled(quote, px_div, sz_mul)[1:])
-    if struct.pack("<I4dqQq", *matched) != struct.pack("<I4dqQq", *other):
+    if struct.pack("<I4dqQqq", *matched) != struct.pack("<I4dqQqq", *other):
         raise RuntimeError(f"{frame!r}: native {matched}, typed {other}")
 
 

@@ -190,8 +190,10 @@ def drift(reload: Reload) -> None:
         def drifts(self, ppm: float) -> None:
             told.append(ppm)
 
-        def lost(self) -> None:
+        def ended(self) -> None:
             """The bed's end takes its connections away."""
+
+        lost = ended
 
     reload.share.board = type("Seen", (), {"__getattr__": lambda _, name: getattr(board, name)})()
     reload.share.board.best = Best()  # type: ignore[assignment]
