@@ -282,7 +282,11 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
     ),
     "a snapshot of what was dated ahead of its time": (
         "bybit-futures", 0.05,
-        {"bybit-futures": [Fault(100, "outlier", 0, 0.1, 0.02), Fault(100.5, "goodbye", 0, 0.1, 0.443)]},
+        {
+            "bybit-futures": [
+                Fault(100, "outlier", 0, 0.1, 0.02), Fault(100.5, "goodbye", 0, 0.1, 0.443),
+            ],
+        },
     ),
     "lines are cut otherwise and back while a symbol that moves is refused": (
         "okx-spot", 0.355,
