@@ -61,7 +61,9 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.limit, self.window_s = DIALS[name]
-        self.every_ns = int(self.window_s * NS_PER_S / self.limit)
+        # A turn. Who spaces them evenly leaves one of a window free: two that set out a window
+        # apart may come in less.
+        self.every_ns = int(self.window_s * NS_PER_S / (self.limit - 1))
         self.recent: deque[int] = deque()
         self.most = 0
         self.ban_until_ns = 0
