@@ -24,7 +24,7 @@ from spread_scanner.config.settings import Gateway
 from spread_scanner.errors import Category, SpreadError
 from spread_scanner.gateway import past
 from spread_scanner.gateway.access import Access
-from spread_scanner.gateway.allocation import give_back_at_once
+from spread_scanner.gateway.allocation import settle_allocation
 from spread_scanner.gateway.api import api_of
 from spread_scanner.gateway.broadcast import Broadcast
 from spread_scanner.gateway.connections import BoundedHttp, Seats, files_for
@@ -63,7 +63,7 @@ def _body(process: Process) -> None:
     if not process.settings.config.spread_gateway.wanted:
         process.unwanted(NOT_ENABLED)
         return
-    give_back_at_once()
+    settle_allocation(by_tls=bool(process.settings.config.spread_gateway.tls_certificate))
     with (
         contextlib.closing(LiveSystem(process.settings)) as system,
         contextlib.closing(listening(process.settings.config.spread_gateway)) as door,

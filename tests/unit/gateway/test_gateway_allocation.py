@@ -15,7 +15,7 @@ def resident_kb():
 library = ctypes.CDLL(None)
 library.malloc.restype = ctypes.c_void_p
 library.free.argtypes = [ctypes.c_void_p]
-allocation.give_back_at_once()
+allocation.settle_allocation(by_tls=True)
 for _ in range(20):  # answers, one after the other and many at once, each written once
     bytes(1 << 20)
 between, answers = [], []
