@@ -32,6 +32,7 @@ from spread_scanner.errors import MASK, ConfigError, NoSettings
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, EXCHANGE_SOURCES, SOURCES
 from spread_scanner.schema.names import PROCESSES, SHM_INIT
 
+VARIABLE_PREFIX = "SPREAD_"  # of all variables that settings are read from
 FEEDS = "feed-<source>"  # what the sections of single feeds are called in lists
 RENAMED = {"alerts": "spread-alerts"}  # sections of config.toml
 # Tables whose keys are symbols.
@@ -70,12 +71,12 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
     _renamed(config_raw, folder / "config.toml")
     variables: dict[tuple[str, str], str] = {}  # (file, key) to the variable that set it
     for name, value in environ.items():
-        if not name.startswith("SPREAD_"):
+        if not name.startswith(VARIABLE_PREFIX):
             continue
         if "__" not in name:
             _check_underscores(name)
             continue
-        keys = name.removeprefix("SPREAD_").split("__")
+        keys = name.removeprefix(VARIABLE_PREFIX).split("__")
         if keys[0] == "EXCHANGES":
             key = _override(exchanges_raw, keys[1:], value, SourceSettings, name)
             variables["exchanges.toml", key] = name
@@ -104,11 +105,11 @@ def load(folder: Path | None = None, environ: Mapping[str, str] = os.environ) ->
 def _check_underscores(variable: str) -> None:
     """Refuse one that would name a key, had it two underscores behind the section: ignored in
     silence, the setting would not be what was typed. Others of SPREAD_ are not ours to judge."""
-    said = variable.removeprefix("SPREAD_").lower()
+    said = variable.removeprefix(VARIABLE_PREFIX).lower()
     for section, kind in get_type_hints(Config).items():
         key = said.removeprefix(f"{section}_")
         if key != said and key in getattr(kind, "__struct_fields__", ()):
-            meant = f"SPREAD_{section}__{key}".upper()
+            meant = f"{VARIABLE_PREFIX}{section}__{key}".upper()
             raise ConfigError(
                 "environment variable names no key: two underscores stand behind the section",
                 variable=variable,

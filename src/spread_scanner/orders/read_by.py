@@ -12,10 +12,9 @@ from pathlib import Path
 
 from spread_scanner import config
 from spread_scanner.config import Settings
+from spread_scanner.config.reading import VARIABLE_PREFIX
 from spread_scanner.errors import SegmentError
 from spread_scanner.shm import Health
-
-OURS = "SPREAD_"  # how all variables begin that settings are read from
 
 
 def settings_by(settings: Settings, names: Iterable[str]) -> dict[str, Settings]:
@@ -61,4 +60,4 @@ def _variables(pid: int) -> tuple[tuple[str, str], ...]:
 
 
 def _ours(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(one for one in environ.items() if one[0].startswith(OURS)))
+    return tuple(sorted(one for one in environ.items() if one[0].startswith(VARIABLE_PREFIX)))

@@ -110,16 +110,21 @@ def test_what_is_beyond_a_new_limit_leaves_when_its_new_line_quotes_it(bed: Bed)
     played(bed, act)
 
 
+def lines_are_merged(bed: Bed, move: Move, one: Connection, other: Connection) -> None:
+    """Two lines of one copy, a symbol each, for which one is enough."""
+    (kept,), (merged,) = move.copies
+    del move.copies[1:]
+    move.copies[0].append(merged)
+    kept.leave(NAMES[1:])
+    merged.leave(NAMES[:1])
+    bed.quote(one, symbols=(0,))
+    bed.quote(other, symbols=(1,))
+    move.set(redundant=1, topics_max=50)
+
+
 def test_lines_that_fit_into_one_become_one(bed: Bed) -> None:
     def act(move: Move, one: Connection, other: Connection) -> None:
-        (kept,), (merged,) = move.copies
-        del move.copies[1:]
-        move.copies[0].append(merged)
-        kept.leave(NAMES[1:])
-        merged.leave(NAMES[:1])
-        bed.quote(one, symbols=(0,))
-        bed.quote(other, symbols=(1,))
-        move.set(redundant=1, topics_max=50)
+        lines_are_merged(bed, move, one, other)
         assert sorted(len(line.symbols) for line in move.copies[0]) == [1, 2]
         assert move.look() == 1
         gone, stays = sorted((one, other), key=lambda each: len(each.subscription.wanted))
@@ -137,14 +142,7 @@ def test_what_could_not_move_and_is_to_come_back_stays_where_it_is(bed: Bed, unm
     """Lines are merged, one symbol is refused where it is to go, and lines are cut again."""
 
     def act(move: Move, one: Connection, other: Connection) -> None:
-        (kept,), (merged,) = move.copies
-        del move.copies[1:]
-        move.copies[0].append(merged)
-        kept.leave(NAMES[1:])
-        merged.leave(NAMES[:1])
-        bed.quote(one, symbols=(0,))
-        bed.quote(other, symbols=(1,))
-        move.set(redundant=1, topics_max=50)
+        lines_are_merged(bed, move, one, other)
         assert move.look() == 1
         to, away = sorted(move.copies[0], key=lambda line: -len(line.symbols))
         (late,) = away.symbols
