@@ -189,16 +189,21 @@ def test_a_symbol_that_is_dated_back_by_itself_sets_no_clock(exchange: Exchange)
     assert found == [(False, True)] * 600
 
 
+def in_a_backlog(exchange: Exchange, symbols: int, late: int) -> None:
+    """So many quotes of a known exchange have come late by now."""
+    exchange.symbols = symbols
+    exchange.lagging_within(KNOWN_S)
+    exchange.fall_behind(20.0)
+    assert all(exchange.lags() for _ in range(late))
+
+
 @pytest.mark.parametrize("late", [2, 7, 40])
 @pytest.mark.parametrize("symbols", [1, 2])
 def test_a_quote_that_is_in_time_in_the_midst_of_a_backlog_sets_no_clock(
     exchange: Exchange, symbols: int, late: int
 ) -> None:
     """The one behind it goes back, from a usual time, and all are late after it, as before it."""
-    exchange.symbols = symbols
-    exchange.lagging_within(KNOWN_S)
-    exchange.fall_behind(20.0)
-    assert all(exchange.lags() for _ in range(late))
+    in_a_backlog(exchange, symbols, late=late)
     assert not exchange.lags(lag_s=USUAL_S)
     assert all(exchange.lags() for _ in range(600))
 
@@ -208,10 +213,7 @@ def test_what_was_late_on_a_connection_that_is_gone_hides_no_clock_that_is_set_b
     exchange: Exchange, symbols: int
 ) -> None:
     """Its path was slow; the next one's is not."""
-    exchange.symbols = symbols
-    exchange.lagging_within(KNOWN_S)
-    exchange.fall_behind(20.0)
-    assert all(exchange.lags() for _ in range(40))
+    in_a_backlog(exchange, symbols, late=40)
     exchange.bench.board.best.ended()
     exchange.lag_s = USUAL_S
     assert not any(exchange.lags() for _ in range(2))
@@ -224,10 +226,7 @@ def test_what_was_late_on_a_connection_that_is_gone_hides_no_clock_that_is_set_b
 def test_a_clock_that_is_set_back_when_a_backlog_is_over_is_learned_anew(
     exchange: Exchange, symbols: int
 ) -> None:
-    exchange.symbols = symbols
-    exchange.lagging_within(KNOWN_S)
-    exchange.fall_behind(20.0)
-    assert all(exchange.lags() for _ in range(40))
+    in_a_backlog(exchange, symbols, late=40)
     exchange.lag_s = USUAL_S
     assert not any(exchange.lags() for _ in range(8))
     exchange.off_s -= 20.0
