@@ -27,6 +27,23 @@ DIGITS = 8  # significant ones that people are shown
 
 Question = Annotated[str, typer.Argument(help="SQL; docs/history.md has the views, and examples.")]
 
+OfSymbol = Annotated[
+    str | None,
+    typer.Option(
+        "--symbol",
+        metavar="SYMBOL",
+        help="Of this symbol alone: what is no Parquet yet is read in seconds, not in minutes.",
+    ),
+]
+OfSources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help="Ticks, books, candles and spreads of this source alone; again for more.",
+    ),
+]
+
 
 class ExportFormat(StrEnum):
     PARQUET = "parquet"
@@ -41,9 +58,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextlib.contextmanager
-def _answer(question: str) -> Iterator[Any]:
+def _answer(question: str, symbol: str | None, sources: list[str]) -> Iterator[Any]:
     """A relation. Raises WrongQuestion, NoAnswer; whatever reading it raises is one of them."""
-    with contextlib.closing(asking.connect()) as connection:
+    with contextlib.closing(asking.connect(symbol=symbol, sources=sources)) as connection:
         import duckdb
 
         try:
@@ -57,10 +74,12 @@ def history(
     count: Annotated[
         int, typer.Option("-n", "--count", min=1, max=1_000_000, help="So many rows at most.")
     ] = SHOWN,
+    symbol: OfSymbol = None,
+    source: OfSources = None,
     as_json: Json = False,
 ) -> None:
     """Ask what the recorder has written down, as SQL."""
-    with _answer(question) as relation:
+    with _answer(question, symbol, source or []) as relation:
         table = relation.limit(count + 1).to_arrow_table()
     more = len(table) > count
     columns = list(table.column_names)
@@ -83,6 +102,8 @@ def export(
     form: Annotated[
         ExportFormat, typer.Option("--format", help="parquet, arrow (IPC) or csv.")
     ] = ExportFormat.PARQUET,
+    symbol: OfSymbol = None,
+    source: OfSources = None,
     as_json: Json = False,
 ) -> None:
     """Write the answer to a question into a file."""
@@ -90,7 +111,7 @@ def export(
         raise _taken(file)
     made = file.with_name(f".{file.name}.made")
     try:
-        with _answer(question) as relation:
+        with _answer(question, symbol, source or []) as relation:
             rows = _write(relation, made, form)
         give_name(made, file)
     except FileExistsError:

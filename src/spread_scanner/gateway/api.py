@@ -293,10 +293,8 @@ async def candles(
     count: Count = 100,
 ) -> PastShown:
     """Candles of a listing, the newest first, where spread-recorder runs."""
-    wanted = past.question(
-        "candles", since, until, symbol=_symbol(system, symbol),
-        source=source_of(source).label, period=period,
-    )  # fmt: skip
+    named, sources = _symbol(system, symbol), [source_of(source).label]
+    wanted = past.rows_of("candles", (since, until), named, sources, period=period)
     return await _past(system, wanted, count)
 
 
@@ -311,9 +309,9 @@ async def spread_history(
 ) -> PastShown:
     """A pair's spread at each change of either leg, the newest first, where spread-recorder
     runs."""
-    way = evaluations.direction_of(direction).label
-    named = _symbol(system, symbol)
-    wanted = past.question("spreads", since, until, symbol=named, direction=way)
+    way = evaluations.direction_of(direction)
+    named, legs = _symbol(system, symbol), [way.spot.label, way.futures.label]
+    wanted = past.rows_of("spreads", (since, until), named, legs, direction=way.label)
     return await _past(system, wanted, count)
 
 
@@ -334,10 +332,10 @@ def _part(system: LiveSystem, written: str) -> str:
     return part_of_symbol(written, system.shown.tables.symbol_names().values())
 
 
-async def _past(system: LiveSystem, wanted: str, count: int) -> PastShown:
+async def _past(system: LiveSystem, wanted: tuple[str, ...], count: int) -> PastShown:
     if nothing := why_none(system.shown.settings):
         raise NotAnswered(HTTPStatus.CONFLICT, "no_answer", nothing)
-    said = await _apart(lambda: past.ask("history", wanted, "--count", str(count)), "past")
+    said = await _apart(lambda: past.ask(*wanted, "--count", str(count)), "past")
     return msgspec.json.decode(said, type=PastShown)
 
 

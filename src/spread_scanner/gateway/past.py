@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -109,18 +109,23 @@ def _reason(said: bytes) -> str:
     return ""
 
 
-def question(view: str, since: datetime | None, until: datetime | None, **wanted: str) -> str:
-    """Rows of a view of the history, the newest first; of that time, where it is named. Raises
-    NotAnswered for one that is empty."""
+def rows_of(
+    view: str,
+    span: tuple[datetime | None, datetime | None],
+    symbol: str,
+    sources: Sequence[str],
+    **wanted: str,
+) -> tuple[str, ...]:
+    """The question for rows of a symbol and its sources, the newest first; since and until when,
+    where that is named. Raises NotAnswered for a period that is empty."""
+    since, until = span
     if since is not None and until is not None and moment_ns(since) >= moment_ns(until):
         said = "the period is empty: since is to be before until"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-    rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
+    rules = [f"{column} = '{value}'" for column, value in wanted.items()]
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
             rules.append(f"ts {sign} make_timestamp_ns({moment_ns(moment)})")
-    return f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+    sql = f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
+    of = [f"--source={source}" for source in sources]
+    return "history", sql, f"--symbol={symbol}", *of

@@ -7,6 +7,7 @@ else, no network either. Needs the extra [history].
 import contextlib
 import importlib.util
 import sqlite3
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.history import kept
+from spread_scanner.history.gathered import Wanted, source_called
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.moments import moment_ns
@@ -32,9 +34,15 @@ class WrongQuestion(Unusable):
     """SQL that means nothing, or does more than ask."""
 
 
-def connect(settings: Settings | None = None) -> Any:
+def connect(
+    settings: Settings | None = None, *, symbol: str | None = None, sources: Sequence[str] = ()
+) -> Any:
     """A duckdb connection with the views ticks, books, book_changes, candles, spreads, signals,
-    follow_ups, opportunities and gaps. Raises ConfigError, NoAnswer."""
+    follow_ups, opportunities and gaps. With rows of one symbol alone, and of these sources what
+    sources say, where that is said: of an hour that is no Parquet yet that takes seconds instead of
+    minutes. Raises Unusable, ConfigError, NoAnswer."""
+    for source in sources:
+        source_called(source)
     try:
         import duckdb
 
@@ -46,14 +54,16 @@ def connect(settings: Settings | None = None) -> Any:
     try:
         standing = kept.read(folder)
         connection = duckdb.connect(":memory:")
-        log = newest.Newest(settings.data_dir / WAL_FOLDER, standing)
+        wanted = Wanted(symbol, tuple(sources))
+        log = newest.Newest(settings.data_dir / WAL_FOLDER, standing, wanted)
         for kind in HistoryKind:
             connection.register(f"newest_{kind}", log.stream(kind))
             files = [str(folder / file.path) for file in standing.of(kind)]
-            connection.execute(views.kept_rows(kind, files))
+            connection.execute(views.kept_rows(kind, files, wanted))
         views.add_functions(connection, settings)
         connection.register("direction_legs", views.direction_legs())
-        connection.register("all_opportunities", views.opportunities(settings.data_dir))
+        connection.register("every_opportunity", views.opportunities(settings.data_dir))
+        connection.execute(views.all_opportunities(wanted))
         for view in views.VIEWS:
             connection.execute(view)
         _shut_in(connection, str(folder))
@@ -101,7 +111,7 @@ def spread(
     """One pair's spread at each change of either leg, by time: an arrow table, or a polars or
     pandas frame. `since`: a date, or a time, which is UTC where it has no zone. Raises Unusable,
     NoAnswer, ConfigError."""
-    if direction not in DIRECTION_BY_LABEL:
+    if (way := DIRECTION_BY_LABEL.get(direction)) is None:
         allowed = ", ".join(DIRECTION_BY_LABEL)
         raise Unusable("no such direction", direction=direction, allowed=allowed)
     if form not in AS:
@@ -109,7 +119,8 @@ def spread(
     if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
         raise NoAnswer(f"{form} is not installed: pip install {form}")
     since_ns = 0 if since is None else _since_ns(since)
-    with contextlib.closing(connect(settings)) as connection:
+    legs = (way.spot.label, way.futures.label)
+    with contextlib.closing(connect(settings, symbol=symbol, sources=legs)) as connection:
         import duckdb
 
         try:

@@ -15,9 +15,9 @@ from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
 from spread_scanner.history import kept, units
+from spread_scanner.history.gathered import source_called
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.history.lately import IdsByName, LatelyLogged
-from spread_scanner.schema.enums import SOURCE_BY_LABEL
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
 from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore
@@ -55,9 +55,7 @@ class Listings:
         """QUOTE_DTYPE, the oldest first: the last `count` quotes and marks, or as many as there
         are. One is what the store shows. Raises Unusable, SegmentError, TableError, LogDamaged,
         NoAnswer, OSError."""
-        of = SOURCE_BY_LABEL.get(source)
-        if of is None:
-            raise Unusable("no such source", source=source, allowed=", ".join(SOURCE_BY_LABEL))
+        of = source_called(source)
         if count < 1:
             raise Unusable("a count that cannot be", count=count, allowed="1 or more")
         if count == 1 and (shown := self._shown(of.source_id, symbol)) is not None:

@@ -1,5 +1,5 @@
 """What is in the log and not yet in the history, as Arrow streams that are made when they are asked
-for: whoever asks about something else does not read the log.
+for: whoever asks about something else does not read the log. Of what is wanted, where not all is.
 
 The log is looked at once, at the first question; what is recorded afterwards is not seen.
 """
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spread_scanner.history import candles, columns, units
 from spread_scanner.history.columns import RowStream
-from spread_scanner.history.gathered import Gathered, NamedPiece
+from spread_scanner.history.gathered import ALL, Gathered, NamedPiece, Wanted
 from spread_scanner.history.kept import HistoryKind, KeptHistory
 from spread_scanner.wal.reader import NoLog
 
@@ -21,14 +21,15 @@ from spread_scanner.wal.reader import NoLog
 class Newest:
     """The log behind the history."""
 
-    def __init__(self, log: Path, standing: KeptHistory) -> None:
-        self._log, self._standing = log, standing
+    def __init__(self, log: Path, standing: KeptHistory, wanted: Wanted = ALL) -> None:
+        self._log, self._standing, self._wanted = log, standing, wanted
 
     @cached_property
     def _gathered(self) -> Gathered:
         kept = self._standing
         try:
-            return Gathered(units.left(self._log, kept), kept.symbols, before=kept.end)
+            left = units.left(self._log, kept)
+            return Gathered(left, kept.symbols, before=kept.end, wanted=self._wanted)
         except NoLog:
             return Gathered([], kept.symbols)
 

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import math
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
-from spread_scanner.history.columns import RowStream
+from spread_scanner.history.columns import SCHEMAS, RowStream
+from spread_scanner.history.gathered import Wanted
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
@@ -214,14 +215,37 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def kept_rows(kind: HistoryKind, files: list[str]) -> str:
-    """All rows of a kind: of these files, and what is newest."""
+def kept_rows(kind: HistoryKind, files: list[str], wanted: Wanted) -> str:
+    """All rows of a kind: of these files, and what is newest; of what is wanted, where that is
+    said."""
     newest = f"SELECT * FROM newest_{kind}"
     if not files:
         return f"CREATE VIEW all_{kind} AS {newest}"
-    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     how = "hive_partitioning = false" + ", union_by_name = true" * (kind in GROWN)
+    kept = f"SELECT * FROM read_parquet([{_listed(files)}], {how})"
+    if rules := _rules(SCHEMAS[kind].names, wanted):
+        kept += f" WHERE {rules}"
+    return f"CREATE VIEW all_{kind} AS {kept} UNION ALL BY NAME {newest}"
+
+
+def all_opportunities(wanted: Wanted) -> str:
+    """Those of what is wanted."""
     return (
-        f"CREATE VIEW all_{kind} AS SELECT * FROM "
-        f"read_parquet([{quoted}], {how}) UNION ALL BY NAME {newest}"
+        "CREATE VIEW all_opportunities AS SELECT * FROM every_opportunity "
+        f"WHERE {_rules(['symbol'], wanted) or 'true'}"
     )
+
+
+def _rules(columns: Sequence[str], wanted: Wanted) -> str:
+    """What its rows have to be, of a table with these columns; gaps stay, whose source is nobody's
+    where all are hit."""
+    allowed = {"symbol": [] if wanted.symbol is None else [wanted.symbol], "source": wanted.sources}
+    return " AND ".join(
+        f"{name} IN ({_listed(names)})"
+        for name, names in allowed.items()
+        if names and "symbol" in columns and name in columns
+    )
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts)

@@ -46,9 +46,12 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: None) -> Ca
 
 def test_a_question_is_made_of_names_and_times_and_nothing_else() -> None:
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert past.question("candles", moment, None, symbol="A'B") == (
-        "SELECT * FROM candles WHERE symbol = 'A''B' "
-        "AND ts >= make_timestamp_ns(1769860800000000000) ORDER BY ts DESC"
+    assert past.rows_of("candles", (moment, None), "A'B", ["okx-spot"], period="1m") == (
+        "history",
+        "SELECT * FROM candles WHERE period = '1m' "
+        "AND ts >= make_timestamp_ns(1769860800000000000) ORDER BY ts DESC",
+        "--symbol=A'B",
+        "--source=okx-spot",
     )
 
 

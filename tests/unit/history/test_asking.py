@@ -20,7 +20,7 @@ from spread_scanner import history
 from spread_scanner.clock import VirtualClock, use
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
-from spread_scanner.history import asking, compact
+from spread_scanner.history import asking, compact, views
 from spread_scanner.schema import costs
 from spread_scanner.schema.books import BOOK_UNUSABLE
 from spread_scanner.schema.log import RecordKind, TakenFor
@@ -222,6 +222,38 @@ def test_signals_gaps_and_opportunities(past: tuple[Settings, Any]) -> None:
     gaps = rows(past, "SELECT what, source, ts_from IS NULL FROM gaps")
     assert gaps == [("ticks", "binance-spot", True)] * 3
     assert rows(past, "SELECT count(*) FROM opportunities") == [(0,)]
+
+
+def test_who_asks_for_one_symbol_gets_what_is_its_in_all(past: tuple[Settings, Any]) -> None:
+    """Whatever is asked: the same rows of each view as of all, and those alone."""
+    ours = ("binance-spot", "okx-futures")
+    for symbol, sources in (("ETH-USDT", ours[:1]), ("ETH-USDT", ours), (None, ours[1:]), ("", ())):
+        wanted = {"symbol": [symbol] if symbol is not None else [], "source": sources}
+        with contextlib.closing(
+            history.connect(past[0], symbol=symbol, sources=sources)
+        ) as narrowed:
+            for view in re.findall(r"CREATE VIEW (\w+)", "".join(views.VIEWS)):
+                columns = past[1].sql(f"SELECT * FROM {view}").columns
+                of = columns if "symbol" in columns else []  # gaps are everybody's
+                rules = [
+                    f"{name} IN {(*names, names[0])}"
+                    for name, names in wanted.items()
+                    if names and name in of
+                ]
+                if view == "spreads" and sources and sources != ours:
+                    rules.append("false")  # one leg has none
+                question = (
+                    f"SELECT * FROM {view} WHERE {' AND '.join(rules) or 'true'} ORDER BY ALL"
+                )
+                expected = rows(past, question)
+                found = asking.ask(narrowed, f"SELECT * FROM {view} ORDER BY ALL").fetchall()
+                assert list(map(repr, found)) == list(map(repr, expected)), (view, symbol, sources)
+                assert found or symbol != "ETH-USDT" or "false" in rules or view == "opportunities"
+
+
+def test_a_source_that_nobody_has_is_refused(past: tuple[Settings, Any]) -> None:
+    with pytest.raises(Unusable, match=r"no such source.*allowed.*okx-futures"):
+        history.connect(past[0], sources=["okx"])
 
 
 def test_files_of_before_have_no_column_that_came_later(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from history_bed import HOUR_NS, START_NS, quotes, rows_of_log, write_hours
+from history_bed import HOUR_NS, START_NS, quotes, rows_of_log, tables_document, write_hours
 from log_bed import ticks
 
 from bed import seed
@@ -17,11 +17,11 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.config.settings import Recorder
 from spread_scanner.errors import Unusable
 from spread_scanner.history import columns, compact, kept, retention, units
-from spread_scanner.history.gathered import Gathered, NamedPiece
+from spread_scanner.history.gathered import Gathered, NamedPiece, Wanted
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.history.newest import Newest
 from spread_scanner.schema.enums import QuoteFlag
-from spread_scanner.schema.log import GapOf, RecordKind
+from spread_scanner.schema.log import DOCUMENT_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
@@ -337,6 +337,33 @@ def test_names_are_those_of_the_tables_at_each_place(
     assert {"BTC-USDT", "ETH-USDT"} <= set(gathered.named.names)
     assert gathered.named.symbols[1] == "ETH-USDT"
     assert HOUR_NS == units.HOUR_NS
+
+
+def test_a_symbol_is_found_by_the_id_that_it_has_at_each_place(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    """Tables that come in the midst of a segment hand its id to another one; what no table names is
+    called by its number."""
+    writer = LogWriter(tmp_path)
+    head = np.zeros((), DOCUMENT_DTYPE)
+    for round_, names in enumerate(((), ("AAA-USDT", "BBB-USDT"), ("BBB-USDT", "AAA-USDT"))):
+        if names:
+            writer.append_document(RecordKind.TABLES, head, tables_document(names))
+        made = ticks(10 * round_, 10)
+        made["symbol_id"] = np.arange(10) % 2
+        writer.append(RecordKind.TICK, made)
+    writer.close()
+    for name, numbers in (
+        ("AAA-USDT", [*range(10, 20, 2), *range(21, 30, 2)]),
+        ("#1", [*range(1, 10, 2)]),
+        ("#01", []),
+        ("#70000", []),
+        ("CCC-USDT", []),
+    ):
+        gathered = Gathered(reader.chain(tmp_path), {}, wanted=Wanted(name))
+        rows = gathered.ticks_of(0)
+        assert rows["number"].tolist() == numbers, name
+        assert {gathered.named.names[code] for code in rows["symbol"]} <= {name}
 
 
 def test_the_child_says_what_it_did_and_what_was_wrong(
