@@ -44,6 +44,20 @@ OfSources = Annotated[
     ),
 ]
 
+LastTicks = Annotated[
+    int | None,
+    typer.Option(
+        "--last",
+        min=1,
+        metavar="COUNT",
+        help="So many ticks of each source, the last ones, and their spreads; with --symbol.",
+    ),
+]
+UntilWhen = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="The last ones before this, which is UTC."),
+]
+
 
 class ExportFormat(StrEnum):
     PARQUET = "parquet"
@@ -58,9 +72,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextlib.contextmanager
-def _answer(question: str, symbol: str | None, sources: list[str]) -> Iterator[Any]:
+def _answer(
+    question: str,
+    symbol: str | None,
+    sources: list[str] | None,
+    last: int | None,
+    until: str | None,
+) -> Iterator[Any]:
     """A relation. Raises WrongQuestion, NoAnswer; whatever reading it raises is one of them."""
-    with contextlib.closing(asking.connect(symbol=symbol, sources=sources)) as connection:
+    narrowed = asking.connect(symbol=symbol, sources=sources or (), last=last, until=until)
+    with contextlib.closing(narrowed) as connection:
         import duckdb
 
         try:
@@ -76,10 +97,12 @@ def history(
     ] = SHOWN,
     symbol: OfSymbol = None,
     source: OfSources = None,
+    last: LastTicks = None,
+    until: UntilWhen = None,
     as_json: Json = False,
 ) -> None:
     """Ask what the recorder has written down, as SQL."""
-    with _answer(question, symbol, source or []) as relation:
+    with _answer(question, symbol, source, last, until) as relation:
         table = relation.limit(count + 1).to_arrow_table()
     more = len(table) > count
     columns = list(table.column_names)
@@ -104,6 +127,8 @@ def export(
     ] = ExportFormat.PARQUET,
     symbol: OfSymbol = None,
     source: OfSources = None,
+    last: LastTicks = None,
+    until: UntilWhen = None,
     as_json: Json = False,
 ) -> None:
     """Write the answer to a question into a file."""
@@ -111,7 +136,7 @@ def export(
         raise _taken(file)
     made = file.with_name(f".{file.name}.made")
     try:
-        with _answer(question, symbol, source or []) as relation:
+        with _answer(question, symbol, source, last, until) as relation:
             rows = _write(relation, made, form)
         give_name(made, file)
     except FileExistsError:

@@ -312,7 +312,10 @@ async def spread_history(
     way = evaluations.direction_of(direction)
     named, legs = _symbol(system, symbol), [way.spot.label, way.futures.label]
     wanted = past.rows_of("spreads", (since, until), named, legs, direction=way.label)
-    return await _past(system, wanted, count)
+    # A row needs its own tick and the other leg's: as many of each as rows, and one that tells
+    # whether there are more.
+    bounds = [f"--last={count + 1}", *([f"--until={until.isoformat()}"] if until else [])]
+    return await _past(system, (*wanted, *bounds), count)
 
 
 async def _apart(call: Callable[[], _T], name: str) -> _T:

@@ -9,6 +9,7 @@ columns   the same as Arrow, and back (pyarrow)
 compact   the child process: writes, reads back, compares, lists
 merging   hours of a day that is over into one file each (pyarrow)
 newest    what is in the log alone, as streams (pyarrow)
+reaching  which files of ticks a question about one symbol opens (pyarrow)
 views     what stands behind the names that a question may use (pyarrow)
 lately    the last ticks of a listing, by the way back that each tick tells
 listings  the last quotes of a listing, of store, log and history

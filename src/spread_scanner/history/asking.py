@@ -35,18 +35,34 @@ class WrongQuestion(Unusable):
 
 
 def connect(
-    settings: Settings | None = None, *, symbol: str | None = None, sources: Sequence[str] = ()
+    settings: Settings | None = None,
+    *,
+    symbol: str | None = None,
+    sources: Sequence[str] = (),
+    last: int | None = None,
+    until: date | str | None = None,
 ) -> Any:
     """A duckdb connection with the views ticks, books, book_changes, candles, spreads, signals,
     follow_ups, opportunities and gaps. With rows of one symbol alone, and of these sources what
     sources say, where that is said: of an hour that is no Parquet yet that takes seconds instead of
-    minutes. Raises Unusable, ConfigError, NoAnswer."""
+    minutes. Of a symbol's ticks the `last` so many of each source before `until`, and what spreads
+    these make, which takes no longer the more is kept. Raises Unusable, ConfigError, NoAnswer."""
     for source in sources:
         source_called(source)
+    if last is not None and (symbol is None or last < 1):
+        raise Unusable("the last ticks of what", last=last, allowed="1 or more, of a symbol")
+    if until is not None and last is None:
+        raise Unusable("until when is for the last ticks alone", until=until)
+    until_ns = None if until is None else _moment_ns(until)
+    return _connected(settings, Wanted(symbol, tuple(sources), last, None, until_ns))
+
+
+def _connected(settings: Settings | None, wanted: Wanted) -> Any:
     try:
         import duckdb
+        import pyarrow as pa
 
-        from spread_scanner.history import newest, views
+        from spread_scanner.history import newest, reaching, views
     except ImportError:
         raise NoAnswer(MISSING) from None
     settings = settings or config.load()
@@ -54,12 +70,14 @@ def connect(
     try:
         standing = kept.read(folder)
         connection = duckdb.connect(":memory:")
-        wanted = Wanted(symbol, tuple(sources))
         log = newest.Newest(settings.data_dir / WAL_FOLDER, standing, wanted)
         for kind in HistoryKind:
             connection.register(f"newest_{kind}", log.stream(kind))
-            files = [str(folder / file.path) for file in standing.of(kind)]
-            connection.execute(views.kept_rows(kind, files, wanted))
+            files = standing.of(kind)
+            if kind is HistoryKind.TICKS:
+                files = reaching.reached(folder, files, wanted)
+            paths = [str(folder / file.path) for file in files]
+            connection.execute(views.kept_rows(kind, paths, wanted))
         views.add_functions(connection, settings)
         connection.register("direction_legs", views.direction_legs())
         connection.register("every_opportunity", views.opportunities(settings.data_dir))
@@ -67,7 +85,7 @@ def connect(
         for view in views.VIEWS:
             connection.execute(view)
         _shut_in(connection, str(folder))
-    except (duckdb.Error, OSError, sqlite3.Error) as error:
+    except (duckdb.Error, pa.ArrowException, OSError, sqlite3.Error) as error:
         raise NoAnswer(f"the history cannot be read: {_line(error)}", folder=folder) from None
     return connection
 
@@ -118,28 +136,28 @@ def spread(
         raise Unusable("no such form", form=form, allowed=", ".join(AS))
     if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
         raise NoAnswer(f"{form} is not installed: pip install {form}")
-    since_ns = 0 if since is None else _since_ns(since)
-    legs = (way.spot.label, way.futures.label)
-    with contextlib.closing(connect(settings, symbol=symbol, sources=legs)) as connection:
+    since_ns = None if since is None else _moment_ns(since)
+    wanted = Wanted(symbol, (way.spot.label, way.futures.label), None, since_ns)
+    with contextlib.closing(_connected(settings, wanted)) as connection:
         import duckdb
 
         try:
             relation = connection.sql(
                 "SELECT * FROM spreads WHERE symbol = $symbol AND direction = $direction AND "
                 "ts >= make_timestamp_ns($since_ns) ORDER BY ts",
-                params={"symbol": symbol, "direction": direction, "since_ns": since_ns},
+                params={"symbol": symbol, "direction": direction, "since_ns": since_ns or 0},
             )
             return getattr(relation, AS[form])()
         except duckdb.Error as error:
             raise refused(error) from None
 
 
-def _since_ns(since: date | str) -> int:
+def _moment_ns(said: date | str) -> int:
     try:
-        return moment_ns(datetime.fromisoformat(str(since)))
+        return moment_ns(datetime.fromisoformat(str(said)))
     except ValueError:
         allowed = "an ISO date or time"
-        raise Unusable("cannot read the time", since=since, allowed=allowed) from None
+        raise Unusable("cannot read the time", said=said, allowed=allowed) from None
 
 
 def _shut_in(connection: Any, folder: str) -> None:

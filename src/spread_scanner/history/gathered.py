@@ -49,10 +49,14 @@ ROW_DTYPE = np.dtype(
 
 class Wanted(NamedTuple):
     """What is looked at: records of one symbol, and of these sources what sources say. Gaps are
-    always."""
+    always. Where the symbol is said, of each source's ticks the last so many before `until_ns`, or
+    those since `since_ns` and what stood then."""
 
     symbol: str | None = None  # None: of any
     sources: Sequence[str] = ()  # none: of any
+    last: int | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None  # None: until now
 
 
 ALL = Wanted()
@@ -84,9 +88,11 @@ class Named:
     def codes(self, symbol_ids: np.ndarray) -> npt.NDArray[np.uint32]:
         """The place in `names` of each; one that no table names is called by its number."""
         codes = self._map[symbol_ids]
-        for symbol_id in np.unique(symbol_ids[codes < 0]).tolist():
-            self._map[symbol_id] = self._code(f"#{symbol_id}")
-        found: npt.NDArray[np.uint32] = self._map[symbol_ids].astype(np.uint32)
+        if (codes < 0).any():
+            for symbol_id in np.unique(symbol_ids[codes < 0]).tolist():
+                self._map[symbol_id] = self._code(f"#{symbol_id}")
+            codes = self._map[symbol_ids]
+        found: npt.NDArray[np.uint32] = codes.astype(np.uint32)
         return found
 
     def called(self, name: str) -> npt.NDArray[np.bool_]:
@@ -164,7 +170,8 @@ class Gathered:
         }
         self.gaps: list[np.ndarray] = []
         self._segments: list[Bytes] = []
-        self._choice = None if wanted == ALL else _Choice(wanted, self.named)
+        of_all = wanted.symbol is None and not wanted.sources
+        self._choice = None if of_all else _Choice(wanted, self.named)
         for anchor_ns, data, piece in _pieces(list(links), self.gaps, end, before):
             if self._choice is None and (not self._segments or self._segments[-1] is not data):
                 self._segments.append(data)
@@ -240,8 +247,9 @@ class Gathered:
         """All ticks that were chosen: their names, when they were written, and they."""
         codes = np.concatenate([np.zeros(0, np.uint32), *(one.codes for one in self.ticks)])
         ts = np.array([one.ts for one in self.ticks], np.int64)
-        found = [one.piece.array() for one in self.ticks]
-        ticks = np.concatenate([np.zeros(0, TICK_DTYPE), *found])
+        # As bytes: numpy compares the columns of records that are put together, piece by piece.
+        found = [one.piece.payload for one in self.ticks]
+        ticks = np.concatenate([np.zeros(0, np.uint8), *found]).view(TICK_DTYPE)
         return codes, np.repeat(ts, [one.piece.records for one in self.ticks]), ticks
 
     @functools.cached_property

@@ -218,14 +218,23 @@ def _opened(path: Path) -> sqlite3.Connection:
 def kept_rows(kind: HistoryKind, files: list[str], wanted: Wanted) -> str:
     """All rows of a kind: of these files, and what is newest; of what is wanted, where that is
     said."""
-    newest = f"SELECT * FROM newest_{kind}"
-    if not files:
-        return f"CREATE VIEW all_{kind} AS {newest}"
-    how = "hive_partitioning = false" + ", union_by_name = true" * (kind in GROWN)
-    kept = f"SELECT * FROM read_parquet([{_listed(files)}], {how})"
-    if rules := _rules(SCHEMAS[kind].names, wanted):
-        kept += f" WHERE {rules}"
-    return f"CREATE VIEW all_{kind} AS {kept} UNION ALL BY NAME {newest}"
+    rows = f"SELECT * FROM newest_{kind}"
+    if files:
+        how = "hive_partitioning = false" + ", union_by_name = true" * (kind in GROWN)
+        kept = f"SELECT * FROM read_parquet([{_listed(files)}], {how})"
+        if rules := _rules(SCHEMAS[kind].names, wanted):
+            kept += f" WHERE {rules}"
+        rows = f"{kept} UNION ALL BY NAME {rows}"
+    if kind is HistoryKind.TICKS and wanted.last is not None:
+        rows = _last_ticks(rows, wanted.last, wanted.until_ns)
+    return f"CREATE VIEW all_{kind} AS {rows}"
+
+
+def _last_ticks(rows: str, count: int, until_ns: int | None) -> str:
+    ts = "coalesce(ts_mark, ts_recv)"
+    before = "true" if until_ns is None else f"{ts} < make_timestamp_ns({until_ns})"
+    of_each = f"PARTITION BY source, symbol ORDER BY {ts} DESC"
+    return f"SELECT * FROM ({rows}) WHERE {before} QUALIFY row_number() OVER ({of_each}) <= {count}"
 
 
 def all_opportunities(wanted: Wanted) -> str:

@@ -20,7 +20,8 @@ from spread_scanner import history
 from spread_scanner.clock import VirtualClock, use
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
-from spread_scanner.history import asking, compact, views
+from spread_scanner.history import asking, compact, reaching, views
+from spread_scanner.history.kept import KeptFile
 from spread_scanner.schema import costs
 from spread_scanner.schema.books import BOOK_UNUSABLE
 from spread_scanner.schema.log import RecordKind, TakenFor
@@ -249,6 +250,68 @@ def test_who_asks_for_one_symbol_gets_what_is_its_in_all(past: tuple[Settings, A
                 found = asking.ask(narrowed, f"SELECT * FROM {view} ORDER BY ALL").fetchall()
                 assert list(map(repr, found)) == list(map(repr, expected)), (view, symbol, sources)
                 assert found or symbol != "ETH-USDT" or "false" in rules or view == "opportunities"
+
+
+@pytest.mark.parametrize("hours", [0, 3])
+@pytest.mark.parametrize("count", [1, 7, 2_000])
+def test_the_last_spreads_are_those_of_the_last_ticks(
+    past: tuple[Settings, Any], count: int, hours: float
+) -> None:
+    """Of all before a time, too: what a row needs besides its own tick is the other leg's."""
+    until_ns = START_NS + (HOUR_NS * 3 if hours else HOUR_NS + 2_000_000_000)
+    until = datetime.fromtimestamp(until_ns // 1_000_000_000, UTC).isoformat()
+    question = (
+        "SELECT * FROM spreads WHERE direction = 'binance-okx' AND symbol = 'CCC-USDT' "
+        f"AND ts < make_timestamp_ns({until_ns}) ORDER BY ts DESC LIMIT {count}"
+    )
+    legs = ("binance-spot", "okx-futures")
+    with contextlib.closing(
+        history.connect(past[0], symbol="CCC-USDT", sources=legs, last=count, until=until)
+    ) as narrowed:
+        found = asking.ask(narrowed, question).fetchall()
+        (of_ticks,) = asking.ask(narrowed, "SELECT count(*) FROM ticks").fetchall()
+    assert found == rows(past, question)
+    assert found
+    assert of_ticks[0] <= 2 * count
+
+
+@pytest.mark.parametrize("past", ["parquet"], indirect=True)
+def test_a_spread_since_then_opens_no_file_of_before_but_the_one_that_tells_what_stood(
+    past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[list[KeptFile]] = []
+    reached = reaching.reached
+
+    def noted(*given: Any) -> list[KeptFile]:
+        opened.append(reached(*given))
+        return opened[-1]
+
+    monkeypatch.setattr(reaching, "reached", noted)
+    whole = history.spread("BTC-USDT", "binance-okx", settings=past[0])
+    since = datetime.fromtimestamp((START_NS + HOUR_NS) // 1_000_000_000 + 2, UTC)
+    later = history.spread("BTC-USDT", "binance-okx", since.isoformat(), settings=past[0])
+    assert later.num_rows
+    assert later.to_pylist() == whole.to_pylist()[-later.num_rows :]
+    assert (len(opened[0]), len(opened[1])) == (4, 2)
+    in_the_log = datetime.fromtimestamp((START_NS + 2 * HOUR_NS) // 1_000_000_000 + 1, UTC)
+    history.spread("BTC-USDT", "binance-okx", in_the_log.isoformat(), settings=past[0])
+    assert len(opened[2]) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"last": 5}, "the last ticks of what"),
+        ({"symbol": "BTC-USDT", "last": 0}, "1 or more"),
+        ({"symbol": "BTC-USDT", "until": "2026-01-01"}, "for the last ticks alone"),
+        ({"symbol": "BTC-USDT", "last": 5, "until": "soon"}, "cannot read the time"),
+    ],
+)
+def test_what_bounds_nothing_is_refused(
+    past: tuple[Settings, Any], given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Unusable, match=said):
+        history.connect(past[0], **given)
 
 
 def test_a_source_that_nobody_has_is_refused(past: tuple[Settings, Any]) -> None:

@@ -1,0 +1,49 @@
+"""How far back a question about one symbol goes: which files of ticks it opens, the newest first.
+
+A spread needs of each leg what stood when it begins, however old that is: files are opened back to
+one that has it, and not all that are kept. As recorded, which is by time unless somebody has set
+the machine's clock back between two lives of the store.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from spread_scanner.history.gathered import Wanted
+from spread_scanner.history.kept import KeptFile
+
+
+def reached(folder: Path, files: Sequence[KeptFile], wanted: Wanted) -> list[KeptFile]:
+    """Of these files of ticks, the oldest first, those that are opened. Raises OSError,
+    pa.ArrowException."""
+    if wanted.symbol is None or (wanted.last is None and wanted.since_ns is None):
+        return list(files)
+    found: list[KeptFile] = []
+    by_source: dict[str, list[KeptFile]] = {}
+    for file in files:
+        by_source.setdefault(Path(file.path).parent.name, []).append(file)
+    for of_source in by_source.values():
+        needed = 1 if wanted.last is None else wanted.last
+        for file in reversed(of_source):
+            if needed <= 0:
+                break
+            found.append(file)
+            needed -= _before(folder / file.path, wanted)
+    return found[::-1]
+
+
+def _before(path: Path, wanted: Wanted) -> int:
+    """How many ticks of the symbol a file has from before what is asked for ends, or begins."""
+    border_ns = wanted.since_ns if wanted.last is None else wanted.until_ns
+    table = pq.read_table(
+        path,
+        columns=["ts_mark", "ts_recv"],
+        filters=[("symbol", "=", wanted.symbol)],
+        partitioning=None,
+    )
+    if border_ns is None:
+        return len(table)
+    ts = pc.coalesce(table["ts_mark"], table["ts_recv"]).cast("int64")
+    return int(pc.sum(pc.less(ts, border_ns)).as_py() or 0)
