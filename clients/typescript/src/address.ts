@@ -1,36 +1,77 @@
 // What can be asked at all: an address that fetch takes with paths behind it, a key that a header
-// holds, a time-out that a timer keeps.
+// holds, a time-out that a timer keeps; and how what is said is written, which throws for nothing
+// but a circle in JSON.
 
-/** fetch takes no user and no password in an address, and would tell both where it refuses them. */
-export function canBeDialled(url: string): boolean {
+const UNWRITTEN = /[\s\x00-\x1f\x7f?#\\<>"^`{|}]/;
+const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+
+/** An address as it is asked, the slashes behind it left out. Throws, and tells no user and no
+ * password; there are to be none, which fetch refuses, and would tell. */
+export function addressOf(whom: string, said: unknown, variable: string): string {
+  const text = typeof said === "string" ? said : typeof said;
+  const url = text.replace(/\/+$/, "");
+  if (canBeDialled(url)) return url;
+  throw new TypeError(
+    `no address of ${whom} (url, ${variable}), a URL of http or https without user and password: ` +
+      text.slice(text.lastIndexOf("@") + 1),
+  );
+}
+
+function canBeDialled(url: string): boolean {
+  if (!/^https?:\/\/[^/@]+(\/|$)/i.test(url) || UNWRITTEN.test(url)) return false;
   try {
-    const { port, username, password } = new URL(url);
-    return /^https?:\/\/[^/]/i.test(url) && !/[?#]/.test(url) && port !== "0" && !username && !password;
+    const { port, hostname } = new URL(url);
+    return port !== "0" && (hostname.startsWith("[") || hostname.replace(/\.$/, "").split(".").every((one) => LABEL.test(one)));
   } catch {
     return false;
   }
 }
 
-/** An address to be shown: without a user and a password. */
-export function shown(url: string): string {
-  return url.slice(url.lastIndexOf("@") + 1);
-}
-
 const TIMEOUT_MS_MAX = 3_600_000;
 
 /** So many milliseconds. Throws for what is none. */
-export function timeoutOf(said: number): number {
-  if (said > 0 && said <= TIMEOUT_MS_MAX) return said;
-  throw new TypeError(`no time-out, 0 to ${TIMEOUT_MS_MAX} are allowed: ${said}`);
+export function timeoutOf(said: unknown): number {
+  const timeoutMs = numberOf(said);
+  if (timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
+  throw new TypeError(`no time-out, 0 to ${TIMEOUT_MS_MAX} are allowed: ${written(said)}`);
+}
+
+/** NaN where it is none. */
+export function numberOf(said: unknown): number {
+  try {
+    return said === null ? NaN : Number(said);
+  } catch {
+    return NaN;
+  }
 }
 
 /** What a timer keeps of it: whole ones, and not so many that it would begin at none again. */
-export function timed(saidMs: number): AbortSignal {
-  return AbortSignal.timeout(Math.ceil(Math.min(Math.max(saidMs, 0), TIMEOUT_MS_MAX)));
+export function timed(saidMs: unknown): AbortSignal {
+  const timeoutMs = Math.min(Math.max(numberOf(saidMs), 0), TIMEOUT_MS_MAX);
+  return AbortSignal.timeout(Math.ceil(timeoutMs || 0));
 }
 
-export const SENDABLE = "letters, digits and signs of ASCII in one line";
+/** A token or key that a header can hold. Throws, and does not tell it. */
+export function keyOf(whom: string, said: unknown): string {
+  if (typeof said === "string" && /^[ -~]*$/.test(said)) return said;
+  throw new TypeError(`no ${whom}: letters, digits and signs of ASCII in one line`);
+}
 
-export function canBeSent(key: string): boolean {
-  return /^[ -~]*$/.test(key);
+/** Halves of a surrogate are no letters: nothing is named so, and no URL has them. */
+export function written(said: unknown): string {
+  try {
+    return String(said).replace(/\p{Surrogate}/gu, "\ufffd");
+  } catch {
+    return typeof said; // an object without a text
+  }
+}
+
+/** A number is one, of whatever kind; what JSON has not is null, of which the gateway says what is
+ * allowed. Throws for a circle. */
+export function jsonOf(said: unknown): string {
+  return JSON.stringify(said, (_, one: unknown) => {
+    if (typeof one === "bigint") return Number(one);
+    if (typeof one === "string") return written(one);
+    return typeof one === "symbol" || typeof one === "function" ? null : one;
+  });
 }

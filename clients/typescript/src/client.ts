@@ -1,9 +1,9 @@
-// Asks a gateway. A server that is away, slow or refuses is no error: the answer is null, and
-// `reason` says why, so that a bot takes its slower source.
+// Asks a gateway. A server that is away, slow or refuses is no error, and neither is a question that
+// nobody can put: the answer is null, and `reason` says why, so that a bot takes its slower source.
 
-import { canBeDialled, canBeSent, SENDABLE, shown, timed, timeoutOf } from "./address.js";
+import { addressOf, jsonOf, keyOf, timed, timeoutOf, written } from "./address.js";
 import type { Arbitrage, Arbitrages, OpportunityRow, PoolPrice, Price, Served, Spread } from "./records.js";
-import { framesOf, nextPauseMs, PATH, type Frame, type Kind, type Wish } from "./stream.js";
+import { framesOf, nextPauseMs, PATH, rest, type Frame, type Kind, type Wish } from "./stream.js";
 
 const URL_OF_HERE = "http://127.0.0.1:3001";
 const TIMEOUT_MS = 100;
@@ -24,28 +24,35 @@ export interface ClientOptions {
   token?: string;
 }
 
-type Params = Record<string, string | number | boolean | undefined>;
+type Params = Record<string, string | number | bigint | boolean | null | undefined>;
 
 export class SpreadClient {
   readonly url: string;
-  enabled: boolean;
   /** Why the last answer was null; empty: it was not. */
   reason = "";
   readonly #timeoutMs: number;
   readonly #token: string;
+  readonly #offs = new Set<AbortController>(); // of streams
+  #enabled: boolean;
 
   /** Throws for an address, a token or a time-out that is none. */
   constructor({ url, enabled, timeoutMs = TIMEOUT_MS, token = "" }: ClientOptions = {}) {
     const environ = globalThis.process?.env ?? {};
-    this.url = (url || environ["RUST_CACHE_URL"] || URL_OF_HERE).replace(/\/+$/, "");
-    if (!canBeDialled(this.url)) {
-      throw new TypeError(`no address of a gateway (url, RUST_CACHE_URL): ${shown(this.url)}`);
-    }
-    if (!canBeSent(token)) throw new TypeError(`no token of a gateway: ${SENDABLE}`);
+    this.url = addressOf("a gateway", url || environ["RUST_CACHE_URL"] || URL_OF_HERE, "RUST_CACHE_URL");
     const off = ["false", "0"].includes((environ["USE_RUST_CACHE"] ?? "").toLowerCase());
-    this.enabled = enabled ?? !off;
+    this.#enabled = enabled ?? !off;
     this.#timeoutMs = timeoutOf(timeoutMs);
-    this.#token = token;
+    this.#token = keyOf("token of a gateway", token ?? "");
+  }
+
+  /** Whether the gateway is asked; a stream that is told when this is switched off ends. */
+  get enabled(): boolean {
+    return this.#enabled;
+  }
+
+  set enabled(said: boolean) {
+    this.#enabled = said;
+    if (!said) for (const off of this.#offs) off.abort();
   }
 
   /** Whether there are prices that can be stood behind. */
@@ -66,15 +73,16 @@ export class SpreadClient {
 
   /** The same of one pair: BTC/USDT or BTC-USDT. */
   async getPairPrices(pair: string, source?: string): Promise<(Price | PoolPrice)[] | null> {
-    // Nothing is no pair: without one the path would be that of all prices.
-    const path = `/prices/${encodeURIComponent(String(pair).replace(/^\/+|\/+$/g, "") || " ")}`;
+    // Nothing is no pair: without one the path would be that of all prices, as with dots alone.
+    const named = written(pair).replace(/^\/+|\/+$/g, "").replace(/^\.*$/, " $&");
+    const path = `/prices/${encodeURIComponent(named)}`;
     return this.#rows(await this.get<(Price | PoolPrice)[]>(path, { source }));
   }
 
   /** Where spot can be bought in one place and sold in another, after both fees. */
   async scanArbitrage(thresholdPct = THRESHOLD_PCT): Promise<Arbitrage[] | null> {
-    const body = JSON.stringify({ threshold_pct: thresholdPct });
-    const found = this.#record(await this.#ask<Arbitrages>("/scan-arbitrage", { method: "POST", body }));
+    const body = { threshold_pct: thresholdPct };
+    const found = this.#record(await this.#ask<Arbitrages>("/scan-arbitrage", this.#timeoutMs, body));
     return found && this.#rows(found.opportunities);
   }
 
@@ -87,8 +95,9 @@ export class SpreadClient {
 
   /** What the tracker stored, newest first; the next page begins before the last one's id. */
   async opportunities(
-    { symbol, beforeId, count }: { symbol?: string; beforeId?: number; count?: number } = {},
+    wanted: { symbol?: string; beforeId?: number; count?: number } = {},
   ): Promise<OpportunityRow[] | null> {
+    const { symbol, beforeId, count } = wanted ?? {};
     const params = { symbol, before_id: beforeId, count };
     return this.#rows(await this.get<OpportunityRow[]>("/v1/opportunities", params));
   }
@@ -96,44 +105,55 @@ export class SpreadClient {
   /** Any other call of docs/gateway.md: get("/v1/why/BTC-USDT", { count: 1 }). One that takes its
    * time is waited for, unless `timeoutMs` says otherwise. */
   async get<T = unknown>(path: string, params: Params = {}, timeoutMs?: number): Promise<T | null> {
-    const said = Object.entries(params).filter(([, value]) => value !== undefined);
-    const query = new URLSearchParams(said.map(([name, value]) => [name, String(value)])).toString();
+    const said = Object.entries(params ?? {}).filter(([, value]) => value !== undefined && value !== null);
+    const query = new URLSearchParams(said.map(([name, value]) => [name, written(value)])).toString();
     // The gateway's path: what looks like more of its address is no other server, who would be told the token.
-    const own = `/${path.replace(/^\/+/, "")}`;
+    const own = `/${written(path).replace(/^\/+/, "")}`;
     const slowMs = SLOW_MS.find(([slow]) => own.startsWith(slow))?.[1] ?? 0;
     const patienceMs = timeoutMs ?? Math.max(this.#timeoutMs, slowMs);
-    return this.#ask<T>(query ? `${own}${own.includes("?") ? "&" : "?"}${query}` : own, {}, patienceMs);
+    return this.#ask<T>(query ? `${own}${own.includes("?") ? "&" : "?"}${query}` : own, patienceMs);
   }
 
   /** Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and again at
    * each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-   * the events since the last ones. Who switches `enabled` off hears no more of it. */
+   * the events since the last ones. It ends when `enabled` is switched off. */
   async *stream(kinds: Kind[], wish: Wish = {}): AsyncGenerator<Frame> {
-    const said = { kinds, ...wish };
-    const url = this.url.replace(/^http/, "ws") + PATH;
-    let pauseMs = 0;
-    while (this.enabled) {
-      try {
-        for await (const frame of framesOf(url, this.#token, said)) {
-          // Who is let go as soon as it has wished asks less and less often, too.
-          if (frame.type !== "hello") pauseMs = 0;
-          yield frame;
-          if (!this.enabled) return;
-        }
-      } catch (error) {
-        yield { type: "away", reason: told(error) };
-      }
-      pauseMs = nextPauseMs(pauseMs);
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    if (!this.enabled) return;
+    const off = new AbortController();
+    this.#offs.add(off);
+    try {
+      yield* this.#follow({ kinds, ...wish }, off.signal);
+    } finally {
+      this.#offs.delete(off);
     }
   }
 
-  async #ask<T>(path: string, more: RequestInit = {}, timeoutMs = this.#timeoutMs): Promise<T | null> {
+  async *#follow(wish: Wish & { kinds: Kind[] }, off: AbortSignal): AsyncGenerator<Frame> {
+    const url = this.url.replace(/^http/i, "ws") + PATH;
+    let pauseMs = 0;
+    while (!off.aborted) {
+      try {
+        for await (const frame of framesOf(url, this.#token, wish, off)) {
+          // Who is let go as soon as it has wished asks less and less often, too.
+          if (frame.type !== "hello") pauseMs = 0;
+          yield frame;
+          if (off.aborted) return;
+        }
+      } catch (error) {
+        if (!off.aborted) yield { type: "away", reason: told(error) };
+      }
+      pauseMs = nextPauseMs(pauseMs);
+      await rest(pauseMs, off);
+    }
+  }
+
+  async #ask<T>(path: string, timeoutMs: number, body?: unknown): Promise<T | null> {
     if (!this.enabled) return this.#none("switched off (USE_RUST_CACHE, `enabled`)");
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (this.#token) headers["authorization"] = `Bearer ${this.#token}`;
     try {
       const signal = timed(timeoutMs);
+      const more = body === undefined ? {} : { method: "POST", body: jsonOf(body) };
       return await this.#read<T>(await fetch(this.url + path, { headers, signal, ...more }));
     } catch (error) {
       return this.#none(told(error));

@@ -1,7 +1,7 @@
 // Jupiter's quotes, for when the gateway is away or has no route; and the mixed strategy: what the
 // gateway's cache has at once, Jupiter's as they come. The rules are those of the client for Python.
 
-import { canBeDialled, canBeSent, SENDABLE, shown, timeoutOf } from "./address.js";
+import { addressOf, keyOf, timeoutOf, written } from "./address.js";
 import { ODD, type SpreadClient } from "./client.js";
 import type { Arbitrage } from "./records.js";
 
@@ -95,17 +95,13 @@ export class JupiterClient {
     url, key, version = "v1", requestsPerS = REQUESTS_PER_S, timeoutMs = TIMEOUT_MS,
   }: JupiterOptions = {}) {
     const environ = globalThis.process?.env ?? {};
-    this.url = (url || environ["JUPITER_URL"] || URL_OF_JUPITER).replace(/\/+$/, "");
-    if (!canBeDialled(this.url)) {
-      throw new TypeError(`no address of Jupiter (url, JUPITER_URL): ${shown(this.url)}`);
-    }
+    this.url = addressOf("Jupiter", url || environ["JUPITER_URL"] || URL_OF_JUPITER, "JUPITER_URL");
     if (!(version in PATHS)) throw new TypeError(`no version of Jupiter: ${version}`);
     if (!(requestsPerS > 0 && requestsPerS <= 10_000)) {
       throw new TypeError(`no pace, 0 to 10,000 are allowed: ${requestsPerS}`);
     }
     this.#path = PATHS[version];
-    this.#key = key || environ["JUPITER_API_KEY"] || "";
-    if (!canBeSent(this.#key)) throw new TypeError(`no key of Jupiter (key, JUPITER_API_KEY): ${SENDABLE}`);
+    this.#key = keyOf("key of Jupiter (key, JUPITER_API_KEY)", key || environ["JUPITER_API_KEY"] || "");
     this.#timeoutMs = timeoutOf(timeoutMs);
     this.#burst = Math.max(1, Math.floor(requestsPerS));
     this.#windowMs = (1_000 * this.#burst) / requestsPerS;
@@ -116,7 +112,9 @@ export class JupiterClient {
   async quote(
     mintIn: string, mintOut: string, amount: bigint, more: Record<string, string | number | boolean> = {},
   ): Promise<JupiterQuote | null> {
-    if (amount < 1n) return this.#none(`refused: an amount of ${amount}`);
+    if (typeof amount !== "bigint" || amount < 1n) {
+      return this.#none(`refused: an amount of ${written(amount)}, which is to be a bigint of at least 1`);
+    }
     const untilMs = performance.now() + this.#timeoutMs;
     const before = this.#turns.length === this.#burst ? this.#turns[0]! : null;
     const turn = this.#next(before);
@@ -136,7 +134,7 @@ export class JupiterClient {
     untilMs: number, mintIn: string, mintOut: string, amount: bigint, more: Record<string, string | number | boolean>,
   ): Promise<JupiterQuote | null> {
     const said = { inputMint: mintIn, outputMint: mintOut, amount, slippageBps: SLIPPAGE_BPS, ...more };
-    const query = new URLSearchParams(Object.entries(said).map(([name, value]) => [name, String(value)]));
+    const query = new URLSearchParams(Object.entries(said).map(([name, value]) => [name, written(value)]));
     const signal = AbortSignal.timeout(Math.max(1, Math.ceil(untilMs - performance.now())));
     const headers: Record<string, string> = this.#key ? { "x-api-key": this.#key } : {};
     const asked = fetch(`${this.url}${this.#path}?${query}`, { headers, signal, redirect: "manual" });

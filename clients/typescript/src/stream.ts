@@ -1,5 +1,6 @@
 // One connection of the stream: frames in the order in which they came, until it is lost.
 
+import { jsonOf } from "./address.js";
 import type { FollowUpView, OpportunityRow, Price, Served, SignalView, Spread, SymbolBooks } from "./records.js";
 
 export const PATH = "/v1/stream";
@@ -45,8 +46,23 @@ export function nextPauseMs(pauseMs: number): number {
   return Math.min(Math.max(2 * pauseMs, AGAIN_MS_MIN), AGAIN_MS_MAX);
 }
 
-/** The frames of one connection. Throws when it cannot be had, is lost, or says nothing. */
-export async function* framesOf(url: string, token: string, wish: Wish): AsyncGenerator<Frame> {
+/** Between two tries; over at once when it is switched off. */
+export async function rest(pauseMs: number, off: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const over = (): void => {
+      clearTimeout(timer);
+      off.removeEventListener("abort", over);
+      resolve();
+    };
+    const timer = setTimeout(over, off.aborted ? 0 : pauseMs);
+    off.addEventListener("abort", over);
+  });
+}
+
+/** The frames of one connection. Throws when it cannot be had, is lost, says nothing, or is switched
+ * off. */
+export async function* framesOf(url: string, token: string, wish: Wish, off: AbortSignal): AsyncGenerator<Frame> {
+  const said = jsonOf({ op: "subscribe", ...wish });
   const Socket = globalThis.WebSocket ?? (await import("ws")).WebSocket;
   const socket = new Socket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
   const waiting: string[] = []; // as they came: who takes none for an hour holds no more than this
@@ -58,7 +74,10 @@ export async function* framesOf(url: string, token: string, wish: Wish): AsyncGe
     lost ??= new Error(reason);
     woken();
   };
-  socket.onopen = () => socket.send(JSON.stringify({ op: "subscribe", ...wish }));
+  const end = (): void => lose("switched off");
+  off.addEventListener("abort", end);
+  if (off.aborted) end();
+  socket.onopen = () => socket.send(said);
   socket.onerror = (event: object) => {
     lose("message" in event ? String(event.message) : "no connection to the stream");
   };
@@ -91,6 +110,7 @@ export async function* framesOf(url: string, token: string, wish: Wish): AsyncGe
       else await heard((wake) => (woken = wake), lose);
     }
   } finally {
+    off.removeEventListener("abort", end);
     socket.close();
   }
 }

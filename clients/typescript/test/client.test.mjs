@@ -1,6 +1,7 @@
 // Against a gateway that runs (RUST_CACHE_URL), in which AAA/USDT stands on two spot sources.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import { after, test } from "node:test";
 
@@ -52,16 +53,73 @@ test("a path has its own parameters, and is the gateway's alone", async () => {
   assert.equal((await client.get("v1/spreads?count=1", { symbol: "AAA" })).length, 1);
   assert.equal(await client.get(".example/health"), null);
   assert.match(client.reason, /^bad_request: /);
-  for (const nothing of ["", "/", undefined]) {
-    assert.equal(await client.getPairPrices(nothing), null);
+});
+
+const textless = Object.create(null);
+const circle = {};
+circle.within = circle;
+
+test("what cannot be asked is no error", async () => {
+  const pairs = ["", "/", ".", "..", "/./", "../health", "%2e", "\0", " ", "?", "#", "\ud800", "AAA\ud800", "\u00e9",
+    "\u{1f4a5}", undefined, null, 5, 5n, [], {}, textless, Symbol("x")];
+  for (const pair of pairs) {
+    assert.equal(await client.getPairPrices(pair), null);
     assert.match(client.reason, /^unknown_pair: /);
+  }
+  const asked = [
+    [() => client.getPrices("\ud800"), /^unknown_source: /],
+    [() => client.getPrices(textless), /^unknown_source: /],
+    [() => client.spreads({ symbol: "\ud800" }), /^unknown_symbol: /],
+    [() => client.spreads({ count: NaN }), /^bad_request: count: /],
+    [() => client.opportunities({ symbol: Symbol("x") }), /^unknown_symbol: /],
+    [() => client.opportunities({ count: 10n ** 30n }), /^bad_request: count: /],
+    [() => client.get("a".repeat(100_000)), /^bad_request: a head of more than/],
+    ...[5, 5n, null, {}, textless, Symbol("x")].map((path) => [() => client.get(path), /^bad_request: no such path/]),
+  ];
+  for (const [ask, says] of asked) {
+    assert.equal(await ask(), null);
+    assert.match(client.reason, says);
+  }
+  for (const ask of [() => client.spreads(null), () => client.opportunities(null), () => client.get("/health", null)]) {
+    assert.notEqual(await ask(), null);
   }
 });
 
+test("a threshold is any number", async () => {
+  for (const thresholdPct of [0.3, 1, 1n, 0n]) assert.equal((await client.scanArbitrage(thresholdPct)).length, 1);
+  const none = [[NaN, "null"], [Infinity, "null"], [null, "null"], [Symbol("x"), "null"], [() => 1, "null"], [true, "bool"], ["0.3", "str"],
+    ["\ud800", "str"], [[], "array"], [{}, "object"], [textless, "object"]];
+  for (const [odd, kind] of none) {
+    assert.equal(await client.scanArbitrage(odd), null);
+    assert.equal(client.reason, `bad_request: threshold_pct: Expected \`float\`, got \`${kind}\``);
+  }
+  for (const odd of [-1, 1_001, 10n ** 30n, circle]) {
+    assert.equal(await client.scanArbitrage(odd), null);
+    assert.match(client.reason, /^bad_request: threshold_pct: |circular/);
+  }
+});
+
+test("a wish that means nothing is said", async () => {
+  const said = async (frames, type) => {
+    try {
+      return await first(frames, type);
+    } finally {
+      await frames.return();
+    }
+  };
+  for (const kinds of [["\ud800"], "prices", null, [Symbol("x")], [5n]]) {
+    assert.equal((await said(client.stream(kinds), "error")).code, "bad_request");
+  }
+  assert.equal((await said(client.stream(["prices"], { pairs: ["\ud800"] }), "error")).code, "unknown_pair");
+  assert.match((await said(client.stream(["prices"], { pairs: circle }), "away")).reason, /circular/);
+  assert.ok((await said(client.stream(["signals"], { after_seq: -1n }), "began")).ring);
+});
+
 test("a time-out is one that a timer keeps", async () => {
-  for (const timeoutMs of [0, -1, NaN, Infinity, 2 ** 32]) {
+  for (const timeoutMs of [0, -1, NaN, Infinity, 2 ** 32, "soon", null, [], textless, Symbol("x")]) {
     assert.throws(() => new SpreadClient({ timeoutMs }), /no time-out/);
   }
+  assert.equal(await new SpreadClient({ timeoutMs: 30_000n }).isAvailable(), true);
   assert.equal(await new SpreadClient({ timeoutMs: PATIENT_MS + 0.5 }).isAvailable(), true);
   assert.notEqual(await client.get("/health", {}, Infinity), null);
   assert.equal(await client.get("/health", {}, NaN), null);
@@ -71,6 +129,37 @@ test("a stream that is switched off ends", async () => {
   const own = new SpreadClient({ timeoutMs: PATIENT_MS });
   for await (const frame of own.stream(["status"])) own.enabled = frame.type === "hello";
   assert.equal(own.enabled, false);
+});
+
+test("a stream that waits for a frame ends when it is switched off", () =>
+  withSockets(async (sockets) => {
+    const own = new SpreadClient();
+    const frames = own.stream(["signals"]);
+    assert.equal((await first(frames, "signal")).signal.seq, 1);
+    const next = frames.next();
+    own.enabled = false;
+    assert.deepEqual([await next, sockets[0].closed], [{ value: undefined, done: true }, true]);
+    own.enabled = true;
+    assert.equal((await first(own.stream(["signals"]), "signal")).signal.seq, 2);
+  }));
+
+test("a stream that is not connected ends when it is switched off", async () => {
+  const silent = new SpreadClient({ url: await listening(net.createServer()) });
+  const dialling = silent.stream(["status"]).next();
+  silent.enabled = false;
+  assert.equal((await dialling).done, true);
+  const { setTimeout } = globalThis;
+  const away = new SpreadClient({ url: "http://127.0.0.1:9" });
+  const frames = away.stream(["status"]);
+  try {
+    assert.equal((await frames.next()).value.type, "away");
+    globalThis.setTimeout = () => 0; // its rest is never over by itself
+    const next = frames.next();
+    away.enabled = false;
+    assert.equal((await next).done, true);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
 });
 
 test("who is away, silent or somebody else is no error", async () => {
@@ -230,13 +319,19 @@ test("it is switched and found by the names that bots know", async () => {
     Object.assign(process.env, before);
     delete process.env.USE_RUST_CACHE;
   }
-  for (const wrong of ["127.0.0.1:3001", "http://h:99999", "http://h:0", "http://h?x=1", "http://h#x", "http://me:hidden@h"]) {
-    assert.throws(() => new SpreadClient({ url: wrong }), ({ message }) => {
+  for (const token of ["hidden\n", "hidden\u20ac", 5, ["a"], textless]) {
+    assert.throws(() => new SpreadClient({ token }), ({ message }) => /^no token/.test(message) && !message.includes("hidden"));
+  }
+});
+
+test("addresses are those that every client takes", () => {
+  // tests/unit/gateway/test_gateway_from_python.py holds the clients for Python to the same table
+  const { taken, refused } = JSON.parse(readFileSync(new URL("addresses.json", import.meta.url)));
+  for (const url of taken) assert.equal(new SpreadClient({ url }).url, url.replace(/\/$/, ""));
+  for (const url of [...refused, 5, ["a"], textless]) {
+    assert.throws(() => new SpreadClient({ url }), ({ message }) => {
       assert.match(message, /RUST_CACHE_URL/);
       return !message.includes("hidden");
     });
-  }
-  for (const token of ["hidden\n", "hidden\u20ac"]) {
-    assert.throws(() => new SpreadClient({ token }), ({ message }) => !message.includes("hidden"));
   }
 });

@@ -51,7 +51,15 @@ test("null and a reason", async () => {
   const away = asking({ url: "http://127.0.0.1:1" });
   assert.equal(await away.quote(SOL, USDC, 5n), null);
   assert.notEqual(away.reason, "");
-  for (const wrong of [{ url: "ftp://x" }, { url: "http://[" }, { url: "http://a:b" }, { url: "http://a?b" }, { version: "v3" }, { requestsPerS: 0 },
+  for (const none of [0n, -1n, 5, "5", null, undefined, {}, Object.create(null), Symbol("x")]) {
+    assert.equal(await away.quote(SOL, USDC, none), null);
+    assert.match(away.reason, /^refused: an amount of /);
+  }
+  for (const mint of ["\ud800", Object.create(null), Symbol("x")]) {
+    assert.equal(await client.quote(mint, USDC, 5n), null);
+    assert.match(client.reason, /^no_route: |^refused: /);
+  }
+  for (const wrong of [{ url: "ftp://x" }, { url: "http://me:hidden@h" }, { url: "http://[" }, { url: "http://a:b" }, { url: "http://a?b" }, { version: "v3" }, { requestsPerS: 0 },
     { timeoutMs: 0 }, { timeoutMs: NaN }, { key: "a\n" }, { key: "\u20ac" }]) {
     assert.throws(() => new JupiterClient(wrong), TypeError);
   }
@@ -108,7 +116,7 @@ test("whatever is answered is a quote or a reason", async () => {
   }
   const nothing = asking();
   assert.equal(await nothing.quote(SOL, USDC, 0n), null);
-  assert.equal(nothing.reason, "refused: an amount of 0");
+  assert.equal(nothing.reason, "refused: an amount of 0, which is to be a bigint of at least 1");
 });
 
 test("who waits for a turn does not ask when others were refused meanwhile", async () => {

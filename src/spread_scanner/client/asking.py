@@ -1,14 +1,18 @@
 """What both clients share: the calls, where the gateway is, what is made of its answers.
 
-No sockets here. A server that is away, slow or refuses is no error: the answer is None and `reason`
-says why, so that a bot takes its slower source. The answers are the gateway's JSON as it is:
-docs/gateway.md names the calls, docs/schema.json the fields.
+No sockets here. A server that is away, slow or refuses is no error, and neither is a question that
+nobody can put: the answer is None and `reason` says why, so that a bot takes its slower source. The
+answers are the gateway's JSON as it is: docs/gateway.md names the calls, docs/schema.json the
+fields.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NamedTuple, SupportsFloat, cast
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -42,8 +46,13 @@ ODD = "another shape than a gateway's: does something else listen there?"
 JsonObject = dict[str, Any]
 
 
+class Unsayable(ValueError):
+    """What no JSON holds."""
+
+
 class GatewayCall(NamedTuple):
-    """One call: what is sent."""
+    """One call: what is sent. Whatever can be written is, as text by nature, for the gateway to say
+    what is allowed there."""
 
     path: str
     params: Mapping[str, Any] = {}
@@ -55,23 +64,46 @@ class GatewayCall(NamedTuple):
 
     @property
     def posted(self) -> JsonObject:
-        """How httpx is to post it. A number that JSON has not is null, of which the gateway says
-        what is allowed; one of numpy is a number."""
+        """How httpx is to post it. Raises Unsayable."""
         if self.body is None:
             return {}
-        content = orjson.dumps(self.body, option=orjson.OPT_SERIALIZE_NUMPY)
-        return {"content": content, "headers": {"content-type": JSON}}
+        return {"content": json_of(self.body), "headers": {"content-type": JSON}}
 
     @property
     def url(self) -> str:
         """The path, with the parameters that somebody gave behind those that it has itself. It is
         the gateway's: what looks like an address is no other server, who would be told the token.
         """
-        said = {name: value for name, value in self.params.items() if value not in ("", None)}
-        path = "/" + self.path.lstrip("/")
-        if not said:
-            return path
-        return f"{path}{'&' if '?' in path else '?'}{httpx.QueryParams(said)}"
+        said = {name: _written(value) for name, value in self.params.items()}
+        query = urlencode({name: text for name, text in said.items() if text}, errors=_ODD_LETTERS)
+        path = "/" + str(self.path).lstrip("/")
+        return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
+
+
+_ODD_LETTERS = "replace"  # halves of a surrogate, which no URL has: nothing is named so
+
+
+def _written(value: object) -> str:
+    """As it stands in a query; empty: it is not said."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def json_of(said: JsonObject) -> bytes:
+    """As it is sent. A number is one, of whatever kind; one that JSON has not is null, of which the
+    gateway says what is allowed. Raises Unsayable."""
+    try:
+        return orjson.dumps(said, default=_as_float, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise Unsayable(str(error)) from None
+
+
+def _as_float(value: object) -> float:
+    """Raises TypeError, as orjson wants it, for what is no number."""
+    if isinstance(value, Real | Decimal):
+        return float(value)
+    raise TypeError
 
 
 def prices(source: str) -> GatewayCall:
@@ -79,8 +111,10 @@ def prices(source: str) -> GatewayCall:
 
 
 def pair_prices(pair: str, source: str) -> GatewayCall:
-    # Nothing is no pair: without one the path would be that of all prices.
-    return GatewayCall(f"/prices/{quote(pair.strip('/') or ' ', safe='')}", {"source": source})
+    # Nothing is no pair: without one the path would be that of all prices, as with dots alone.
+    named = str(pair).strip("/")
+    named = named if named.strip(".") else f" {named}"
+    return GatewayCall(f"/prices/{quote(named, safe='', errors=_ODD_LETTERS)}", {"source": source})
 
 
 def scan_arbitrage(threshold_pct: float) -> GatewayCall:
@@ -101,7 +135,7 @@ def patience_s(path: str, usual_s: float, said_s: float | None) -> float:
     """How long an answer is waited for: as is said for this call, or as usual, or for as long as
     the call takes by its nature."""
     if said_s is not None:
-        return min(max(0.0, said_s), TIMEOUT_S_MAX)
+        return min(max(0.0, number_of(said_s)), TIMEOUT_S_MAX)
     slow_s = (least_s for slow, least_s in SLOW_S.items() if path.startswith(slow))
     return max(usual_s, *slow_s, 0.0)
 
@@ -117,8 +151,8 @@ class Following:
 
     @property
     def wish(self) -> str:
-        said = {"op": "subscribe", **self._wish}
-        return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        """Raises Unsayable."""
+        return json_of({"op": "subscribe", **self._wish}).decode()
 
     def frame(self, text: str | bytes) -> JsonObject:
         """What the stream said; of events the last one is remembered, so that none is missed when
@@ -154,6 +188,11 @@ def pause_left_s(pause_s: float, frame: JsonObject) -> float:
     return pause_s if frame.get("type") == "hello" else 0.0
 
 
+def unheard() -> TimeoutError:
+    """Of who has lost the gateway."""
+    return TimeoutError(f"nothing was heard for {SILENT_S:g} s")
+
+
 def away(error: Exception) -> JsonObject:
     """A frame of our own: the stream is lost, and tried again."""
     return {"type": "away", "reason": _told(error)}
@@ -177,15 +216,29 @@ class GatewayAnswers:
         said = url or os.environ.get(URL_VARIABLE) or URL
         self.url = address_of("a gateway", said, URL_VARIABLE, URL)
         switch = os.environ.get(SWITCH_VARIABLE, "").lower()
-        self.enabled = switch not in ("false", "0") if enabled is None else enabled
+        self._enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
         own_token = secret_of("a gateway", token, "token")
         self._headers = {"authorization": f"Bearer {own_token}"} if token else {}
         self._begin()
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the gateway is asked; a stream that is told when this is switched off ends."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, said: bool) -> None:
+        self._enabled = said
+        if not said:
+            self._switched_off()
+
     def _begin(self) -> None:
         """Have what asks."""
         raise NotImplementedError
+
+    def _switched_off(self) -> None:
+        """Have those who wait for frames look at `enabled`."""
 
     @property
     def _connected(self) -> JsonObject:
@@ -255,27 +308,44 @@ class GatewayAnswers:
 
 def address_of(whom: str, said: str, variable: str, usual: str) -> str:
     """A URL as it is asked, its slash behind left out. Raises ConfigError, which tells no user and
-    no password."""
-    wrong = fault_of_base(said)
-    if not wrong and urlsplit(said).scheme not in ("http", "https"):
-        wrong = "a URL of http or https"
+    no password; there are to be none, as libraries make a header of their own of them, in which the
+    token or key would be sent."""
+    if not isinstance(said, str):
+        wrong = "a URL"
+    elif not (wrong := fault_of_base(said)):
+        parts = urlsplit(said)
+        if parts.scheme not in ("http", "https"):
+            wrong = "a URL of http or https"
+        elif "@" in parts.netloc:
+            wrong = "a URL without user and password"
     if wrong:
-        shown, allowed = said.rpartition("@")[2], f"{wrong}: {usual}"
+        shown, allowed = str(said).rpartition("@")[2], f"{wrong}: {usual}"
         raise ConfigError(f"no address of {whom}", url=shown, variable=variable, allowed=allowed)
     return str(httpx.URL(said)).rstrip("/")
 
 
 def timeout_of(said_s: float) -> float:
     """So many seconds. Raises ConfigError."""
-    if not 0 < said_s <= TIMEOUT_S_MAX:
+    timeout_s = number_of(said_s)
+    if not 0 < timeout_s <= TIMEOUT_S_MAX:
         allowed = f"0 to {TIMEOUT_S_MAX:,.0f}"
         raise ConfigError("no time-out", timeout_s=said_s, allowed=allowed)
-    return said_s
+    return timeout_s
+
+
+def number_of(said: object) -> float:
+    """Of any kind: Decimal, a Fraction, one of numpy; NaN where it is none."""
+    try:
+        return float(cast(SupportsFloat, said))
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def secret_of(whom: str, said: str, variable: str) -> str:
     """A token or key that a header can hold. Raises ConfigError, which does not tell it."""
-    if not (said.isascii() and said.isprintable()):
+    if not (isinstance(said, str) and said.isascii() and said.isprintable()):
         allowed = "letters, digits and signs of ASCII in one line"
         raise ConfigError(f"no key of {whom}", variable=variable, allowed=allowed)
     return said

@@ -1,6 +1,7 @@
 """AsyncSpreadClient: the calls of SpreadClient, awaited, for `timeout_s` in all."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from spread_scanner.client.asking import (
     GatewayAnswers,
     GatewayCall,
     JsonObject,
+    Unsayable,
 )
 from spread_scanner.web.bodies import UNASKED
 
@@ -25,6 +27,7 @@ class AsyncSpreadClient(GatewayAnswers):
 
     def _begin(self) -> None:
         self._web = httpx.AsyncClient(**self._connected)
+        self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}  # of streams
 
     async def is_available(self) -> bool:
         """Whether there are prices that can be stood behind."""
@@ -75,7 +78,7 @@ class AsyncSpreadClient(GatewayAnswers):
     ) -> AsyncIterator[JsonObject]:
         """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
         again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-        the events since the last ones. Who switches `enabled` off hears no more of it.
+        the events since the last ones. It ends when `enabled` is switched off.
         """
         following = Following(kinds, pairs, sources, more)
         pause_s = 0.0
@@ -87,17 +90,47 @@ class AsyncSpreadClient(GatewayAnswers):
                     if not self.enabled:
                         return
             except (OSError, WebSocketException, ValueError) as error:
-                yield asking.away(error)
+                if self.enabled:
+                    yield asking.away(error)
             pause_s = asking.next_pause_s(pause_s)
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                async with self._while_enabled(pause_s):
+                    await asyncio.Event().wait()
 
     async def _told(self, following: Following) -> AsyncIterator[JsonObject]:
-        async with connect(**self._streamed) as web:
-            await web.send(following.wish)
+        wish, streamed = following.wish, self._streamed
+        async with self._while_enabled(None):  # which is for so long as it says itself
+            web = await connect(**streamed)
+        async with web:
+            await web.send(wish)
             while True:
-                async with asyncio.timeout(SILENT_S):
-                    text = await web.recv()
+                try:
+                    async with self._while_enabled(SILENT_S):
+                        text = await web.recv()
+                except TimeoutError:
+                    raise asking.unheard() from None
                 yield following.frame(text)
+
+    @contextlib.asynccontextmanager
+    async def _while_enabled(self, seconds: float | None) -> AsyncIterator[None]:
+        """Raises TimeoutError after so long, or as soon as `enabled` is switched off."""
+        async with asyncio.timeout(seconds) as wait:
+            self._waits[wait] = asyncio.get_running_loop()
+            try:
+                if not self.enabled:
+                    wait.reschedule(0)
+                yield
+            finally:
+                del self._waits[wait]
+
+    def _switched_off(self) -> None:
+        for wait, loop in [*self._waits.items()]:
+            loop.call_soon_threadsafe(self._end, wait)
+
+    def _end(self, wait: asyncio.Timeout) -> None:
+        """In its loop."""
+        if wait in self._waits:
+            wait.reschedule(0)
 
     async def _ask(self, question: GatewayCall, timeout_s: float | None = None) -> Any:
         if not self.enabled:
@@ -112,7 +145,7 @@ class AsyncSpreadClient(GatewayAnswers):
                     timeout=patience_s,
                     **question.posted,
                 )
-        except (*UNASKED, TimeoutError) as error:
+        except (*UNASKED, Unsayable, TimeoutError) as error:
             self._lost(error)
             return None
         kind = answer.headers.get("content-type", "")

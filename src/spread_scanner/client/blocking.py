@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import httpx
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from spread_scanner import clock
 from spread_scanner.client import asking
@@ -17,9 +17,12 @@ from spread_scanner.client.asking import (
     GatewayAnswers,
     GatewayCall,
     JsonObject,
+    Unsayable,
 )
 from spread_scanner.web.bodies import UNASKED, read_body_by
 from spread_scanner.web.timely import answered_by, bound
+
+LOOK_S = 0.1  # a stream that waits looks so often whether `enabled` still is: nothing wakes it
 
 
 class SpreadClient(GatewayAnswers):
@@ -77,7 +80,8 @@ class SpreadClient(GatewayAnswers):
     ) -> Iterator[JsonObject]:
         """Frames of /v1/stream, for ever. When it is lost, a frame of type `away` says why, and
         again at each try that fails; when it is back, the wish is said anew: a snapshot comes, and
-        the events since the last ones. Who switches `enabled` off hears no more of it.
+        the events since the last ones. It ends when `enabled` is switched off, by whatever thread;
+        a dial that is under way ends first.
         """
         following = Following(kinds, pairs, sources, more)
         pause_s = 0.0
@@ -89,15 +93,34 @@ class SpreadClient(GatewayAnswers):
                     if not self.enabled:
                         return
             except (OSError, WebSocketException, ValueError) as error:
-                yield asking.away(error)
+                if self.enabled:
+                    yield asking.away(error)
             pause_s = asking.next_pause_s(pause_s)
-            clock.sleep(pause_s)
+            self._rest(pause_s)
 
     def _told(self, following: Following) -> Iterator[JsonObject]:
+        wish = following.wish
         with connect(**self._streamed) as web:
-            web.send(following.wish)
-            while True:
-                yield following.frame(web.recv(timeout=SILENT_S))
+            web.send(wish)
+            while (text := self._heard(web)) is not None:
+                yield following.frame(text)
+
+    def _heard(self, web: ClientConnection) -> str | bytes | None:
+        """What comes next; None: it was switched off. Raises TimeoutError."""
+        until_s = clock.awake_s() + SILENT_S
+        while self.enabled:
+            try:
+                return web.recv(timeout=LOOK_S)
+            except TimeoutError:
+                if clock.awake_s() > until_s:
+                    raise asking.unheard() from None
+        return None
+
+    def _rest(self, pause_s: float) -> None:
+        """Between two tries."""
+        until_s = clock.awake_s() + pause_s
+        while self.enabled and (left_s := until_s - clock.awake_s()) > 0:
+            clock.sleep(min(left_s, LOOK_S))
 
     def _ask(self, question: GatewayCall, timeout_s: float | None = None) -> Any:
         if not self.enabled:
@@ -116,7 +139,7 @@ class SpreadClient(GatewayAnswers):
                 ) as answer,
             ):
                 body = read_body_by(answer, FRAME_BYTES_MAX, until_s)
-        except UNASKED as error:
+        except (*UNASKED, Unsayable) as error:
             self._lost(error)
             return None
         if body is None:

@@ -11,6 +11,7 @@ Nothing is built, signed or sent here.
 import asyncio
 import os
 from collections import deque
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, Self
 
 import httpx
@@ -18,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner import clock
-from spread_scanner.client.asking import address_of, secret_of, timeout_of
+from spread_scanner.client.asking import address_of, number_of, secret_of, timeout_of
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
 from spread_scanner.web.bodies import PACKED, UNASKED, read_body
@@ -177,13 +178,14 @@ class JupiterClient:
         self.url = address_of("Jupiter", said, URL_VARIABLE, URL)
         if version not in _PATHS:
             raise ConfigError("no version of Jupiter", version=version, allowed=[*_PATHS])
-        if not 0 < requests_per_s <= 10_000:
+        per_s = number_of(requests_per_s)
+        if not 0 < per_s <= 10_000:
             raise ConfigError("no pace", requests_per_s=requests_per_s, allowed="0 to 10,000")
         own_key = secret_of("Jupiter", key or os.environ.get(KEY_VARIABLE, ""), KEY_VARIABLE)
         self.reason = ""  # why the last answer was None; empty: it was none
         self._path, self._timeout_s = _PATHS[version], timeout_of(timeout_s)
-        self._burst = max(1, int(requests_per_s))
-        self._window_ns = int(self._burst / requests_per_s * NS_PER_S)
+        self._burst = max(1, int(per_s))
+        self._window_ns = int(self._burst / per_s * NS_PER_S)
         self._turns: deque[_Turn] = deque(maxlen=self._burst)
         self._rest_until_ns, self._refusals = 0, 0
         headers = PACKED | ({"x-api-key": own_key} if own_key else {})
@@ -200,8 +202,8 @@ class JupiterClient:
     ) -> JupiterQuote | None:
         """What so much of the one gives of the other. `more`: Jupiter's own parameters, as
         onlyDirectRoutes. Waits for its turn, as long as that comes within the time-out."""
-        if amount < 1:
-            self.reason = f"refused: an amount of {amount}"
+        if not isinstance(amount, Integral) or amount < 1:
+            self.reason = f"refused: an amount of {amount!r}, which is to be an int of at least 1"
             return None
         params = {"inputMint": mint_in, "outputMint": mint_out, "amount": amount}
         params |= {"slippageBps": slippage_bps, **more}

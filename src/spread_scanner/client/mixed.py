@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from spread_scanner.client.asking import ODD, THRESHOLD_PCT, JsonObject
+from spread_scanner.client.asking import ODD, THRESHOLD_PCT, JsonObject, number_of
 from spread_scanner.client.awaited import AsyncSpreadClient
 from spread_scanner.client.jupiter import JupiterClient, JupiterQuote
 
@@ -46,6 +46,7 @@ async def mixed(
     reaches the threshold. Why one of them told nothing, or that a row of the cache's was left out
     for its shape, is in its `reason`."""
     told: set[tuple[str, ...]] = set()
+    least_pct = number_of(threshold_pct)
     for record in await gateway.scan_arbitrage(threshold_pct) or ():
         cached = _cached(record)
         if cached is None:
@@ -55,7 +56,7 @@ async def mixed(
             yield cached
     for cycle in cycles:
         found = await cycle_of(jupiter, cycle)
-        if found is not None and found.profit_pct >= threshold_pct and found.route not in told:
+        if found is not None and found.profit_pct >= least_pct and found.route not in told:
             told.add(found.route)
             yield found
 

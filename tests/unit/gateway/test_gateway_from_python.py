@@ -7,17 +7,29 @@ import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from gateway_bed import Quoting, Started, secret
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
 
 from bed import free_port, until
 from spread_scanner import clock
-from spread_scanner.client import AsyncSpreadClient, SpreadClient
+from spread_scanner.client import (
+    AsyncSpreadClient,
+    JupiterClient,
+    SpreadClient,
+    asking,
+    awaited,
+    blocking,
+)
 from spread_scanner.client.asking import (
     AGAIN_S_MAX,
     AGAIN_S_MIN,
@@ -31,6 +43,7 @@ from spread_scanner.errors import ConfigError
 from spread_scanner.gateway.api import BOOKS_WAIT_S
 from spread_scanner.schema.enums import SOURCES
 
+ADDRESSES = Path(__file__).parents[3] / "clients" / "typescript" / "test" / "addresses.json"
 PATIENT_S = 30.0  # the machine may be busy
 SPOT, OTHER, FUTURES = SOURCES[0], SOURCES[4], SOURCES[3]
 
@@ -108,15 +121,9 @@ def test_the_calls_of_bots_and_some_more(
     assert {one["symbol"] for one in client.spreads("AAA", usable=False)} == {"AAA-USDT"}
     assert len(client.get("/v1/directions")) == 12
     assert client.reason == ""
-    assert client.scan_arbitrage(float("nan")) is None
-    assert client.reason.startswith("bad_request: threshold_pct: ")
-    assert len(client.scan_arbitrage(np.float64(0.3))) == 1
     assert len(client.get("/v1/spreads?count=1")) == 1
     assert client.get("v1/spreads?count=1", symbol="NOPE") is None
     assert client.reason.startswith("unknown_symbol: ")
-    for nothing in ("", "/"):
-        assert client.pair_prices(nothing) is None
-        assert client.reason.startswith("unknown_pair: ")
     assert client.pair_prices("NOPE/USDT") is None
     assert client.reason.startswith("unknown_pair: ")
     assert "NOPE" in client.reason
@@ -286,27 +293,55 @@ def test_it_is_switched_and_found_by_the_names_that_bots_know(
     assert list(client.stream("prices")) == []
     assert client_of("http://127.0.0.1:1", enabled=True).url == "http://127.0.0.1:1"
     assert client_of("HTTP://h:1/")._stream_url == "ws://h:1/v1/stream"
-    for wrong in (
-        "127.0.0.1:3001", "ftp://x", "http://", "http://[::1", "http://h:abc", "http://h:99999",
-        "http://h:-1", "http://h:0", "http://a..b", "http://h?x=1", "http://h#x", " http://h",
-    ):  # fmt: skip
-        with pytest.raises(ConfigError, match="RUST_CACHE_URL"):
-            client_of(wrong)
     for token in ("hunter2é", "hunter2\n"):
         with pytest.raises(ConfigError, match="ASCII") as refused:
             client_of(token=token)
         assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("kind", ["taken", "refused"])
+def test_addresses_are_those_that_every_client_takes(
+    client_of: Callable[..., Any], kind: str
+) -> None:
+    """clients/typescript/test holds its own client to the same table."""
+    for address in json.loads(ADDRESSES.read_text())[kind]:
+        if kind == "taken":
+            assert client_of(address).url.lower() == address.rstrip("/").lower()
+            continue
+        with pytest.raises(ConfigError, match="RUST_CACHE_URL") as refused:
+            client_of(address)
+        assert "hidden" not in str(refused.value)
+        with pytest.raises(ConfigError, match="JUPITER_URL"):
+            JupiterClient(address)
+
+
+@pytest.mark.parametrize("odd", [5, b"http://h", b"a" * 16, ["a"]])
+def test_what_is_no_text_is_no_address_and_no_token(
+    client_of: Callable[..., Any], odd: Any
+) -> None:
+    with pytest.raises(ConfigError, match="RUST_CACHE_URL"):
+        client_of(odd)
+    with pytest.raises(ConfigError, match="token"):
+        client_of(token=odd)
+
+
 def test_an_address_that_is_refused_keeps_its_password() -> None:
-    for wrong in ("http://me:hidden@h:abc", "ftp://me:hid/den@h", "me:hidden@h"):
+    for wrong in (
+        "http://me:hidden@h:abc",
+        "ftp://me:hid/den@h",
+        "me:hidden@h",
+        "http://me:hidden@h",
+    ):
         with pytest.raises(ConfigError) as refused:
             SpreadClient(wrong)
         assert "hid" not in str(refused.value)
         assert "url='h" in str(refused.value)
 
 
-@pytest.mark.parametrize("timeout_s", [0, -1, math.nan, math.inf, 3_601])
+@pytest.mark.parametrize(
+    "timeout_s",
+    [0, -1, math.nan, math.inf, 3_601, 10**400, Decimal("sNaN"), Decimal(-1), "soon", [], 1j],
+)
 def test_a_time_out_that_is_none_is_refused_and_of_a_call_the_nearest(
     client_of: Callable[..., Any], timeout_s: float
 ) -> None:
@@ -315,6 +350,98 @@ def test_a_time_out_that_is_none_is_refused_and_of_a_call_the_nearest(
     client = client_of("http://127.0.0.1:1")
     assert client.get("/health", timeout_s=timeout_s) is None
     assert client.reason
+
+
+@pytest.mark.parametrize(
+    "timeout_s",
+    [Decimal(30), Fraction(61, 2), np.float32(30), np.longdouble(30), np.int64(30), True, "30"],
+)
+def test_a_time_out_is_any_number(
+    client_of: Callable[..., Any], life: Started, timeout_s: Any
+) -> None:
+    address = life.address()
+    assert client_of(address, timeout_s=timeout_s).get("/health")
+    assert client_of(address).get("/health", timeout_s=timeout_s)
+
+
+THRESHOLDS: tuple[Any, ...] = (
+    *(0.3, 1, Decimal("0.3"), Fraction(3, 10), np.float64(0.3), np.float32(0.3)),
+    *(np.longdouble(0.3), np.int64(1), np.uint8(1), np.float16(0.3)),
+)
+NO_THRESHOLDS: dict[str, tuple[Any, ...]] = {
+    "got `null`": (math.nan, math.inf, None, np.float64("nan"), Decimal("NaN"), Decimal("inf")),
+    "got `bool`": (True, np.True_),
+    "got `str`": ("0.3", np.str_("0.3")),
+    "got `array`": ([], (0.3,), np.array([0.3])),
+    ">= 0.0": (-1, Decimal("-0.1")),
+    "<= 1000.0": (1_001, 2**63, Decimal(10**30), np.float64(1e300)),
+    "Unsayable: ": (10**30, Decimal("sNaN"), object(), b"0.3", 1j, "\ud800"),
+}
+
+
+def test_a_threshold_is_any_number(
+    client_of: Callable[..., Any], life: Started, quoting: Quoting
+) -> None:
+    client = client_of(life.address())
+    quoting.quote(SPOT.source_id, 0, 99.0)
+    quoting.quote(OTHER.source_id, 0, 104.0)
+    until(client.is_available)
+    for threshold_pct in THRESHOLDS:
+        assert len(client.scan_arbitrage(threshold_pct)) == 1, (threshold_pct, client.reason)
+    for says, none in NO_THRESHOLDS.items():
+        for odd in none:
+            assert client.scan_arbitrage(odd) is None, odd
+            assert says in client.reason, (odd, client.reason)
+
+
+ODD_PAIRS: tuple[Any, ...] = (
+    *("", "/", ".", "..", "/./", "../health", "%2e", "\x00", " ", "?", "#", "\ud800", "AAA\ud800"),
+    *("\u00e9", "\U0001f4a5", None, 5, b"AAA/USDT", [], {}, object()),
+)
+ODD_PARAMETERS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("prices", {"source": "\ud800"}, "unknown_source: "),
+    ("prices", {"source": ["okx-spot"]}, "unknown_source: "),
+    ("prices", {"source": np.array([1, 2])}, "unknown_source: "),
+    ("prices", {"source": b"okx-spot"}, "unknown_source: "),
+    ("spreads", {"symbol": "\ud800"}, "unknown_symbol: "),
+    ("spreads", {"symbol": []}, "unknown_symbol: "),
+    ("spreads", {"count": math.nan}, "bad_request: count: "),
+    ("spreads", {"count": Decimal("0.5")}, "bad_request: count: "),
+    ("spreads", {"count": 10**400}, "bad_request: count: "),
+    ("spreads", {"usable": "yes"}, "bad_request: usable: "),
+    ("opportunities", {"symbol": "\ud800"}, "unknown_symbol: "),
+    ("opportunities", {"before_id": 0.5}, "bad_request: before_id: "),
+    ("opportunities", {"count": object()}, "bad_request: count: "),
+    ("get", {"path": "/v1/\ud800"}, "UnicodeEncodeError: "),
+    ("get", {"path": "/v1/\x00"}, "InvalidURL: "),
+    ("get", {"path": "a" * 100_000}, "InvalidURL: "),
+    ("get", {"path": 5}, "bad_request: no such path"),
+    ("get", {"path": None}, "bad_request: no such path"),
+    ("get", {"path": b"/health"}, "bad_request: no such path"),
+)
+
+
+def test_what_cannot_be_asked_is_no_error(client_of: Callable[..., Any], life: Started) -> None:
+    client = client_of(life.address())
+    for pair in ODD_PAIRS:
+        assert client.pair_prices(pair) is None, pair
+        assert client.reason.startswith("unknown_pair: "), (pair, client.reason)
+    for call, odd, says in ODD_PARAMETERS:
+        assert getattr(client, call)(**odd) is None, odd
+        assert client.reason.startswith(says), (call, odd, client.reason)
+    assert len(client.spreads(usable=np.False_, count=np.int64(1))) == 1
+    assert len(client.spreads(count=Decimal(1))) == 1
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"levels": object()}, {"pairs": ["\ud800"]}, {"pairs": {"AAA/USDT"}}, {"after_seq": 2**64}],
+)
+def test_a_wish_that_no_json_holds_is_said(client_of: Callable[..., Any], wish: Any) -> None:
+    with contextlib.closing(client_of("http://127.0.0.1:1").stream("prices", **wish)) as frames:
+        frame = next(frames)
+    assert frame["type"] == "away"
+    assert frame["reason"].startswith("Unsayable: ")
 
 
 def test_a_token_is_told_the_gateway_alone(client_of: Callable[..., Any]) -> None:
@@ -335,10 +462,63 @@ def test_a_stream_that_is_switched_off_ends(client_of: Callable[..., Any], life:
     assert list(frames) == []
 
 
-def test_a_path_that_no_url_has_is_no_error(client_of: Callable[..., Any]) -> None:
-    client = client_of("http://127.0.0.1:1")
-    assert client.get("/v1/\x00") is None
-    assert client.reason.startswith("InvalidURL: ")
+FOR_EVER_S = 3_600.0
+
+
+def _said_hello(web: ServerConnection) -> None:
+    """And nothing more."""
+    web.send('{"type": "hello"}')
+    web.recv()  # the wish
+    with contextlib.suppress(ConnectionClosed):
+        web.recv()
+
+
+def _let_go(web: ServerConnection) -> None:
+    """At once: it is tried again after a while."""
+
+
+@pytest.mark.parametrize("said", [_said_hello, _let_go], ids=["silent", "away"])
+def test_a_stream_that_waits_ends_when_it_is_switched_off(
+    client_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, said: Callable[..., None]
+) -> None:
+    for module in (blocking, awaited):
+        monkeypatch.setattr(module, "SILENT_S", FOR_EVER_S)
+    monkeypatch.setattr(asking, "next_pause_s", lambda _: FOR_EVER_S)
+    with serve(said, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{server.socket.getsockname()[1]}")
+        last = "hello" if said is _said_hello else "away"
+        _ends_when_switched_off(client, lambda seen: last in seen)
+        server.shutdown()
+
+
+def test_a_dial_that_nobody_answers_ends_when_it_is_switched_off() -> None:
+    """Of who awaits it: a thread that dials cannot be told."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Awaited(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=PATIENT_S)
+        with contextlib.ExitStack() as held:
+
+            def dialled(_: list[str]) -> bool:
+                return bool(held.enter_context(silent.accept()[0]))
+
+            _ends_when_switched_off(client, dialled)
+        client.close()
+
+
+def _ends_when_switched_off(client: Any, waits: Callable[[list[str]], bool]) -> None:
+    """By another thread, while it waits for what never comes."""
+    seen: list[str] = []
+
+    def follow() -> None:
+        seen.extend(frame["type"] for frame in client.stream("status"))
+        seen.append("end")
+
+    following = threading.Thread(target=follow, daemon=True)
+    following.start()
+    until(lambda: waits(seen))
+    getattr(client, "_client", client).enabled = False
+    following.join(PATIENT_S)
+    assert seen[-1] == "end"
 
 
 def test_it_asks_again_less_and_less_often() -> None:
@@ -365,8 +545,8 @@ def test_who_is_let_go_as_soon_as_it_has_wished_asks_less_and_less_often(
         raise OSError("let go")
 
     paused_s: list[float] = []
-    monkeypatch.setattr(clock, "sleep", paused_s.append)
     with SpreadClient(enabled=True) as client:
+        monkeypatch.setattr(client, "_rest", paused_s.append)
         monkeypatch.setattr(client, "_told", told)
         frames = client.stream("status")
         assert [next(frames)["type"] for _ in range(3 * 3)] == ["hello", last, "away"] * 3

@@ -1,10 +1,13 @@
 """Jupiter's client against a pretend Jupiter, and the mixed strategy of a gateway and it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
+import numpy as np
 import orjson
 import pytest
 from solana_bed import SolanaThread, solana
@@ -239,13 +242,27 @@ def test_whatever_is_answered_is_a_quote_or_a_reason(number: int) -> None:
     assert len(reason) < 300
 
 
-def test_an_amount_that_is_none_is_not_asked_for() -> None:
+@pytest.mark.parametrize(
+    "amount", [0, -1, 0.5, 1e9, math.nan, "5", None, Decimal("1E+9"), "\ud800"]
+)
+def test_an_amount_that_is_none_is_not_asked_for(amount: Any) -> None:
     async def ask() -> str:
         async with JupiterClient("http://127.0.0.1:1") as client:
-            assert await client.quote("a", "b", 0) is None
+            assert await client.quote("a", "b", amount) is None
             return client.reason
 
-    assert asyncio.run(ask()) == "refused: an amount of 0"
+    assert asyncio.run(ask()).startswith(f"refused: an amount of {amount!r}, ")
+
+
+def test_a_mint_that_no_url_holds_is_no_error() -> None:
+    amount: Any = np.int64(5)
+
+    async def ask() -> str:
+        async with JupiterClient("http://127.0.0.1:1") as client:
+            assert await client.quote("\ud800", "b", amount) is None
+            return client.reason
+
+    assert asyncio.run(ask()).startswith("UnicodeEncodeError: ")
 
 
 def test_who_waits_for_a_turn_does_not_ask_when_others_were_refused_meanwhile() -> None:
