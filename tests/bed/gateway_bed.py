@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,6 +77,18 @@ def secret(bed: Any, name: str, text: str = "a-token-of-some-length") -> str:
     file.write_text(text)
     file.chmod(0o600)
     return text
+
+
+def certified(folder: Path, name: str = "") -> ssl.SSLContext:
+    """A new key and certificate; who trusts that one alone."""
+    key, certificate = folder / f"{name}key.pem", folder / f"{name}certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return ssl.create_default_context(cafile=str(certificate))
 
 
 class Heard(Outlet):

@@ -12,7 +12,7 @@ from bench_pools import MINTS, loaded_pools
 from pool_told import told_pools
 
 from spread_scanner.pools import asking, hearing
-from spread_scanner.runtime import trust
+from spread_scanner.web import trust
 
 KB_IN_MB = 1_024
 PROVIDERS = 3

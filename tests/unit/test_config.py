@@ -14,9 +14,9 @@ from spread_scanner.config.gone import GONE
 from spread_scanner.config.pools import PoolSettings
 from spread_scanner.config.settings import Paths
 from spread_scanner.errors import ConfigError, SpreadError
-from spread_scanner.runtime import trust
 from spread_scanner.schema.channels import CHANNELS
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
+from spread_scanner.web import trust
 
 SHIPPED = Path(__file__).parents[2] / "config"
 

@@ -18,8 +18,9 @@ from spread_scanner import clock
 from spread_scanner.config import Alerts as AlertSettings
 from spread_scanner.config import files
 from spread_scanner.errors import SpreadError
-from spread_scanner.runtime import refusals, trust
+from spread_scanner.runtime import refusals
 from spread_scanner.runtime.logs import without_secrets
+from spread_scanner.web import trust
 from spread_scanner.web.bodies import PACKED, read_body_by
 from spread_scanner.web.timely import answered_by, bound
 

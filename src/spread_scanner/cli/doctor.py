@@ -30,7 +30,7 @@ from spread_scanner.config.processes import expected, staying
 from spread_scanner.errors import ConfigError, SpreadError, TableError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.runtime import dial_loop, trust, ws
+from spread_scanner.runtime import dial_loop, ws
 from spread_scanner.runtime.failures import failure_in_words
 from spread_scanner.runtime.gate import Gate, Gates
 from spread_scanner.runtime.refusals import in_words, retry_after_s
@@ -63,6 +63,7 @@ from spread_scanner.view import status
 from spread_scanner.view.conditions.condition import WHAT_TO_DO, kind_of
 from spread_scanner.view.conditions.found import NO_ROOM, of_tables
 from spread_scanner.view.tables import TablesInForce
+from spread_scanner.web import trust
 from spread_scanner.web.bodies import UNASKED
 
 OK, WARN, FAIL = "ok", "warn", "fail"

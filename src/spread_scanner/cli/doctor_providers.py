@@ -26,9 +26,10 @@ from spread_scanner.pools.asking import GATES_NAMED, AskedProvider, ProviderRefu
 from spread_scanner.pools.endpoints import ProviderEndpoint, endpoint_of
 from spread_scanner.pools.line import DIALS
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble, SlotTold
-from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime import ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.messages import MessageListener
+from spread_scanner.web import trust
 
 REACH_S = 5.0
 ELSEWHERE = "where it is blocked or limits, another provider, or proxies for it"

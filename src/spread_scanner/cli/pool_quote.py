@@ -17,11 +17,11 @@ from spread_scanner.errors import ConfigError, Unusable
 from spread_scanner.pools import asking
 from spread_scanner.pools.asking import PoolRead
 from spread_scanner.pools.endpoints import ProviderEndpoint, endpoints_of
-from spread_scanner.runtime import trust
 from spread_scanner.schema.figures import plain
 from spread_scanner.solana import assemble
 from spread_scanner.solana.pool import U64_MAX, Pool, quote_of
 from spread_scanner.symbology.nearby import nearby
+from spread_scanner.web import trust
 
 USAGE = "pools quote POOL MINT_IN AMOUNT"
 _AMOUNT = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,255}))?", re.ASCII)

@@ -20,6 +20,7 @@ import orjson
 
 from spread_scanner.errors import ConfigError
 from spread_scanner.schema.urls import fault_of_base
+from spread_scanner.web import trust
 from spread_scanner.web.bodies import PACKED
 
 # As bots name them that ask a cache of pool prices.
@@ -210,7 +211,8 @@ class GatewayAnswers:
         token: str = "",
     ) -> None:
         """`url` and `enabled` are the environment's where they are not said: RUST_CACHE_URL,
-        USE_RUST_CACHE=false. Raises ConfigError for an address, a token or a time-out that is none.
+        USE_RUST_CACHE=false. Raises ConfigError for an address, a token or a time-out that is none,
+        and by https where the machine's authorities cannot be read.
         """
         self._timeout_s = timeout_of(timeout_s)
         said = url or os.environ.get(URL_VARIABLE) or URL
@@ -219,6 +221,7 @@ class GatewayAnswers:
         self._enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
         own_token = secret_of("a gateway", token, "token")
+        self._tls = trust.context() if self.url.lower().startswith("https") else None
         self._headers = {"authorization": f"Bearer {own_token}"} if token else {}
         self._begin()
 
@@ -247,6 +250,7 @@ class GatewayAnswers:
             "base_url": self.url,
             "headers": PACKED | self._headers,
             "timeout": self._timeout_s,
+            "verify": self._tls or True,
             "trust_env": False,
         }
 
@@ -262,6 +266,7 @@ class GatewayAnswers:
             "additional_headers": self._headers,
             "open_timeout": PATIENCE * self._timeout_s,
             "max_size": FRAME_BYTES_MAX,
+            "ssl": self._tls,
             "close_timeout": self._timeout_s,
             "proxy": None,
         }

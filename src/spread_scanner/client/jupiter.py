@@ -22,6 +22,7 @@ from spread_scanner import clock
 from spread_scanner.client.asking import address_of, number_of, secret_of, timeout_of
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
+from spread_scanner.web import trust
 from spread_scanner.web.bodies import PACKED, UNASKED, read_body
 
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
@@ -189,7 +190,9 @@ class JupiterClient:
         self._turns: deque[_Turn] = deque(maxlen=self._burst)
         self._rest_until_ns, self._refusals = 0, 0
         headers = PACKED | ({"x-api-key": own_key} if own_key else {})
-        self._web = httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False)
+        self._web = httpx.AsyncClient(
+            base_url=self.url, headers=headers, verify=trust.context(), trust_env=False
+        )
 
     async def quote(
         self,

@@ -1,6 +1,6 @@
 """The files that settings name: whether they can be read, and are what they are to be.
 
-Each process reads its own through here (runtime/trust.py, alerts/targets.py), so that every error
+Each process reads its own through here (web/trust.py, alerts/targets.py), so that every error
 names the file of the settings, the section and the key. Who reloads and the doctor look at all of
 them first: a process that is told finds what it needs. A relative name means what it means for the
 folders of the settings, in whatever folder who reads it was started.

@@ -19,11 +19,11 @@ from spread_scanner.discovery.validate import Validation, Wanted, validate
 from spread_scanner.errors import ExchangeError
 from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
-from spread_scanner.runtime import trust
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.rest import Patience, RestClient
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
 from spread_scanner.schema.figures import plain
+from spread_scanner.web import trust
 
 NO_VALIDATION = Validation({}, [], {})
 

@@ -38,7 +38,7 @@ from spread_scanner.feed.outlook import FeedState, Outlook
 from spread_scanner.feed.placing import Placing
 from spread_scanner.feed.sharing import put_in_force, share_of
 from spread_scanner.feed.tempo import Tempo
-from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime import ws
 from spread_scanner.runtime.gate import Ban, Gates
 from spread_scanner.runtime.life import End
 from spread_scanner.runtime.process import Process
@@ -48,6 +48,7 @@ from spread_scanner.shm.control import Orders
 from spread_scanner.shm.faults import Retired
 from spread_scanner.shm.price_store import PriceStore, Writer
 from spread_scanner.symbology import tables
+from spread_scanner.web import trust
 
 CHECK_S = 0.1
 LOOK_NS = 250 * NS_PER_MS  # between two looks at every line, and at what is to be asked again

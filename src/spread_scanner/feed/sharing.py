@@ -15,11 +15,11 @@ from spread_scanner.feed._board import Board
 from spread_scanner.feed.evidence import Evidence
 from spread_scanner.feed.listings import Instruments, decoder_of, target_of
 from spread_scanner.feed.share import Share
-from spread_scanner.runtime import trust
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import Process
 from spread_scanner.schema.enums import Source
 from spread_scanner.shm.connections import ConnectionRows
+from spread_scanner.web import trust
 
 
 def share_of(

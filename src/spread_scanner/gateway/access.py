@@ -47,9 +47,8 @@ class Access:
                 after = (("retry-after", str(math.ceil(wait_s))),)
                 said = f"over {plain(self._settings.rate_per_s)} requests a second"
                 raise NotAnswered(HTTPStatus.TOO_MANY_REQUESTS, "too_many", said, after)
-        if tokens and not self._may_read(headers):
-            said = "send the token as Authorization: Bearer"
-            raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
+        if tokens:
+            self._check_token(headers)
 
     def cookie_for(self, token: bytes) -> str:
         """What the dashboard holds from now on instead of the token that it was told; empty where
@@ -67,8 +66,10 @@ class Access:
         return bool(self._settings.tls_certificate)
 
     def check_control(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises NotAnswered when a request may not change anything."""
+        """Raises NotAnswered when a request may not change anything; who sends no token is told
+        which one is wanted here."""
         if not self.tokens.to_control:
+            self._check_token(headers)
             said = "control is off: spread-gateway.control_token_file names no token"
             raise NotAnswered(HTTPStatus.FORBIDDEN, "control_off", said)
         if b"origin" in headers and not self._own(headers):
@@ -105,6 +106,11 @@ class Access:
         if name not in self._names and not _is_address(name):
             said = f"no host of spread-gateway.hosts: {name!r}"
             raise NotAnswered(HTTPStatus.MISDIRECTED_REQUEST, "unknown_host", said)
+
+    def _check_token(self, headers: Mapping[bytes, bytes]) -> None:
+        if not self._may_read(headers):
+            said = "send the token as Authorization: Bearer"
+            raise NotAnswered(HTTPStatus.UNAUTHORIZED, "no_token", said, ASK_FOR_IT)
 
     def _may_read(self, headers: Mapping[bytes, bytes]) -> bool:
         token = self.tokens.to_read

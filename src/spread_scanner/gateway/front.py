@@ -197,10 +197,11 @@ class Front:
     def _check(self, method: str, address: str, headers: dict[bytes, bytes], path: str) -> None:
         # Browsers send no token with OPTIONS, and have none before they have the page.
         open_to_all = method == "OPTIONS" or path in self._open
-        self.access.check(address, headers, tokens=not open_to_all)
+        controls = path.startswith(CONTROL)  # which has a token of its own
+        self.access.check(address, headers, tokens=not (open_to_all or controls))
         if open_to_all:
             return
-        if path.startswith(CONTROL):
+        if controls:
             self.access.check_control(headers)
         elif self.paused and not _is_health(path):
             raise _paused()

@@ -21,8 +21,8 @@ from spread_scanner.pools import asking, rpc
 from spread_scanner.pools.asking import AskedProvider, NoProvider, ProviderRefusal
 from spread_scanner.pools.endpoints import endpoints_of
 from spread_scanner.pools.rpc import RpcRefusal, RpcTrouble
-from spread_scanner.runtime import trust
 from spread_scanner.runtime.gate import Gates
+from spread_scanner.web import trust
 
 T = TypeVar("T")
 

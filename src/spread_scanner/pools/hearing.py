@@ -17,12 +17,13 @@ from spread_scanner.pools.fees import FeeHearing
 from spread_scanner.pools.garbage import GarbageTurns
 from spread_scanner.pools.line import LineShare, ProviderLine
 from spread_scanner.pools.sources import PoolSources
-from spread_scanner.runtime import trust, ws
+from spread_scanner.runtime import ws
 from spread_scanner.runtime.gate import Gates
 from spread_scanner.runtime.process import NO_MORE, NOT_ENABLED, Process
 from spread_scanner.schema.enums import ProcessState
 from spread_scanner.shm.connections import ConnectionRows
 from spread_scanner.shm.pools import PoolWriter
+from spread_scanner.web import trust
 
 CHECK_NS = 100 * NS_PER_MS  # between two looks at whether connections live, as feeds have it
 SAY_NS = NS_PER_S  # between two looks at how all fare

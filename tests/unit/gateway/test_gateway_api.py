@@ -413,6 +413,28 @@ def test_what_has_not_changed_is_told_with_304(
         assert asked(moved.headers["etag"]).status_code == 304
 
 
+@pytest.mark.parametrize(
+    ("tokens", "sent", "code", "says"),
+    [
+        (Tokens(READ, CONTROL), b"", "no_token", "send the control token"),
+        (Tokens(READ, CONTROL), b"nobody's", "no_token", "send the control token"),
+        (Tokens(READ, CONTROL), READ, "no_token", "send the control token"),
+        (Tokens(READ, b""), b"", "no_token", "send the token"),
+        (Tokens(READ, b""), READ, "control_off", "control_token_file"),
+        (Tokens(b"", CONTROL), b"", "no_token", "send the control token"),
+        (Tokens(b"", b""), b"", "control_off", "control_token_file"),
+    ],
+)
+def test_who_may_not_control_is_told_what_is_wanted(
+    gateway_of: Callable[..., Any], tokens: Tokens, sent: bytes, code: str, says: str
+) -> None:
+    headers = {"authorization": f"Bearer {sent.decode()}"} if sent else {}
+    asking = gateway_of(tokens)
+    told = asyncio.run(asking.ask("POST", "/v1/control/halt", headers=headers)).json()
+    assert told["code"] == code
+    assert says in told["detail"]
+
+
 def test_no_spelling_of_a_path_leads_past_what_guards_it(
     gateway_of: Callable[..., Any], listed_bed: Any
 ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from gateway_bed import Quoting, Started, secret
+from gateway_bed import Quoting, Started, certified, secret
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -275,6 +275,28 @@ def test_a_token_goes_along(
         assert "401" in next(frames)["reason"]
     known = client_of(address, token=token)
     assert known.prices() == []
+    with contextlib.closing(known.stream("status")) as frames:
+        assert next(frames)["type"] == "hello"
+
+
+def test_by_tls_calls_and_the_stream_trust_whom_the_machine_trusts(
+    client_of: Callable[..., Any],
+    listed_bed: Any,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    certified(listed_bed.folder)
+    with (listed_bed.folder / "config" / "config.toml").open("a") as file:
+        file.write('tls_certificate = "certificate.pem"\ntls_key = "key.pem"\n')
+    address = request.getfixturevalue("life").address()
+    stranger = client_of(address)
+    assert stranger.health() is None
+    assert "CERTIFICATE_VERIFY_FAILED" in stranger.reason
+    with contextlib.closing(stranger.stream("status")) as frames:
+        assert "CERTIFICATE_VERIFY_FAILED" in next(frames)["reason"]
+    monkeypatch.setenv("SSL_CERT_FILE", str(listed_bed.folder / "certificate.pem"))
+    known = client_of(address)
+    assert known.health()
     with contextlib.closing(known.stream("status")) as frames:
         assert next(frames)["type"] == "hello"
 

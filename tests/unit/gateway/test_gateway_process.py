@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from gateway_bed import Started, secret
+from gateway_bed import Started, certified, secret
 from websockets.sync.client import connect
 
 from bed import free_port, until
@@ -149,18 +148,6 @@ def test_it_leaves_segments_that_were_replaced_and_its_next_life_shows_the_new_o
         {one["process"]: one["starts"] for one in found}[GATEWAY] for found in (before, after)
     ]
     assert starts == [1, 1]  # of a health segment that is new
-
-
-def certified(folder: Path, name: str = "") -> ssl.SSLContext:
-    """A new key and certificate; who trusts that one alone."""
-    key, certificate = folder / f"{name}key.pem", folder / f"{name}certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return ssl.create_default_context(cafile=str(certificate))
 
 
 def test_it_speaks_tls_with_the_certificate_that_lies_there_at_the_last_reload(

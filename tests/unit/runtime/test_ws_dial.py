@@ -15,8 +15,8 @@ from picows import WSListener, WSTransport
 from socks_proxy import socks5
 
 from spread_scanner.errors import ConfigError
-from spread_scanner.runtime import trust
 from spread_scanner.runtime.ws import DialFailed, dial
+from spread_scanner.web import trust
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -11,7 +11,7 @@ import pytest
 from spread_scanner import config
 from spread_scanner.cli import doctor
 from spread_scanner.errors import ConfigError
-from spread_scanner.runtime import trust
+from spread_scanner.web import trust
 
 SHIPPED = Path(__file__).parents[3] / "config"
 NOBODY = 65534
