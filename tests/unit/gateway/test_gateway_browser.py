@@ -239,6 +239,79 @@ def test_it_is_used_by_keys_alone(tab: Tab) -> None:
     assert page.evaluate("document.activeElement.textContent") == "Columns"
 
 
+MUTED = "Object.keys(page.preferences.mutes).join()"
+
+
+def test_keys_are_about_the_pair_that_is_seen(tab: Tab) -> None:
+    """The opened one, whatever the table's is; no hidden table's."""
+    page = tab.open("#usable=0&muted=1")
+    tab.until(f"{ROWS}.length >= 20")
+    page.click(".body > [role=row]")
+    tab.until("document.activeElement.id === 'pair'")
+    page.click(".matrix button.link:not([aria-current]):not([aria-label])")
+    tab.until("page.state.pair !== page.table.meant")
+    opened, meant = page.evaluate("[page.state.pair, page.table.meant]")
+    page.keyboard.press("m")
+    assert page.evaluate(MUTED) == opened
+    assert tab.text(".said") == f"Muted: {opened}"
+    page.keyboard.press("m")
+    assert page.evaluate(MUTED) == ""
+    assert tab.text(".said") == f"No longer muted: {opened}"
+    page.focus(".table")
+    page.keyboard.press("m")
+    assert page.evaluate(MUTED) == meant
+    page.keyboard.press("m")
+    page.click(".drawer header button:has-text('Close')")
+    page.click("nav button:has-text('Opportunities')")
+    page.keyboard.press("m")
+    assert page.evaluate(MUTED) == ""
+    page = tab.open(PAIR)
+    tab.until("page.board.count > 0")
+    page.keyboard.press("m")
+    assert page.evaluate(MUTED) == page.evaluate("page.state.pair")
+
+
+HINTED = """async () => {
+  const { board, session, table } = page;
+  session.polls[0].stop();
+  const { spreads } = session.rows.hears;
+  session.rows.hears = {};
+  const row = table.pool.find((one) => one.root.matches(":hover"));
+  const net = row.root.querySelector(".of-net");
+  const pair = board.keys[row.place].split(" ");
+  const record = { usable: true, depth: null, symbol: pair[0], direction: pair[1] };
+  const told = [];
+  for (const net_bps of [111, 222, 333]) {
+    spreads({ version: 1, snapshot: false, gone: [], spreads: [{ ...record, net_bps }] });
+    while (net.textContent !== `+${net_bps}.0`) await new Promise(requestAnimationFrame);
+    told.push(document.querySelector(".hint .sum .figure").textContent);
+  }
+  return told;
+}"""
+
+
+def test_the_waterfall_over_a_row_says_what_the_row_does(tab: Tab) -> None:
+    page = tab.open("#usable=0")
+    tab.until(f"{ROWS}.length >= 20")
+    page.hover(".body > [role=row] .of-net")
+    tab.until("document.querySelector('.hint .sum') !== null")
+    assert page.evaluate(HINTED) == ["+111.0", "+222.0", "+333.0"]
+
+
+def test_what_is_chosen_is_seen_in_the_colours_of_the_system(browser: Any, shown: Shown) -> None:
+    tab = Tab(browser, shown.address, forced_colors="active")
+    page = tab.open("#buy=okx")
+    tab.until(LIVE)
+    tab.until("document.querySelector('.chips [aria-pressed=true]') !== null")
+    for chosen, other in (
+        ("nav [aria-current]", "nav button:not([aria-current])"),
+        (".chips [aria-pressed=true]", ".chips [aria-pressed=false]"),
+    ):
+        ground = "selector => getComputedStyle(document.querySelector(selector)).backgroundColor"
+        assert page.evaluate(ground, chosen) != page.evaluate(ground, other)
+    tab.close()
+
+
 def test_a_link_restores_what_was_seen(tab: Tab) -> None:
     page = tab.open("#q=aaa&buy=okx&sort=symbol&up=1&cols=net,symbol,direction&usable=0")
     tab.until(f"{ROWS}.length === 3")

@@ -123,6 +123,7 @@ class Page {
       this.drawing = false;
       this.drawnAt = performance.now();
       this.table?.draw(this.drawnAt);
+      if (this.meant) this.frame(); // what is said of a row is what the row says
     }), wait);
   }
 
@@ -161,6 +162,7 @@ class Page {
 
   mute(key, until) {
     this.preferences.mute(key, until);
+    this.say(`${until ? "Muted" : "No longer muted"}: ${key}`);
     this.order(true);
   }
 
@@ -183,15 +185,22 @@ class Page {
     this.saying = setTimeout(() => { this.said = ""; this.frame(); }, 4_000);
   }
 
+  // The pair that keys are about: what is seen of it, the opened one before the table's.
+  get about() {
+    const { state, table } = this;
+    const chooses = state.view === "spreads" && (!state.pair || document.activeElement === table?.root);
+    return chooses ? table?.meant : state.pair;
+  }
+
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") return this.escape(event);
     if (event.target.closest?.("input, select, textarea")) return;
-    const key = this.table?.meant;
+    const key = this.about;
     const does = {
       "/": () => { this.set({ view: "spreads" }); requestAnimationFrame(() => document.getElementById("search")?.focus()); },
       "?": () => this.set({ view: this.state.view === "help" ? "spreads" : "help" }),
-      m: () => key && this.mute(key, this.preferences.muted().has(key) ? 0 : Date.now() + HOUR_MS),
+      m: () => this.board.places.has(key) && this.mute(key, this.preferences.muted().has(key) ? 0 : Date.now() + HOUR_MS),
       c: () => key && this.copy(key.split(" ")[0]),
       l: () => this.copy(location.href),
     };
