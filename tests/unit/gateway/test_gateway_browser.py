@@ -23,7 +23,7 @@ from spread_scanner.schema.enums import EXCHANGE_DIRECTIONS, EXCHANGE_SOURCES
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.pools import PoolTable
 from spread_scanner.symbology import publish, tables
-from spread_scanner.symbology.tables import DirectionRow
+from spread_scanner.symbology.tables import DirectionRow, QuarantineRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PAIRS = 3 * len(EXCHANGE_DIRECTIONS)
@@ -403,6 +403,36 @@ def test_it_fits_a_phone(browser: Any, shown: Shown) -> None:
         assert box["x"] + box["width"] <= 320, button.inner_text()
     page.tap(".drawer header button:last-child")
     tab.until("document.querySelector('.drawer') === null")
+    tab.close()
+
+
+def test_a_pair_that_is_not_shown_says_why(browser: Any, wide_bed: Any, shown: Shown) -> None:
+    """Kept out of one direction, not of the others: found by the search, the matrix and a link."""
+    made = tables.load(wide_bed.settings.generated_dir)
+    kept_out = QuarantineRow(0, "AAA-USDT", "prices disagree by 40 %")
+    ways = tuple(
+        DirectionRow(one.direction_id, (1, 2) if one.direction_id == 0 else (0, 1, 2))
+        for one in EXCHANGE_DIRECTIONS
+    )
+    more = msgspec.structs.replace(made, generation=4, directions=ways, quarantine=(kept_out,))
+    publish.publish(wide_bed.settings.generated_dir, more, {})
+    shown.kill()
+    shown.begin()
+    tab = Tab(browser, shown.address, viewport={"width": 1400, "height": 800})
+    buys, sells = EXCHANGE_DIRECTIONS[0].label.split("-")
+    said = f"Kept out of {buys}-{sells}: prices disagree by 40 %"
+    page = tab.open(f"#q=aaa&buy={buys}&sell={sells}&usable=0")
+    page.click(".none button:has-text('Why?')")
+    tab.until(f"document.querySelector('.drawer').innerText.includes('{said}')")
+    assert tab.text(".drawer h2").strip() == "AAA-USDT"
+    assert page.evaluate("document.activeElement.id") == "pair"
+    page.click(".drawer .matrix button[aria-label$='why not']")
+    tab.until(f"page.state.pair === 'AAA-USDT {buys}-{sells}'")
+    tab.until(f"document.querySelector('.drawer').innerText.includes('{said}')")
+    assert violations(tab) == []
+    page = tab.open("#q=nonesuch")
+    page.click(".none button:has-text('Why?')")
+    tab.until("/no such symbol/.test(document.querySelector('.drawer').innerText)")
     tab.close()
 
 

@@ -15,13 +15,17 @@ const LEVELS = 5;
 
 export function Drawer({ page }) {
   const { board, state, watched, preferences } = page;
-  const [symbol, direction] = state.pair.split(" ");
+  const [symbol, direction = ""] = state.pair.split(" ");
   const place = board.places.get(state.pair);
   const close = () => { page.set({ pair: "", pins: [] }); page.table?.root.focus(); };
   const muted = preferences.muted().has(state.pair);
+  const wanted = new URLSearchParams({ count: 5, ...(direction && { direction }) });
+  const why = watched.look(`/v1/why/${encodeURIComponent(symbol)}?${wanted}`, 2_000);
   if (place === undefined) {
-    return html`<aside class="drawer" aria-label="Pair"><h2>${state.pair}</h2><button type="button" onClick=${close}>Close</button>
-      <p>${board.count ? "This pair is in no direction by the tables in force." : ""}</p></aside>`;
+    return html`<aside class="drawer" aria-label="Pair"><header><h2 tabindex="-1" id="pair">${symbol} <small>${direction}</small></h2>
+      <button type="button" onClick=${close}>Close</button></header>
+      ${board.count > 0 && direction && html`<p>This pair is in no direction by the tables in force.</p>`}
+      <${Why} found=${why} whole=${!direction} /><${Matrix} page=${page} symbol=${symbol} /></aside>`;
   }
   const [buys, sells] = board.exchanges[place];
   return html`<aside class="drawer" aria-label=${`Pair ${state.pair}`}>
@@ -39,7 +43,7 @@ export function Drawer({ page }) {
     <${History} page=${page} />
     <section><h3>Both books</h3><div class="books">${legsOf(board.exchanges[place]).map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
     <${Matrix} page=${page} symbol=${symbol} />
-    <${Why} found=${watched.look(`/v1/why/${encodeURIComponent(symbol)}?direction=${direction}&count=5`, 2_000)} />
+    <${Why} found=${why} />
   </aside>`;
 }
 
@@ -91,13 +95,18 @@ function Book({ source, symbol, watched }) {
 function Matrix({ page, symbol }) {
   const { board, state } = page;
   const places = board.keys.flatMap((_, place) => (board.at(place, "symbol") === symbol ? [place] : []));
+  if (!places.length) return null;
+  const ways = new Set(board.columns.direction);
   const names = (leg) => [...new Set(places.map((place) => board.exchanges[place][leg]))].sort();
   const pin = (key) => page.set({ pins: state.pins.includes(key) ? state.pins.filter((one) => one !== key) : [...state.pins, key].slice(-3) });
   return html`<section><h3>${symbol} everywhere, net</h3><div class="wide" tabindex="0" role="region" aria-label="Everywhere"><table class="matrix"><thead><tr><th>buy ↓ sell →</th>${names(1).map((sell) => html`<th key=${sell} scope="col">${sell}</th>`)}</tr></thead>
     <tbody>${names(0).map((buy) => html`<tr key=${buy}><th scope="row">${buy}</th>${names(1).map((sell) => {
       const key = `${symbol} ${buy}-${sell}`;
       const place = board.places.get(key);
-      if (place === undefined) return html`<td key=${sell}></td>`;
+      if (place === undefined) {
+        return html`<td key=${sell}>${ways.has(`${buy}-${sell}`) && html`<button type="button" class="link" aria-label=${`${key}: why not`} aria-current=${key === state.pair ? "true" : undefined}
+          onClick=${() => page.set({ pair: key })}>why?</button>`}</td>`;
+      }
       const net = board.at(place, "net_bps");
       const stands = board.at(place, "usable");
       return html`<td key=${sell} data-heat=${stands ? figures.heat(net) : 0} class=${stands ? "" : "stale"}>
@@ -110,12 +119,13 @@ function Matrix({ page, symbol }) {
 export const sentence = ({ meaning, standing }) =>
   `${[meaning, ...standing.map((one) => `${one.direction} now: ${one.meaning}`)].join("; ")}.`;
 
-function Why({ found }) {
+// whole: of all directions.
+function Why({ found, whole }) {
   const said = found.answer;
   return html`<section><h3>Why</h3>${trouble(found)}
     ${said?.quarantined.map((one) => html`<p key=${one.direction}>Kept out of ${one.direction}: ${one.reason}</p>`)}
     ${said?.blocked.map((one) => html`<p key=${one.direction}>Blocked in ${one.direction} for ${figures.duration(one.age_s * 1e3)}, at ${figures.signed(one.gross_bps)} bps</p>`)}
-    <ol class="why">${said?.evaluations.map((one) => html`<li key=${one.ts_engine}><strong>${one.verdict}</strong>, ${figures.duration(one.age_s * 1e3)} ago${one.count > 1 ? `, ${one.count} times` : ""}: ${one.meaning}
+    <ol class="why">${said?.evaluations.map((one) => html`<li key=${one.direction + one.ts_engine}><strong>${one.verdict}</strong>${whole && ` in ${one.direction}`}, ${figures.duration(one.age_s * 1e3)} ago${one.count > 1 ? `, ${one.count} times` : ""}: ${one.meaning}
       <br /><small>gross ${figures.signed(one.gross_bps)}, net ${figures.signed(one.net_bps)} of ${figures.signed(one.enter_bps)}, size ${figures.money(one.size_quote)}${one.size_quote_min ? ` of ${figures.money(one.size_quote_min)}` : ""}, skew ${figures.duration(one.skew_ns / 1e6)}${[...one.spot_flags, ...one.fut_flags, ...one.notes].map((note) => `, ${note.replaceAll("_", " ")}`)}</small></li>`)}</ol>
     ${said && !said.evaluations.length && html`<p>${sentence(said)}</p>`}</section>`;
 }

@@ -6,6 +6,7 @@ import { amiss } from "./amiss.js";
 import { Drawer } from "./drawer.js";
 import { Help } from "./help.js";
 import { Login } from "./login.js";
+import { partOf, symbolOf } from "./ordering.js";
 import { Opportunities } from "./opportunities.js";
 import { Pools } from "./pools.js";
 import { Report } from "./report.js";
@@ -40,7 +41,8 @@ export function Frame({ page }) {
         <${Toolbar} state=${state} set=${page.set} board=${board} shown=${page.places.length} held=${Boolean(table?.held)}
           whole=${Boolean(page.filtering)} turn=${page.turnFilters} />
         <div class="table" role="grid" tabindex="0" aria-label="Spreads; arrows choose a pair, Enter opens it" ref=${page.mount}></div>
-        ${board.count > 0 && !page.places.length && html`<p class="none">No pair is left by the filters. <button type="button" onClick=${page.reset}>Show all</button></p>`}
+        ${board.count > 0 && !page.places.length && html`<p class="none">No pair is left by the filters. <button type="button" onClick=${page.reset}>Show all</button>${" "}
+          ${partOf(state.q) && html`<button type="button" onClick=${() => page.opens(symbolOf(board, state.q))}>Why?</button>`}</p>`}
       </section>
       ${Panel && fresh.kind !== "login" && html`<${Panel} page=${page} />`}
       ${state.pair && fresh.kind !== "login" && html`<${Drawer} page=${page} />`}

@@ -56,7 +56,7 @@ class Page {
   mount = (root) => {
     if (!root || this.table) return;
     this.table = new Table(root, this.board, this.session.trail, {
-      opens: (place) => this.open(place),
+      opens: (place) => this.opens(this.board.keys[place]),
       sorts: (key) => this.sort(key),
       means: (place, row, by) => this.mean(place, row, by),
       seen: (places) => this.session.seen(places),
@@ -76,9 +76,10 @@ class Page {
     this.order(true);
   };
 
-  open(place) {
+  // A pair, or a symbol alone, beside the table.
+  opens(pair) {
     this.mean(null);
-    this.set({ pair: this.board.keys[place], pins: [] });
+    this.set({ pair, pins: [] });
     setTimeout(() => document.getElementById("pair")?.focus());
   }
 

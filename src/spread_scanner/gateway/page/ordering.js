@@ -6,6 +6,12 @@ import { BY_KEY } from "./columns.js";
 // A part of a symbol however it is typed, as the gateway takes it: BTC-USDT for btc/usdt.
 export const partOf = (typed) => typed.trim().replace(/^\/+|\/+$/g, "").toUpperCase().replaceAll("/", "-");
 
+// The symbol that is meant: the first listed one of a coin that is typed, or what is typed.
+export function symbolOf(board, typed) {
+  const meant = partOf(typed);
+  return board.columns.symbol?.find((one) => one === meant || one.startsWith(`${meant}-`)) ?? meant;
+}
+
 export function wanted(board, state, muted) {
   const q = partOf(state.q);
   const [buy, sell] = [new Set(state.buy), new Set(state.sell)];

@@ -8,7 +8,7 @@ import { sentence } from "../../../../src/spread_scanner/gateway/page/drawer.js"
 import { allOf, lasted, standingOf } from "../../../../src/spread_scanner/gateway/page/opportunities.js";
 import { standingBeneath } from "../../../../src/spread_scanner/gateway/page/session.js";
 import { titleOf } from "../../../../src/spread_scanner/gateway/page/tab.js";
-import { ordered, wanted } from "../../../../src/spread_scanner/gateway/page/ordering.js";
+import { ordered, symbolOf, wanted } from "../../../../src/spread_scanner/gateway/page/ordering.js";
 import { stepsOf } from "../../../../src/spread_scanner/gateway/page/waterfall.js";
 
 const NET = [5, null, -3, 40];
@@ -53,6 +53,11 @@ test("every filter leaves what it should", () => {
   assert.deepEqual(shown({ size: 50 }), [0, 1]);
   assert.deepEqual(shown({}, new Set(["AAA-USDT okx-bybit"])), [2, 1]);
   assert.deepEqual(shown({ muted: true }, new Set(["AAA-USDT okx-bybit"])), [0, 2, 1]);
+});
+
+test("a coin that is typed is its first symbol, and what nobody lists is what was typed", () => {
+  assert.deepEqual(["bbb", "ccc/usdt", "AA", "zzz"].map((typed) => symbolOf(board(), typed)), ["BBB-USDT", "CCC-USDT", "AA", "ZZZ"]);
+  assert.equal(symbolOf(new Board(), "bbb"), "BBB");
 });
 
 const PUSHED = { ...Object.fromEntries(Object.entries(record()).map(([name, values]) => [name, values[0]])), symbol: "AAA-USDT", direction: "okx-bybit", net_bps: 77 };
