@@ -484,6 +484,9 @@ page.board.exchanges.forEach((_, n) => { page.board.exchanges[n] = ways[n % ways
 const { columns } = page.board;
 columns.spot_age_ms.fill(43 * 60e3 + 43e3);
 columns.fut_age_ms.fill(43 * 60e3 + 43e3);
+columns.size_quote.fill(5_030);
+const depth = { size_quote: 59_900, bounded: true };
+columns.size_quote.forEach((_, n) => page.board.depths.set(n, depth));
 const rate = { rate: -0.004444, interval_h: 8, unknown: "" };
 const whens = [{ in_ms: 27e6, noted: true }, { in_ms: -27e6, noted: false }];
 page.board.columns.symbol.forEach((symbol, n) => {

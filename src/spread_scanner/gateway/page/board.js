@@ -24,6 +24,7 @@ export class Board {
     this.exchanges = []; // of each pair both
     this.legs = [[], []]; // all that are bought at, all that are sold at
     this.pushed = new Map(); // place -> {version, record}, newer than the columns
+    this.depths = new Map(); // place -> what both books carry, of what is pushed and has it
     this.nowMs = 0; // the session clock's, when the columns were told
     this.takenAt = 0; // by the page's own clock
     this.funding = new Map(); // by "symbol source"
@@ -47,7 +48,7 @@ export class Board {
     this.nowMs = record.ts_ns / NS_PER_MS;
     this.takenAt = at;
     if (others) {
-      this.pushed.clear();
+      this.forgetPushed();
       this.keys = symbol.map((name, i) => keyOf(name, direction[i]));
       this.places = new Map(this.keys.map((key, i) => [key, i]));
       this.exchanges = direction.map((way) => way.split("-"));
@@ -63,7 +64,7 @@ export class Board {
   // A frame of the stream: records of GET /v1/spreads, and what is gone. Pairs that are not on the
   // board come with the next columns; columns that were read before it do not take it back.
   takeSpreads({ spreads, gone, version, snapshot }) {
-    if (snapshot) this.pushed.clear();
+    if (snapshot) this.forgetPushed();
     for (const record of spreads) this.#push(record.symbol, record.direction, version, record);
     for (const [symbol, direction] of gone) this.#push(symbol, direction, version, GONE);
   }
@@ -71,12 +72,15 @@ export class Board {
   // The stream has ended: the next versions may be another store's.
   forgetPushed() {
     this.pushed.clear();
+    this.depths.clear();
   }
 
   #push(symbol, direction, version, record) {
     const place = this.places.get(keyOf(symbol, direction));
     if (place === undefined) return;
     this.pushed.set(place, { version, record });
+    if (record.depth) this.depths.set(place, record.depth);
+    else this.depths.delete(place);
     this.#write(place, record);
   }
 

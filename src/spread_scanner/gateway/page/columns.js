@@ -16,8 +16,8 @@ export const COLUMNS = [
     width: 92, value: (b, i) => b.at(i, "gross_bps"), text: (b, i) => figures.signed(b.at(i, "gross_bps")) },
   { key: "costs", title: "Costs", unit: "bps", about: "Fees of all four fills and expected funding",
     width: 88, value: (b, i) => b.costs(i), text: (b, i) => figures.plain(b.costs(i)) },
-  { key: "size", title: "Size", unit: "quote", about: "The smaller of both tops, in whole lots, in what the coin is paid with",
-    width: 92, value: (b, i) => b.at(i, "size_quote"), text: (b, i) => figures.money(b.at(i, "size_quote")) },
+  { key: "size", title: "Size", unit: "quote", about: "The smaller of both tops, in whole lots, in what the coin is paid with; / up to what both books carry it with net over the threshold, where they are followed",
+    width: 116, value: (b, i) => b.at(i, "size_quote"), text: sizeText },
   { key: "exit", title: "Exit", unit: "bps", about: "What leaving would earn now: the spot's bid over the perpetual's ask",
     width: 80, spare: true, value: (b, i) => b.at(i, "exit_bps"), text: (b, i) => figures.signed(b.at(i, "exit_bps")) },
   { key: "usual", title: "Usual", unit: "bps", about: "What leaving usually earns; ? while that is not yet trusted",
@@ -37,7 +37,7 @@ export const COLUMNS = [
   { key: "times", title: "24 h", about: "How many opportunities of the pair began within 24 hours; +: or more, there are too many to ask for",
     width: 62, value: (b, i) => b.timesOf(i), text: (b, i) => (b.timesOf(i) === null ? figures.UNKNOWN : `${b.timesOf(i)}${b.timesWhole ? "" : "+"}`) },
   { key: "trail", title: "5 min", about: "Net of the last five minutes, as this page saw it",
-    width: 100, value: (b, i) => b.at(i, "net_bps"), text: () => "", drawn: true },
+    width: 80, value: (b, i) => b.at(i, "net_bps"), text: () => "", drawn: true },
   { key: "state", title: "State", about: "Whether the numbers can be stood behind",
     width: 100, value: stateOf, text: stateOf, words: true },
 ];
@@ -57,6 +57,14 @@ export function stateOf(board, place) {
   if (board.alive.has(board.keys[place])) return board.unfollowed ? "not followed" : "open";
   return board.at(place, "learned") < 1 ? "learning" : "good";
 }
+
+function sizeText(board, place) {
+  const depth = board.depths.get(place);
+  return figures.money(board.at(place, "size_quote")) + (depth ? ` / ${carriedText(depth)}${depth.bounded ? "+" : ""}` : "");
+}
+
+// None is no small size.
+const carriedText = ({ size_quote: carried }) => (carried === 0 ? "0" : figures.money(carried));
 
 function fundingText(board, place) {
   const one = board.fundingOf(place);

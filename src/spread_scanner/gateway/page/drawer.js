@@ -8,7 +8,7 @@ import { sentenceOf, standingOf } from "./opportunities.js";
 import { legsOf, placeOf } from "./places.js";
 import { FOREVER, HOUR_MS, dayEnds } from "./preferences.js";
 import { trouble } from "./sources.js";
-import { html } from "./ui.js";
+import { Heads, html } from "./ui.js";
 import { Waterfall } from "./waterfall.js";
 
 const LEVELS = 5;
@@ -40,6 +40,7 @@ export function Drawer({ page }) {
       <button type="button" onClick=${close}>Close</button></header>
     <${Waterfall} board=${board} place=${place} />
     <${Told} board=${board} place=${place} />
+    <${Sizes} depth=${why.answer?.now.find((one) => one.direction === direction)?.depth} />
     <${History} page=${page} />
     <section><h3>Both books</h3><div class="books">${legsOf(board.exchanges[place]).map((source) => html`<${Book} key=${source} source=${source} symbol=${symbol} watched=${watched} />`)}</div></section>
     <${Matrix} page=${page} symbol=${symbol} />
@@ -54,6 +55,21 @@ function Told({ board, place }) {
   const left = COLUMNS.filter(({ key, drawn }) => !drawn && !ABOVE.includes(key));
   return html`<dl class="figures">${left.map(({ key, title, unit, about, text }) => html`<div key=${key} title=${about}>
     <dt>${title} <small>${unit ?? ""}</small></dt><dd>${text(board, place, performance.now())}</dd></div>`)}</dl>`;
+}
+
+export function paysOf({ size_quote: carried, bounded }) {
+  if (carried === null) return "Not known: a quote has a side without a price.";
+  if (!carried) return "In no size is net over the threshold.";
+  return `Net is over the threshold up to ${figures.money(carried)}${bounded ? ", and perhaps beyond: no more levels are known" : ""}.`;
+}
+
+export const linesOf = ({ sizes }) => sizes.map(({ size_quote: size, buy_px: buy, sell_px: sell, net_bps: net, too_thin: thin }) =>
+  [figures.money(size), figures.price(buy), figures.price(sell), thin ? "too thin" : figures.signed(net)]);
+
+// What both books carry.
+function Sizes({ depth }) {
+  return depth ? html`<section><h3>By size, in the quote coin</h3><p>${paysOf(depth)}</p><table class="sizes"><${Heads} of=${["Size>", "Buys at>", "Sells at>", "Net>"]} />
+    <tbody>${linesOf(depth).map((line) => html`<tr key=${line[0]}>${line.map((cell, n) => html`<td key=${n} class="figure">${cell}</td>`)}</tr>`)}</tbody></table></section>` : null;
 }
 
 function History({ page }) {

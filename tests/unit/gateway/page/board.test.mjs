@@ -4,7 +4,7 @@ import { INITIAL } from "../../../../src/spread_scanner/gateway/page/address.js"
 import { Board } from "../../../../src/spread_scanner/gateway/page/board.js";
 import { amiss } from "../../../../src/spread_scanner/gateway/page/amiss.js";
 import { BY_KEY, chosen, stateOf } from "../../../../src/spread_scanner/gateway/page/columns.js";
-import { sentence } from "../../../../src/spread_scanner/gateway/page/drawer.js";
+import { linesOf, paysOf, sentence } from "../../../../src/spread_scanner/gateway/page/drawer.js";
 import { allOf, lasted, standingOf } from "../../../../src/spread_scanner/gateway/page/opportunities.js";
 import { standingBeneath } from "../../../../src/spread_scanner/gateway/page/session.js";
 import { titleOf } from "../../../../src/spread_scanner/gateway/page/tab.js";
@@ -86,6 +86,43 @@ test("columns that were read before what was pushed do not take it back", () => 
   one.forgetPushed(); // of a store that is no more: this one counts from the beginning
   one.takeColumns({ ...record(), version: 1 }, 3);
   assert.deepEqual(told(), [5, true]);
+});
+
+const DEPTH = {
+  size_base: 599, size_quote: 59_900, bounded: true,
+  sizes: [
+    { size_quote: 1_000, buy_px: 100, sell_px: 101, net_bps: 80, too_thin: false },
+    { size_quote: 10_000, buy_px: null, sell_px: null, net_bps: null, too_thin: true },
+    { size_quote: 100_000, buy_px: null, sell_px: null, net_bps: null, too_thin: false },
+  ],
+};
+
+test("what both books carry stands behind the tops' size, for as long as it is pushed", () => {
+  const one = board();
+  const size = () => BY_KEY.get("size").text(one, 0);
+  const push = (depth, more) => one.takeSpreads({ version: 7, snapshot: false, gone: [], spreads: [{ ...PUSHED, depth }], ...more });
+  assert.equal(size(), "100");
+  push(DEPTH);
+  one.takeColumns({ ...record(), version: 9 }, 1);
+  assert.equal(size(), "100 / 59.9k+");
+  push({ ...DEPTH, bounded: false, size_quote: 0 });
+  assert.equal(size(), "100 / 0");
+  push({ ...DEPTH, bounded: false, size_quote: null });
+  assert.equal(size(), "100 / –");
+  for (const lets of [() => push(null), () => push(null, { spreads: [], gone: [["AAA-USDT", "okx-bybit"]] }),
+    () => push(null, { spreads: [], snapshot: true }), () => one.forgetPushed()]) {
+    push(DEPTH);
+    lets();
+    assert.equal(size(), "100");
+  }
+});
+
+test("a pair says up to which size it pays, and what is left by size", () => {
+  assert.equal(paysOf(DEPTH), "Net is over the threshold up to 59.9k, and perhaps beyond: no more levels are known.");
+  assert.equal(paysOf({ ...DEPTH, bounded: false }), "Net is over the threshold up to 59.9k.");
+  assert.equal(paysOf({ ...DEPTH, bounded: false, size_quote: 0 }), "In no size is net over the threshold.");
+  assert.equal(paysOf({ ...DEPTH, size_quote: null }), "Not known: a quote has a side without a price.");
+  assert.deepEqual(linesOf(DEPTH), [["1.00k", "100", "101", "+80.0"], ["10.0k", "–", "–", "too thin"], ["100k", "–", "–", "–"]]);
 });
 
 test("other tables, other places", () => {
