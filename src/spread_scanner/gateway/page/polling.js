@@ -22,6 +22,11 @@ export class Polling {
     this.#turn();
   }
 
+  // Who should have asked by now asks.
+  hurry() {
+    if (performance.now() >= this.due) this.poke();
+  }
+
   stop() {
     this.abort?.abort();
     clearTimeout(this.waiting);
@@ -29,6 +34,7 @@ export class Polling {
 
   async #turn() {
     const abort = (this.abort = new AbortController());
+    this.due = Infinity;
     let pause;
     try {
       const asked = (path) => ask(path, { signal: abort.signal, patience: this.patience });
@@ -46,6 +52,8 @@ export class Polling {
       pause = most / 2 + (Math.random() * most) / 2;
       this.failed(error, performance.now() + pause);
     }
-    if (!abort.signal.aborted) this.waiting = setTimeout(() => this.#turn(), pause);
+    if (abort.signal.aborted) return;
+    this.due = performance.now() + pause;
+    this.waiting = setTimeout(() => this.#turn(), pause);
   }
 }

@@ -30,7 +30,7 @@ export class Session {
         this.board.takeServed(status);
         does.status(status);
       },
-    });
+    }, undefined, () => this.#hurry());
     this.rows = new Stream(
       {
         spreads: (frame) => this.#tookRows(frame),
@@ -89,6 +89,11 @@ export class Session {
   #looked() {
     this.#wishRows();
     if (!document.hidden) this.anew();
+  }
+
+  // A browser holds the timers of a page that is hidden for long, up to a minute; beats come each second.
+  #hurry() {
+    if (document.hidden) for (const poll of this.polls) poll.hurry();
   }
 
   #tookColumns(record, at) {

@@ -7,10 +7,9 @@ const PAUSE_MS = 500;
 const PAUSE_MS_MAX = 10_000;
 
 export class Stream {
-  // hears: by a frame's type. changed: told whether it is open.
-  constructor(hears, changed = () => {}) {
-    this.hears = hears;
-    this.changed = changed;
+  // hears: by a frame's type. changed: told whether it is open. told: that anything came.
+  constructor(hears, changed = () => {}, told = () => {}) {
+    Object.assign(this, { hears, changed, told });
     this.said = "";
     this.failures = 0;
   }
@@ -44,6 +43,7 @@ export class Stream {
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
       this.#listenFor(socket);
+      this.told();
       const frame = JSON.parse(data);
       const hears = this.hears[frame.type];
       if (!hears) return;

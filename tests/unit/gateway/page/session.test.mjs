@@ -10,12 +10,18 @@ const answer = (status, told) => ({
   status, ok: status === 200, headers: new Headers({ "content-type": "application/json" }), text: async () => JSON.stringify(told),
 });
 
+const sockets = [];
+
 // A session whose opportunities are answered so.
 async function told(t, opportunities, columns = () => new Promise(NOBODY), does = {}) {
   const listens = { addEventListener: NOBODY };
   Object.assign(globalThis, {
     document: { hidden: false, ...listens }, location: { origin: "http://127.0.0.1:3001" }, addEventListener: NOBODY,
-    WebSocket: class { static OPEN = 1; close() {} },
+    WebSocket: class {
+      static OPEN = 1;
+      constructor() { sockets.unshift(this); }
+      close() {}
+    },
     fetch: async (path) =>
       path.startsWith("/v1/opportunities") ? opportunities() : path === "/v1/spreads/columns" ? columns() : new Promise(NOBODY),
   });
@@ -59,4 +65,24 @@ test("pairs of other tables are said to be others: a place is another pair's", a
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.deepEqual(heard, [true, false, true]);
+});
+
+test("a hidden page, whose timers the browser holds, looks when it is told anything", async (t) => {
+  let [now, asked] = [0, 0];
+  t.mock.method(performance, "now", () => now);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const record = { symbol: ["AAA-USDT"], direction: ["okx-bybit"], net_bps: [1], usable: [true], ts_ns: 1, version: 1 };
+  const session = await told(t, () => answer(200, []), () => { asked++; return answer(200, record); });
+  t.after(() => session.events.wish(null));
+  const beat = async (after_ms) => {
+    now += after_ms;
+    sockets[0].onmessage({ data: JSON.stringify({ type: "heartbeat" }) });
+    await new Promise((resolve) => setImmediate(resolve));
+    return asked;
+  };
+  assert.equal(await beat(400), 1);
+  assert.equal(await beat(1_000), 1); // what is seen has its own time
+  globalThis.document.hidden = true;
+  assert.equal(await beat(1_000), 2);
+  assert.deepEqual([await beat(1_000), await beat(500), await beat(500)], [2, 2, 3]);
 });
