@@ -34,6 +34,7 @@ SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
 SLOWDOWN_MAX = 10.0
 NEWS_INTERVALS = 120.0  # 50 of the mean that the feed has of them, and a look each minute
+NEWS_PAUSES = 60.0  # the same of the mean that came, which is longer for a while after a pause
 DIED_NS = 1_050 * NS_PER_MS  # a heartbeat is believed for a second
 SUSPEND_NS = 300 * NS_PER_MS  # from waking to the next heartbeat
 TURNED_NS = 15 * NS_PER_S  # unsubscribed, answered, asked for again at the pace, slowed or not
@@ -377,7 +378,8 @@ class Invariants:
         now_ns = self.world.now_ns()
         age_ns = now_ns - row.news_ns
         calm = now_ns - 60 * NS_PER_S > self.calm_ns[exchange.label]
-        own_ns = int(NEWS_INTERVALS * NS_PER_S / row.rate_per_s) + 60 * NS_PER_S
+        own_s = max(NEWS_INTERVALS / row.rate_per_s, NEWS_PAUSES * row.pause_s)
+        own_ns = int(own_s * NS_PER_S) + 60 * NS_PER_S
         if age_ns <= (own_ns if calm else self._silence_ns(exchange, row)):
             return
         cell = self.world.store.read(SOURCE_BY_LABEL[exchange.label].source_id, row.symbol_id)

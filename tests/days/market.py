@@ -21,6 +21,9 @@ from spread_scanner.sim.universe import Listing
 JUMP_RATIO = 5.0  # a mid beyond so many times its predecessor has jumped
 JUDGED_NS = 1_500 * NS_PER_MS  # until the feed has read tables that judge all prices anew
 RATE_KNOWN = 20  # the feed has a rate of a symbol's news from 16 intervals on
+RATE_OF = 16  # so many make it
+PAUSE_S_MIN = 30.0  # a pause counts for no more than this, or so many of those that are usual
+PAUSES_MAX = 50.0
 WALK_TICKS_MAX = 60  # a walk turns back here: a few basis points
 TICK_BPS = 0.05
 
@@ -88,12 +91,15 @@ class Row:
     unknown: bool = False  # its feed died while it had jumped: any level is doubted until then
     late_on: int = 0  # the session that brought late news last, dated anew
     taught: int = RATE_KNOWN  # how often there was news for the feed's present life
-    news_ns: int = 0  # when the feed was told what it did not know, or has asked to be told
+    pause_s: float = 0.0  # between two news, as they come: a pause may have made it longer
+    came_ns: int = 0  # the last news
+    news_ns: int = 0  # the same, or the feed has asked to be told
 
     def __post_init__(self) -> None:
         listing = self.listing
         self.name = listing.exchange_symbol
         self.update_id = 1_000_000 + self.random.randrange(1_000_000)
+        self.pause_s = 1.0 / self.rate_per_s
         self.middle = round(listing.coin.price_start * listing.px_mul * listing.px_pow)
         self.step = max(1, round(self.middle * TICK_BPS * 1e-4))
         self._lots = max(1, round(listing.lots_typical))
@@ -220,6 +226,7 @@ class Row:
             if self.heard is not None and said.tick.update_id < self.heard.tick.update_id:
                 self.reset_ns = now_ns
             if self.heard is None or said.number > self.heard.number:
+                self._pause(now_ns)
                 self.news_ns = now_ns
                 self.taught += 1
             self.heard, self.heard_ns = said, now_ns
@@ -227,6 +234,14 @@ class Row:
         while self.waiting and self.waiting[0].number <= newest:
             self.waiting.popleft()
         self.since_ns = self.waiting[0].said_ns if self.waiting else 0
+
+    def _pause(self, now_ns: int) -> None:
+        """The pause before these news, as a feed may take it that was told as often."""
+        if self.taught and self.came_ns and self.came_ns != now_ns:
+            longest_s = max(PAUSE_S_MIN, PAUSES_MAX * self.pause_s)
+            paused_s = min((now_ns - self.came_ns) / NS_PER_S, longest_s)
+            self.pause_s += (paused_s - self.pause_s) / min(self.taught, RATE_OF)
+        self.came_ns = now_ns
 
     def forget(self) -> None:
         """It is delisted, or listed anew: nothing that was said counts."""

@@ -130,6 +130,10 @@ CASES = {
         believe.silences_teach_rates, "binance-spot", 0.9,  # a rate needs 16 intervals before
         [Fault(1_200, "silent", 0, 0.5, 0.1), Fault(1_800, "silent", 0, 0.5, 0.1)], {2},
     ),
+    "pauses teach in full": Case(
+        believe.pauses_teach_in_full, "mexc-spot", 0.33,
+        [Fault(100, "quiet", 460, 0.1, 0.1), Fault(565, "quiet", 900, 0.1, 0.1)], {1},
+    ),
     "any price is of its level": Case(
         believe.any_price_is_of_its_level, "okx-spot", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {1},
     ),

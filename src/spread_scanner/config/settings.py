@@ -251,7 +251,8 @@ class Feed(Struct, forbid_unknown_fields=True, frozen=True):
         Meta(
             ge=2,
             le=100_000,
-            description="Silence beyond this many of its own mean intervals is out of line.",
+            description="Silence beyond this many of its own mean intervals is out of line, and "
+            "counts for no more of them in that mean.",
         ),
     ] = 50.0
     frozen_ms_min: Annotated[

@@ -39,8 +39,13 @@ cdef extern from "standing.h" nogil:
     ctypedef struct ss_memory:
         int64_t heard_ns
 
+    ctypedef struct ss_silence:
+        int64_t ns_min
+        double intervals_max
+
     double ss_stepped(double mean, double interval)
-    void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news)
+    void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news,
+                        const ss_silence *silence)
 
 
 cdef extern from "board.h" nogil:
@@ -53,6 +58,7 @@ cdef extern from "board.h" nogil:
         uint32_t epoch
         ss_memory *memory
         ss_best_lag *best
+        ss_silence silence
         int64_t looked_ns
         int64_t deaf_ns
         int changed

@@ -35,6 +35,7 @@ class Board:
     best: BestLag
     wrote: npt.NDArray[np.uint32]
     looked_ns: int
+    silence: tuple[int, float]
     def __init__(
         self,
         writer: StoreWriter,
@@ -45,6 +46,7 @@ class Board:
         *,
         clock_off_ns_max: int = ...,
         best: BestLag | None = ...,
+        silence: tuple[int, float] = ...,
     ) -> None: ...
     def deafen(self, ids: Sequence[int] | npt.NDArray[np.uint16], mono_ns: int) -> None: ...
     def forget(self, ids: Sequence[int]) -> None: ...

@@ -93,12 +93,13 @@ cdef class Board:
 
     `lag_ns_max`: exchange time further behind the source's best makes a quote LAGGING.
     `clock_off_ns_max`: the two clocks are never further apart. A time further ahead than this is
-    none, a quote further behind lags whatever the best is.
+    none, a quote further behind lags whatever the best is. `silence`: when that of a symbol is out
+    of line (freshness.SilenceRule).
     """
 
     def __init__(self, StoreWriter writer not None, Row row not None, int64_t anchor_ns,
                  int64_t lag_ns_max, clock=None, *, int64_t clock_off_ns_max=60_000_000_000,
-                 BestLag best=None):
+                 BestLag best=None, silence=(30_000_000_000, 50.0)):
         cdef uint32_t count = writer.view.store.max_symbols
         self.writer = writer
         self.row = row
@@ -114,6 +115,7 @@ cdef class Board:
         self.native.source_id = writer.source_id
         self.native.max_symbols = count
         self.native.epoch = writer.epoch
+        self.silence = silence
         self.counters = row.counters
         self.exchange_to_recv = row.histograms + EXCHANGE_TO_RECV * SS_HISTOGRAM_BUCKETS
         self.recv_to_cell = row.histograms + RECV_TO_CELL * SS_HISTOGRAM_BUCKETS
@@ -137,6 +139,15 @@ cdef class Board:
     @looked_ns.setter
     def looked_ns(self, int64_t mono_ns):
         self.native.looked_ns = mono_ns
+
+    @property
+    def silence(self):
+        """After how many ns, and how many of its mean intervals, a symbol's is out of line."""
+        return self.native.silence.ns_min, self.native.silence.intervals_max
+
+    @silence.setter
+    def silence(self, rule):
+        self.native.silence.ns_min, self.native.silence.intervals_max = rule
 
     def deafen(self, ids, int64_t mono_ns):
         """Until then these could not be heard, or had to be asked for again: the silence is no

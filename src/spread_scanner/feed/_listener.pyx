@@ -303,7 +303,7 @@ cdef class Listener(WSListener):
             return outcome  # of another time: it says nothing of now, not even that it lives
         self.has_quoted[symbol] = 1
         ss_memory_note(&board.memory[symbol], self.mono_ns, board.deaf_ns,
-                       outcome <= SS_RESET and outcome != SS_REPEAT)
+                       outcome <= SS_RESET and outcome != SS_REPEAT, &board.silence)
         if outcome == SS_DUPLICATE:
             self.seen.duplicates += 1
             return outcome
@@ -510,7 +510,7 @@ cdef class Listener(WSListener):
         self.bad_in_row = 0
         self.has_quoted[symbol] = 1
         ss_memory_note(&self.board.native.memory[symbol], self.mono_ns,
-                       self.board.native.deaf_ns, True)
+                       self.board.native.deaf_ns, True, &self.board.native.silence)
 
     @property
     def read_ns(self):

@@ -117,6 +117,7 @@ class SourceBooks:
         self._adapter = self._share.adapter = adapter
         share, quotes = self._share, self._quotes
         share.settings, share.tls, share.connects = quotes.settings, quotes.tls, quotes.connects
+        share.board.silence = freshness.silence_rule(share.settings)
         self.take_tables(quotes.instruments)
         for line in self._lines:
             line.retune()

@@ -22,6 +22,7 @@ from spread_scanner.feed._board import STALL_NS, BestLag, Board
 from spread_scanner.feed.books import Shelf, SourceBooks
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.counting import COUNTER
+from spread_scanner.feed.freshness import silence_rule
 from spread_scanner.feed.halts import Halts, Judgement
 from spread_scanner.feed.line import Line
 from spread_scanner.feed.listings import (
@@ -91,6 +92,7 @@ class Feed:
             feed.lag_ms_max * NS_PER_MS,
             clock_off_ns_max=feed.clock_off_ms_max * NS_PER_MS,
             best=BestLag(feed.lag_drift_ppm),
+            silence=silence_rule(feed),
         )
         levels.recall(board, loaded, source, process.row.known_generation)
         levels.recall_lag(board, [row.symbol_id for row in loaded.of_source(source.source_id)])

@@ -13,6 +13,7 @@ from spread_scanner.exchanges.adapter import Adapter
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._board import Board
 from spread_scanner.feed.evidence import Evidence
+from spread_scanner.feed.freshness import silence_rule
 from spread_scanner.feed.listings import Instruments, decoder_of, target_of
 from spread_scanner.feed.share import Share
 from spread_scanner.runtime.gate import Gates
@@ -64,6 +65,7 @@ def put_in_force(
     share.settings = settings.feed(source.label)
     share.board.lag_ns_max = share.settings.lag_ms_max * NS_PER_MS
     share.board.clock_off_ns_max = share.settings.clock_off_ms_max * NS_PER_MS
+    share.board.silence = silence_rule(share.settings)
     share.board.best.drifts(share.settings.lag_drift_ppm)
     share.adapter = adapter
     share.tls, share.connects = tls, gates.of(adapter, mine.proxy)

@@ -13,7 +13,7 @@ from spread_scanner.config import Feed, SourceSettings
 from spread_scanner.exchanges.registry import adapter_of
 from spread_scanner.feed._board import STALL_NS
 from spread_scanner.feed._listener import Listener
-from spread_scanner.feed.freshness import out_of_line, overdue_rule
+from spread_scanner.feed.freshness import out_of_line, overdue_rule, silence_rule
 from spread_scanner.feed.listings import decoder_of
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.sim.belief import Rhythm
@@ -22,6 +22,7 @@ from spread_scanner.symbology.tables import InstrumentRow
 SETTINGS = SourceSettings(rest_url="https://rest.test", ws_url="wss://ws.test")
 WALL_MS = 1_790_000_000_000
 ENOUGH = 16  # intervals that make a rate
+MOST_S = 50.0  # of one a second: after so long its silence is out of line
 
 
 @pytest.fixture
@@ -159,6 +160,51 @@ def test_the_first_intervals_are_a_rate_by_their_mean_and_the_next_ones_move_it(
     assert bench.board.mean_ns[0] / NS_PER_S == pytest.approx(2.95, rel=1e-6)
 
 
+def test_a_pause_counts_for_no_more_than_the_silence_that_was_out_of_line(rates: Rates) -> None:
+    """Nor what is left of one that was asked about; a connection's ends before it is so long."""
+    expected = 1.0 + (MOST_S - 1.0) / 16
+    rates.quote(700.0)
+    assert rates.means_s[:2] == pytest.approx((expected, expected))
+    rates.learn()
+    rates.time.advance_ms(100_000)
+    rates.bench.board.deafen([0], rates.time.mono_ns())
+    rates.quote(700.0)
+    assert rates.means_s[:2] == pytest.approx((expected, expected), rel=1e-4)
+
+
+def test_no_pause_counts_for_less_than_the_least_silence_that_is_out_of_line(rates: Rates) -> None:
+    rates.bench.board.silence = (200 * NS_PER_S, 2.0)
+    rates.quote(201.0)
+    assert rates.means_s[:2] == pytest.approx((1.0 + 199.0 / 16,) * 2)
+
+
+def test_a_pause_among_the_first_intervals_is_the_rate_of_none(
+    virtual_clock: VirtualClock, bench: Bench
+) -> None:
+    listener = bench.listener()
+    for number in range(ENOUGH + 1):
+        virtual_clock.advance_ms(900_000 if number == 5 else 1_000)
+        put(listener, number + 1)
+    for mean_ns in (bench.board.mean_ns[0], bench.board.news_mean_ns[0]):
+        assert mean_ns / NS_PER_S == pytest.approx((ENOUGH - 1 + MOST_S) / ENOUGH)
+
+
+@pytest.mark.parametrize("pause_s", [60.0, 3_600.0])
+def test_a_symbol_that_has_become_slow_is_out_of_line_a_few_times_and_no_more(
+    rates: Rates, pause_s: float
+) -> None:
+    rng, rule, found = random.Random(bed.seed()), silence_rule(Feed()), []
+    board, time = rates.bench.board, rates.time
+    for number in range(300):
+        time.advance_ms(rng.expovariate(1 / pause_s) * 1_000 + 1)
+        late = out_of_line(time.mono_ns(), board.heard_ns, board.mean_ns, rule, 1.0)
+        late |= out_of_line(time.mono_ns(), board.news_ns, board.news_mean_ns, rule, 1.0)
+        found += [number] if late[0] else []
+        rates.quote(0.0)
+    assert len(found) <= 6
+    assert max(found, default=0) < 20
+
+
 def test_a_symbol_that_is_only_repeated_keeps_the_rate_of_its_news(rates: Rates) -> None:
     for _ in range(10):
         rates.quote(17.0, news=False)
@@ -174,11 +220,11 @@ def test_what_was_read_late_because_we_were_stopped_is_no_interval(
     """The first read comes before the feed's own look finds that nobody looked."""
     board, time = rates.bench.board, rates.time
     board.looked_ns = time.mono_ns()
-    time.advance_ms(60_000)
+    time.advance_ms(40_000)
     if looks:
         board.looked_ns = time.mono_ns() - STALL_NS + NS_PER_MS
     rates.quote(0.0)
-    expected = (1.0 + 59.0 / 16) if looks else 1.0
+    expected = (1.0 + 39.0 / 16) if looks else 1.0
     assert rates.means_s == pytest.approx((expected,) * 3)
 
 

@@ -162,6 +162,12 @@ def silent_symbols(reload: Reload) -> None:
     assert not reload.bed.flags()[0] & QuoteFlag.SILENT
 
 
+def pauses_that_teach(reload: Reload) -> None:
+    """A symbol's rate takes a pause for no longer than what is out of line."""
+    reload.take(silent_ms_min=7_000, silent_intervals_max=7.0)
+    assert reload.share.board.silence == (7 * NS_PER_S, 7.0)
+
+
 def own_intervals(reload: Reload) -> None:
     reload.bed.run(2_000, reload.one, every_ms=10)
     reload.bed.run(5_000, reload.one, every_ms=10, symbols=(1,))
@@ -394,9 +400,10 @@ AT_ONCE: dict[str, list[Callable[[Reload], None]]] = {
     "pong_ms_max": [silence("pong_ms_max", 777, "pong_ns_max")],
     "busy_per_s_min": [silence("busy_per_s_min", 7.0, "busy_per_s_min")],
     "unanswered_ms_max": [life("unanswered_ms_max", 777, "unanswered_ns_max")],
-    "silent_ms_min": [silent_symbols],
+    "silent_ms_min": [silent_symbols, pauses_that_teach],
     "silent_intervals_max": [
         own_intervals,
+        pauses_that_teach,
         silence("silent_intervals_max", 7.0, "intervals_max"),
         life("silent_intervals_max", 7.0, "frozen_intervals_max"),
     ],

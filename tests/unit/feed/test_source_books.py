@@ -102,6 +102,13 @@ def test_a_top_that_is_not_the_quotes_is_said_counted_and_asked_for_anew(
     assert followed.counted == 1
 
 
+def test_settings_say_what_a_silent_book_is_too(followed: Followed, bed: Any) -> None:
+    books = followed.books
+    books._quotes.settings = replace(books._quotes.settings, silent_ms_min=7_000)
+    books.use(bed.settings, {SYMBOL_ID: "X-USDT"})
+    assert books._share.board.silence == (7 * NS_PER_S, books._quotes.settings.silent_intervals_max)
+
+
 def test_two_channels_that_race_disagree_for_moments_and_it_is_nothing(followed: Followed) -> None:
     for _ in range(10):
         followed.quote(100.5, 101.0)

@@ -25,9 +25,10 @@ typedef struct ss_board {
     uint32_t source_id, max_symbols, epoch;
     ss_memory *memory; /* by symbol id */
     ss_best_lag *best;
-    int64_t looked_ns; /* when the feed looked last; 0: it never has */
-    int64_t deaf_ns;   /* until then nothing was read; 0: all was */
-    int changed;       /* a cell was, and its readers have not been woken yet */
+    ss_silence silence; /* of its symbols */
+    int64_t looked_ns;  /* when the feed looked last; 0: it never has */
+    int64_t deaf_ns;    /* until then nothing was read; 0: all was */
+    int changed;        /* a cell was, and its readers have not been woken yet */
 } ss_board;
 
 /* A read of the socket begins. */

@@ -55,19 +55,30 @@ typedef struct ss_memory {
 
 _Static_assert(sizeof(ss_memory) == 64, "a symbol's memory is one cache line");
 
+/* When a symbol's silence is out of line: after so long, and so many of its mean intervals. */
+typedef struct ss_silence {
+    int64_t ns_min;
+    double intervals_max;
+} ss_silence;
+
 static inline double ss_stepped(double mean, double interval) {
     return mean == 0 ? interval : mean + (interval - mean) * SS_MEAN_STEP;
 }
 
 /* One more interval, from `before_ns` to `now_ns`. Of what spans a time in which nobody could hear it
  * only the rest since `deaf_ns` is known: it was at least so long. That may make the mean longer; it
- * makes none shorter (the first quote after asking is an answer to that), and none of nothing. The
- * first intervals are averaged in `early`, and are the mean once there are enough of them. */
+ * makes none shorter (the first quote after asking is an answer to that), and none of nothing. None
+ * counts for more than the silence by which it was out of line: one pause of a kind does not hide the
+ * next, and who has become slow for good is known to be so after a few. The first intervals are
+ * averaged in `early`, and are the mean once there are enough of them. */
 static inline void ss_learn(double *mean, float *early, uint16_t *count, int64_t before_ns,
-                            int64_t deaf_ns, int64_t now_ns) {
+                            int64_t deaf_ns, int64_t now_ns, const ss_silence *silence) {
     double interval = (double)(now_ns - (before_ns < deaf_ns ? deaf_ns : before_ns));
     double so_far = *mean != 0 ? *mean : (double)*early;
+    double most = so_far * silence->intervals_max;
     if (before_ns < deaf_ns && (so_far == 0 || interval <= so_far)) return;
+    if (most < (double)silence->ns_min) most = (double)silence->ns_min;
+    if (so_far != 0 && interval > most) interval = most;
     if (*mean != 0) {
         *mean = ss_stepped(*mean, interval);
         return;
@@ -80,14 +91,15 @@ static inline void ss_learn(double *mean, float *early, uint16_t *count, int64_t
 
 /* A symbol was heard of: keeps the mean interval between the reads that name it, and between those
  * that bring news of it. `deaf_ns`: until then nothing at all could be heard. */
-static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news) {
+static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t deaf_ns, int news,
+                                  const ss_silence *silence) {
     int64_t before = memory->heard_ns;
     if (memory->deaf_ns > deaf_ns) deaf_ns = memory->deaf_ns;
     if (before != mono_ns) {
         memory->heard_ns = mono_ns;
         if (before)
             ss_learn(&memory->mean_ns, &memory->early_mean_ns, &memory->heard_count, before,
-                     deaf_ns, mono_ns);
+                     deaf_ns, mono_ns, silence);
     }
     if (!news) return;
     before = memory->news_ns;
@@ -95,7 +107,7 @@ static inline void ss_memory_note(ss_memory *memory, int64_t mono_ns, int64_t de
         memory->news_ns = mono_ns;
         if (before)
             ss_learn(&memory->news_mean_ns, &memory->early_news_mean_ns, &memory->news_count,
-                     before, deaf_ns, mono_ns);
+                     before, deaf_ns, mono_ns, silence);
     }
 }
 
