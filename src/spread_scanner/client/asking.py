@@ -191,7 +191,7 @@ def pause_left_s(pause_s: float, frame: JsonObject) -> float:
 
 def unheard() -> TimeoutError:
     """Of who has lost the gateway."""
-    return TimeoutError(f"nothing was heard for {SILENT_S:g} s")
+    return TimeoutError(f"nothing was heard for {SILENT_S:.0f} s")
 
 
 def away(error: Exception) -> JsonObject:

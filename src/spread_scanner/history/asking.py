@@ -15,7 +15,7 @@ from spread_scanner import config
 from spread_scanner.config import Settings
 from spread_scanner.errors import SpreadError, Unusable
 from spread_scanner.history import kept
-from spread_scanner.history.gathered import Wanted, source_called
+from spread_scanner.history.gathered import AskedFor, source_called
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.moments import moment_ns
@@ -54,10 +54,10 @@ def connect(
     if until is not None and last is None:
         raise Unusable("until when is for the last ticks alone", until=until)
     until_ns = None if until is None else _moment_ns(until)
-    return _connected(settings, Wanted(symbol, tuple(sources), last, None, until_ns))
+    return _connected(settings, AskedFor(symbol, tuple(sources), last, None, until_ns))
 
 
-def _connected(settings: Settings | None, wanted: Wanted) -> Any:
+def _connected(settings: Settings | None, wanted: AskedFor) -> Any:
     try:
         import duckdb
         import pyarrow as pa
@@ -137,7 +137,7 @@ def spread(
     if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
         raise NoAnswer(f"{form} is not installed: pip install {form}")
     since_ns = None if since is None else _moment_ns(since)
-    wanted = Wanted(symbol, (way.spot.label, way.futures.label), None, since_ns)
+    wanted = AskedFor(symbol, (way.spot.label, way.futures.label), None, since_ns)
     with contextlib.closing(_connected(settings, wanted)) as connection:
         import duckdb
 

@@ -47,7 +47,7 @@ ROW_DTYPE = np.dtype(
 )
 
 
-class Wanted(NamedTuple):
+class AskedFor(NamedTuple):
     """What is looked at: records of one symbol, and of these sources what sources say. Gaps are
     always. Where the symbol is said, of each source's ticks the last so many before `until_ns`, or
     those since `since_ns` and what stood then."""
@@ -59,7 +59,7 @@ class Wanted(NamedTuple):
     until_ns: int | None = None  # None: until now
 
 
-ALL = Wanted()
+ALL = AskedFor()
 
 
 def source_called(label: str) -> Source:
@@ -155,7 +155,7 @@ class Gathered:
         symbols: dict[int, str],
         end: PartEnd | None = None,
         before: PartEnd | None = None,
-        wanted: Wanted = ALL,
+        wanted: AskedFor = ALL,
     ) -> None:
         self.named = Named(symbols)
         self.ticks: list[NamedPiece] = []
@@ -300,7 +300,7 @@ class Gathered:
 class _Choice:
     """What is wanted, by the ids that it has at each place of the log."""
 
-    def __init__(self, wanted: Wanted, named: Named) -> None:
+    def __init__(self, wanted: AskedFor, named: Named) -> None:
         self._symbol, self._named = wanted.symbol, named
         self._sources = np.full(_SOURCE_IDS, not wanted.sources)
         self._sources[[source_called(label).source_id for label in wanted.sources]] = True

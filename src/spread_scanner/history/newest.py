@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from spread_scanner.history import candles, columns, units
 from spread_scanner.history.columns import RowStream
-from spread_scanner.history.gathered import ALL, Gathered, NamedPiece, Wanted
+from spread_scanner.history.gathered import ALL, AskedFor, Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind, KeptHistory
 from spread_scanner.wal.reader import NoLog
 
@@ -21,7 +21,7 @@ from spread_scanner.wal.reader import NoLog
 class Newest:
     """The log behind the history."""
 
-    def __init__(self, log: Path, standing: KeptHistory, wanted: Wanted = ALL) -> None:
+    def __init__(self, log: Path, standing: KeptHistory, wanted: AskedFor = ALL) -> None:
         self._log, self._standing, self._wanted = log, standing, wanted
 
     @cached_property

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spread_scanner.history.gathered import Wanted
+from spread_scanner.history.gathered import AskedFor
 from spread_scanner.history.kept import KeptFile
 
 
-def reached(folder: Path, files: Sequence[KeptFile], wanted: Wanted) -> list[KeptFile]:
+def reached(folder: Path, files: Sequence[KeptFile], wanted: AskedFor) -> list[KeptFile]:
     """Of these files of ticks, the oldest first, those that are opened. Raises OSError,
     pa.ArrowException."""
     if wanted.symbol is None or (wanted.last is None and wanted.since_ns is None):
@@ -34,7 +34,7 @@ def reached(folder: Path, files: Sequence[KeptFile], wanted: Wanted) -> list[Kep
     return found[::-1]
 
 
-def _before(path: Path, wanted: Wanted) -> int:
+def _before(path: Path, wanted: AskedFor) -> int:
     """How many ticks of the symbol a file has from before what is asked for ends, or begins."""
     border_ns = wanted.since_ns if wanted.last is None else wanted.until_ns
     table = pq.read_table(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
 from spread_scanner.history.columns import SCHEMAS, RowStream
-from spread_scanner.history.gathered import Wanted
+from spread_scanner.history.gathered import AskedFor
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema import costs
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL, DIRECTIONS
@@ -215,7 +215,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def kept_rows(kind: HistoryKind, files: list[str], wanted: Wanted) -> str:
+def kept_rows(kind: HistoryKind, files: list[str], wanted: AskedFor) -> str:
     """All rows of a kind: of these files, and what is newest; of what is wanted, where that is
     said."""
     rows = f"SELECT * FROM newest_{kind}"
@@ -237,7 +237,7 @@ def _last_ticks(rows: str, count: int, until_ns: int | None) -> str:
     return f"SELECT * FROM ({rows}) WHERE {before} QUALIFY row_number() OVER ({of_each}) <= {count}"
 
 
-def all_opportunities(wanted: Wanted) -> str:
+def all_opportunities(wanted: AskedFor) -> str:
     """Those of what is wanted."""
     return (
         "CREATE VIEW all_opportunities AS SELECT * FROM every_opportunity "
@@ -245,7 +245,7 @@ def all_opportunities(wanted: Wanted) -> str:
     )
 
 
-def _rules(columns: Sequence[str], wanted: Wanted) -> str:
+def _rules(columns: Sequence[str], wanted: AskedFor) -> str:
     """What its rows have to be, of a table with these columns; gaps stay, whose source is nobody's
     where all are hit."""
     allowed = {"symbol": [] if wanted.symbol is None else [wanted.symbol], "source": wanted.sources}

@@ -17,7 +17,7 @@ from spread_scanner.clock import VirtualClock
 from spread_scanner.config.settings import Recorder
 from spread_scanner.errors import Unusable
 from spread_scanner.history import columns, compact, kept, retention, units
-from spread_scanner.history.gathered import Gathered, NamedPiece, Wanted
+from spread_scanner.history.gathered import AskedFor, Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.history.newest import Newest
 from spread_scanner.schema.enums import QuoteFlag
@@ -360,7 +360,7 @@ def test_a_symbol_is_found_by_the_id_that_it_has_at_each_place(
         ("#70000", []),
         ("CCC-USDT", []),
     ):
-        gathered = Gathered(reader.chain(tmp_path), {}, wanted=Wanted(name))
+        gathered = Gathered(reader.chain(tmp_path), {}, wanted=AskedFor(name))
         rows = gathered.ticks_of(0)
         assert rows["number"].tolist() == numbers, name
         assert {gathered.named.names[code] for code in rows["symbol"]} <= {name}
