@@ -48,7 +48,9 @@ export function numberOf(said: unknown): number {
 /** What a timer keeps of it: whole ones, and not so many that it would begin at none again. */
 export function timed(saidMs: unknown): AbortSignal {
   const timeoutMs = Math.min(Math.max(numberOf(saidMs), 0), TIMEOUT_MS_MAX);
-  return AbortSignal.timeout(Math.ceil(timeoutMs || 0));
+  // A timer of nothing ends at its next turn, which an answer may come before.
+  if (!timeoutMs) return AbortSignal.abort(new DOMException("there is no time to wait", "TimeoutError"));
+  return AbortSignal.timeout(Math.ceil(timeoutMs));
 }
 
 /** A token or key that a header can hold. Throws, and does not tell it. */
