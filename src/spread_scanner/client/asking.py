@@ -8,6 +8,7 @@ fields.
 
 import math
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
@@ -221,7 +222,7 @@ class GatewayAnswers:
         self._enabled = switch not in ("false", "0") if enabled is None else enabled
         self.reason = ""  # why the last answer was None; empty: it was none
         own_token = secret_of("a gateway", token, "token")
-        self._tls = trust.context() if self.url.lower().startswith("https") else None
+        self._tls = tls_of(self.url)
         self._headers = {"authorization": f"Bearer {own_token}"} if token else {}
         self._begin()
 
@@ -327,6 +328,12 @@ def address_of(whom: str, said: str, variable: str, usual: str) -> str:
         shown, allowed = str(said).rpartition("@")[2], f"{wrong}: {usual}"
         raise ConfigError(f"no address of {whom}", url=shown, variable=variable, allowed=allowed)
     return str(httpx.URL(said)).rstrip("/")
+
+
+def tls_of(url: str) -> ssl.SSLContext | None:
+    """Whose word is taken for a server that is asked by https; None: none is needed, by http.
+    Raises ConfigError."""
+    return trust.context() if url.lower().startswith("https") else None
 
 
 def timeout_of(said_s: float) -> float:

@@ -19,10 +19,9 @@ import msgspec
 from msgspec import Struct
 
 from spread_scanner import clock
-from spread_scanner.client.asking import address_of, number_of, secret_of, timeout_of
+from spread_scanner.client.asking import address_of, number_of, secret_of, timeout_of, tls_of
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import ConfigError
-from spread_scanner.web import trust
 from spread_scanner.web.bodies import PACKED, UNASKED, read_body
 
 URL_VARIABLE, KEY_VARIABLE = "JUPITER_URL", "JUPITER_API_KEY"
@@ -191,7 +190,7 @@ class JupiterClient:
         self._rest_until_ns, self._refusals = 0, 0
         headers = PACKED | ({"x-api-key": own_key} if own_key else {})
         self._web = httpx.AsyncClient(
-            base_url=self.url, headers=headers, verify=trust.context(), trust_env=False
+            base_url=self.url, headers=headers, verify=tls_of(self.url) or True, trust_env=False
         )
 
     async def quote(

@@ -122,10 +122,14 @@ def rows_of(
     if since is not None and until is not None and moment_ns(since) >= moment_ns(until):
         said = "the period is empty: since is to be before until"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-    rules = [f"{column} = '{value}'" for column, value in wanted.items()]
+    rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
             rules.append(f"ts {sign} make_timestamp_ns({moment_ns(moment)})")
     sql = f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
     of = [f"--source={source}" for source in sources]
     return "history", sql, f"--symbol={symbol}", *of
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

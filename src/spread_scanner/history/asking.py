@@ -54,7 +54,7 @@ def connect(
     if until is not None and last is None:
         raise Unusable("until when is for the last ticks alone", until=until)
     until_ns = None if until is None else _moment_ns(until)
-    return _connected(settings, AskedFor(symbol, tuple(sources), last, None, until_ns))
+    return _connected(settings, AskedFor(symbol, tuple(sources), last=last, until_ns=until_ns))
 
 
 def _connected(settings: Settings | None, wanted: AskedFor) -> Any:
@@ -137,7 +137,7 @@ def spread(
     if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
         raise NoAnswer(f"{form} is not installed: pip install {form}")
     since_ns = None if since is None else _moment_ns(since)
-    wanted = AskedFor(symbol, (way.spot.label, way.futures.label), None, since_ns)
+    wanted = AskedFor(symbol, (way.spot.label, way.futures.label), since_ns=since_ns)
     with contextlib.closing(_connected(settings, wanted)) as connection:
         import duckdb
 

@@ -12,7 +12,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import msgspec
@@ -51,6 +51,11 @@ class KeptFile(Struct, frozen=True):
     rows: int
     bytes: int
     newest_ns: int  # of its hour's end, on the session clock: it goes by this age
+
+    @property
+    def source(self) -> str:
+        """Whose rows it has; empty: of all."""
+        return PurePath(self.path).parent.name.partition("source=")[2]
 
 
 class PartEnd(NamedTuple):

@@ -68,8 +68,8 @@ class Listings:
         # What is in both is taken from the history.
         since = _first_seq(self._log_folder, standing)
         found = self._logged(of.source_id, symbol, count, since)
-        files = [self._history / one.path for one in standing.of(HistoryKind.TICKS)]
-        files = [path for path in files if path.parent.name == f"source={source}"]
+        ticks = standing.of(HistoryKind.TICKS)
+        files = [self._history / one.path for one in ticks if one.source == source]
         return np.concatenate([_kept_quotes(files, symbol, count - len(found)), found])
 
     def _shown(self, source_id: int, symbol: str) -> np.ndarray | None:

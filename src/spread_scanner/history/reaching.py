@@ -1,4 +1,5 @@
-"""How far back a question about one symbol goes: which files of ticks it opens, the newest first.
+"""How far back a question about one symbol goes: which files of ticks it opens, of the sources that
+it asks for, the newest first.
 
 A spread needs of each leg what stood when it begins, however old that is: files are opened back to
 one that has it, and not all that are kept. As recorded, which is by time unless somebody has set
@@ -18,12 +19,13 @@ from spread_scanner.history.kept import KeptFile
 def reached(folder: Path, files: Sequence[KeptFile], wanted: AskedFor) -> list[KeptFile]:
     """Of these files of ticks, the oldest first, those that are opened. Raises OSError,
     pa.ArrowException."""
+    files = [file for file in files if not wanted.sources or file.source in wanted.sources]
     if wanted.symbol is None or (wanted.last is None and wanted.since_ns is None):
-        return list(files)
+        return files
     found: list[KeptFile] = []
     by_source: dict[str, list[KeptFile]] = {}
     for file in files:
-        by_source.setdefault(Path(file.path).parent.name, []).append(file)
+        by_source.setdefault(file.source, []).append(file)
     for of_source in by_source.values():
         needed = 1 if wanted.last is None else wanted.last
         for file in reversed(of_source):

@@ -46,9 +46,9 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: None) -> Ca
 
 def test_a_question_is_made_of_names_and_times_and_nothing_else() -> None:
     moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
-    assert past.rows_of("candles", (moment, None), "A'B", ["okx-spot"], period="1m") == (
+    assert past.rows_of("candles", (moment, None), "A'B", ["okx-spot"], period="1'm") == (
         "history",
-        "SELECT * FROM candles WHERE period = '1m' "
+        "SELECT * FROM candles WHERE period = '1''m' "
         "AND ts >= make_timestamp_ns(1769860800000000000) ORDER BY ts DESC",
         "--symbol=A'B",
         "--source=okx-spot",

@@ -20,8 +20,9 @@ from spread_scanner import history
 from spread_scanner.clock import VirtualClock, use
 from spread_scanner.config import Settings
 from spread_scanner.errors import Unusable
-from spread_scanner.history import asking, compact, reaching, views
-from spread_scanner.history.kept import KeptFile
+from spread_scanner.history import asking, compact, kept, reaching, views
+from spread_scanner.history.gathered import AskedFor
+from spread_scanner.history.kept import HistoryKind, KeptFile
 from spread_scanner.schema import costs
 from spread_scanner.schema.books import BOOK_UNUSABLE
 from spread_scanner.schema.log import RecordKind, TakenFor
@@ -296,6 +297,18 @@ def test_a_spread_since_then_opens_no_file_of_before_but_the_one_that_tells_what
     in_the_log = datetime.fromtimestamp((START_NS + 2 * HOUR_NS) // 1_000_000_000 + 1, UTC)
     history.spread("BTC-USDT", "binance-okx", in_the_log.isoformat(), settings=past[0])
     assert len(opened[2]) == 2
+
+
+@pytest.mark.parametrize("past", ["parquet"], indirect=True)
+@pytest.mark.parametrize("last", [None, 5])
+def test_files_of_sources_that_nobody_asks_for_are_not_opened(
+    past: tuple[Settings, Any], last: int | None
+) -> None:
+    folder = past[0].data_dir / "history"
+    files = kept.read(folder).of(HistoryKind.TICKS)
+    wanted = AskedFor("BTC-USDT", ("okx-futures",), last=last)
+    assert {file.source for file in files} == {"binance-spot", "okx-futures"}
+    assert {file.source for file in reaching.reached(folder, files, wanted)} == {"okx-futures"}
 
 
 @pytest.mark.parametrize(
