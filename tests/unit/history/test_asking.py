@@ -292,7 +292,7 @@ def test_a_spread_since_then_opens_no_file_of_before_but_the_one_that_tells_what
     since = datetime.fromtimestamp((START_NS + HOUR_NS) // 1_000_000_000 + 2, UTC)
     later = history.spread("BTC-USDT", "binance-okx", since.isoformat(), settings=past[0])
     assert later.num_rows
-    assert later.to_pylist() == whole.to_pylist()[-later.num_rows :]
+    assert later.equals(whole.slice(whole.num_rows - later.num_rows))
     assert (len(opened[0]), len(opened[1])) == (4, 2)
     in_the_log = datetime.fromtimestamp((START_NS + 2 * HOUR_NS) // 1_000_000_000 + 1, UTC)
     history.spread("BTC-USDT", "binance-okx", in_the_log.isoformat(), settings=past[0])
