@@ -38,13 +38,14 @@ SLOW_FOLDERS = {"days", "clients"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The days' seed, drawn before there are workers, so that all of them have the same: fresh
-    where many whole days are lived (SPREAD_DAYS). What gates a change lives days that came out
-    well, so that red means the change.
+    """The days' seed, drawn before there are workers, so that all of them have the same: fresh at
+    each run where many whole days are lived (SPREAD_DAYS). What gates a change lives days that
+    nobody has lived before, and of one commit always the same.
     """
     if not os.environ.get("SPREAD_DAYS_SEED"):
         fresh = "SPREAD_DAYS" in os.environ
-        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3) if fresh else KNOWN_SEED
+        of_commit = bed.seed_of_tree(TESTS, KNOWN_SEED)
+        os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3) if fresh else of_commit
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

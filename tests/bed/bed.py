@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,17 @@ def seed(variable: str = "SPREAD_SEED") -> int:
     number = int(given) if given else new
     print(f"{variable}={number}")
     return number
+
+
+def seed_of_tree(folder: Path, otherwise: str) -> str:
+    """A seed by what git has of a checkout: of one commit always the same, of the next another
+    one. `otherwise` where git is not there, or knows of no commit.
+    """
+    asked = ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD^{tree}"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return otherwise
 
 
 def until(

@@ -1,8 +1,8 @@
 """Days in seconds: seeded exchanges on an in-memory wire, the real feed, engine, tracker, alerts.
 
 `make days N=1000` lives so many, `make days SEED=... SOURCE=...` lives one again. Without either
-a dozen known ones are lived, and an hour of all. A day that fails is shrunk to the faults that it
-needs and told with its events.
+a dozen by the commit's own seed are lived, and an hour of all. A day that fails is shrunk to the
+faults that it needs and told with its events.
 """
 
 import os
@@ -14,7 +14,7 @@ import pytest
 from day import DENSE, HOURS, run
 from events import Result
 from fault import Fault
-from faults import KINDS, schedule
+from faults import schedule
 from shrink import shrink, story
 
 from spread_scanner.schema.enums import EXCHANGE_SOURCES
@@ -24,14 +24,9 @@ LABELS = [source.label for source in EXCHANGE_SOURCES]
 HERE = Path(__file__).parent
 SEED = os.environ["SPREAD_DAYS_SEED"]
 SOURCE = os.environ.get("SPREAD_DAYS_SOURCE", "")
-WHOLE = "SPREAD_DAYS" in os.environ
 COUNT = int(os.environ.get("SPREAD_DAYS") or 12)
 LINES = 3
 DAYS_PER_HOUR = 12  # so many days of a source, then an hour of all
-# The known days are of before these were among the faults, and came out well; here they have days
-# of their own.
-LATER = ("bad reload", "closed", "killed", "new units", "pause", "proxy", "region", "reshape")
-MET = tuple(KINDS) if WHOLE else tuple(kind for kind in KINDS if kind not in LATER)
 
 AGAIN = """
 import sys
@@ -63,7 +58,7 @@ def well(result: Result) -> None:
     if result.violations:
         kind = len(result.sources) == 1
         faults = {
-            label: schedule(f"{result.seed} {label}", HOURS[kind], dense=DENSE[kind], kinds=MET)
+            label: schedule(f"{result.seed} {label}", HOURS[kind], dense=DENSE[kind])
             for label in result.sources
         }
         pytest.fail(story(*shrink(result, faults)), pytrace=False)
@@ -72,12 +67,15 @@ def well(result: Result) -> None:
 @pytest.mark.parametrize(("number", "source"), days())
 def test_what_has_to_hold_holds_all_day(number: int, source: str) -> None:
     of = "" if source == "all" else source
-    well(run(SEED if SOURCE else f"{SEED}-{number}", of, hours=HOURS[bool(of)], kinds=MET))
+    well(run(SEED if SOURCE else f"{SEED}-{number}", of, hours=HOURS[bool(of)]))
+
+
+ORDERED = ("bad reload", "closed", "killed", "new units", "pause", "proxy", "region", "reshape")
 
 
 @pytest.mark.parametrize("source", ["okx-spot", "mexc-spot"])
 def test_what_an_operator_orders_is_obeyed_and_harms_nobody(source: str) -> None:
-    result = run("n2", source, hours=2.0, kinds=LATER)
+    result = run("n2", source, hours=2.0, kinds=ORDERED)
 
     assert not result.violations, "\n".join([*result.events[-40:], *map(str, result.violations)])
 
