@@ -26,6 +26,7 @@ from spread_scanner.errors import SpreadError
 from spread_scanner.gateway import description, past, problems
 from spread_scanner.gateway.counting import Counting
 from spread_scanner.gateway.front import CONTROL, SHORT, VERSIONED, App
+from spread_scanner.gateway.hearing import understood
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.metrics import CONTENT_TYPE
 from spread_scanner.gateway.openapi_page import DOCS
@@ -551,12 +552,7 @@ def _check_body(body: bytes, kind: Any) -> None:
     if not body:
         said = f"a body is wanted, as {BODY_WANTED}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
-    try:
-        msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        said = f"{where.rstrip('`')}: {what}" if where else what
-        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said) from None
+    understood(body, kind)
 
 
 def _allowed(headers: Mapping[str, str]) -> dict[str, str]:

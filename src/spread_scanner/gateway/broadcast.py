@@ -11,14 +11,13 @@ heard is whoever's wish it is; they are let go: the loop, which answers everybod
 
 from collections.abc import Callable
 
-import msgspec
-
 from spread_scanner import clock
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.errors import SegmentError, SpreadError
 from spread_scanner.gateway.book_channel import BookStates
 from spread_scanner.gateway.channels import DETAIL_MAX, Channel, Client, Dirty, frame_of
 from spread_scanner.gateway.event_channels import OpportunityEvents, SignalEvents
+from spread_scanner.gateway.hearing import understood
 from spread_scanner.gateway.living import LiveSystem
 from spread_scanner.gateway.price_channel import Prices
 from spread_scanner.gateway.problems import of_error
@@ -103,12 +102,9 @@ class Broadcast:
     def _wished(self, client: Client, said: bytes) -> None:
         channels: list[Channel] = []
         try:
-            wish = msgspec.json.decode(said, type=PushWish)
+            wish = understood(said, PushWish)
             channels = [self._channels[kind] for kind in dict.fromkeys(wish.kinds)]
             joins = [channel.prepared(wish) for channel in channels]
-        except msgspec.DecodeError as error:
-            client.tell(frame_of(Misheard("bad_request", str(error)[:DETAIL_MAX])))
-            return
         except SpreadError as error:
             for channel in channels:  # which had made ready for it
                 channel.tidy()

@@ -25,7 +25,7 @@ from spread_scanner.gateway.wishes import Misheard, PushWish
 from spread_scanner.view.prices import UnknownPair
 
 VIEW_NS = 100 * NS_PER_MS
-DETAIL_MAX = 300  # characters of what is wrong with a wish
+DETAIL_MAX = 1_000  # characters of what is wrong with a wish; all directions have room
 REST_SHARE = 9  # of the time that a survey took, before the next
 INTEGER_BITS = 63  # of a whole number that every reader of msgpack has
 Rows = dict[Any, Bits]  # which rows, of each part that is looked at by itself

@@ -17,6 +17,7 @@ from spread_scanner.client.asking import Following
 from spread_scanner.clock import NS_PER_S
 from spread_scanner.gateway import event_channels
 from spread_scanner.gateway.broadcast import STOOD_NS_MIN, STUCK_NS, Broadcast
+from spread_scanner.gateway.channels import DETAIL_MAX
 from spread_scanner.schema.enums import SOURCES
 from spread_scanner.schema.log import RecordKind
 from spread_scanner.schema.names import SIGNALS, WAL_FOLDER
@@ -212,7 +213,7 @@ def test_who_talks_and_reads_nothing_is_heard_when_it_reads_and_by_its_last_word
     stream.resume(told.client)
     assert [frame["code"] for frame in told.of("error")] == ["unknown_pair"]
     stream.heard(told.client, b'{"op": "' + b"x" * 60_000 + b'"}')
-    assert len(told.of("error")[-1]["detail"]) <= 300
+    assert len(told.of("error")[-1]["detail"]) <= DETAIL_MAX
 
 
 def test_who_wishes_anew_and_reads_nothing_is_owed_a_snapshot(
