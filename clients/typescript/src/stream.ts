@@ -6,9 +6,12 @@ import type { FollowUpView, OpportunityRow, Price, Served, SignalView, Spread, S
 export const PATH = "/v1/stream";
 const PROTOCOL = "spread-scanner.v1";
 const SILENT_MS = 5_000; // the gateway beats each second: who hears nothing for so long has lost it
-const WAITING_CHARS_MAX = 64 << 20; // of frames; who is behind by more begins anew with a snapshot
+const WAITING_LENGTH_MAX = 64 << 20; // of frames: characters, or bytes of msgpack; who is behind by more begins anew
 const AGAIN_MS_MIN = 100;
 const AGAIN_MS_MAX = 5_000;
+
+/** A frame as it comes: JSON, or msgpack. */
+type Told = string | ArrayBuffer;
 
 export type Kind = "prices" | "signals" | "status" | "spreads" | "books" | "opportunities";
 
@@ -25,6 +28,7 @@ export interface Wish {
   ring?: string; // of which that is a number
   after_id?: number; // the last opportunity
   database?: string; // of which that is one
+  encoding?: "json" | "msgpack"; // msgpack: half the bytes of JSON, the same frames
 }
 
 export type Frame =
@@ -63,11 +67,13 @@ export async function rest(pauseMs: number, off: AbortSignal): Promise<void> {
  * off. */
 export async function* framesOf(url: string, token: string, wish: Wish, off: AbortSignal): AsyncGenerator<Frame> {
   const said = jsonOf({ op: "subscribe", ...wish });
+  const unpack = wish.encoding === "msgpack" ? (await import("@msgpack/msgpack")).decode : undefined;
   const Socket = globalThis.WebSocket ?? (await import("ws")).WebSocket;
   const socket = new Socket(url, token ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
-  const waiting: string[] = []; // as they came: who takes none for an hour holds no more than this
-  let taking: string[] = []; // those that came before them, the next one last
-  let waitingChars = 0;
+  socket.binaryType = "arraybuffer";
+  const waiting: Told[] = []; // as they came: who takes none for an hour holds no more than this
+  let taking: Told[] = []; // those that came before them, the next one last
+  let waitingLength = 0;
   let lost: Error | undefined;
   let woken = (): void => {};
   const lose = (reason: string): void => {
@@ -85,11 +91,11 @@ export async function* framesOf(url: string, token: string, wish: Wish, off: Abo
     lose(`closed with ${code} ${reason}`);
   };
   socket.onmessage = ({ data }: { data: unknown }) => {
-    const text = String(data);
-    waiting.push(text);
-    waitingChars += text.length;
-    if (waitingChars > WAITING_CHARS_MAX) {
-      waiting.length = taking.length = waitingChars = 0;
+    const told = data instanceof ArrayBuffer ? data : String(data);
+    waiting.push(told);
+    waitingLength += lengthOf(told);
+    if (waitingLength > WAITING_LENGTH_MAX) {
+      waiting.length = taking.length = waitingLength = 0;
       socket.onmessage = null;
       socket.close();
       lose("frames are read more slowly than they come");
@@ -100,10 +106,10 @@ export async function* framesOf(url: string, token: string, wish: Wish, off: Abo
     for (;;) {
       // Not shift(): of some ten thousands each one moves all others.
       if (!taking.length) taking = waiting.splice(0).reverse();
-      const text = taking.pop();
-      if (text !== undefined) {
-        waitingChars -= text.length;
-        const frame = frameOf(text);
+      const told = taking.pop();
+      if (told !== undefined) {
+        waitingLength -= lengthOf(told);
+        const frame = frameOf(told, unpack);
         remember(wish, frame);
         yield frame;
       } else if (lost) throw lost;
@@ -115,12 +121,16 @@ export async function* framesOf(url: string, token: string, wish: Wish, off: Abo
   }
 }
 
-function frameOf(text: string): Frame {
+const lengthOf = (told: Told): number => (typeof told === "string" ? told.length : told.byteLength);
+
+/** `unpack` is what reads msgpack, where that was asked for. */
+function frameOf(told: Told, unpack?: (packed: ArrayBuffer) => unknown): Frame {
+  let frame: unknown;
   try {
-    return JSON.parse(text) as Frame;
-  } catch {
-    throw new Error("no frame of a gateway");
-  }
+    frame = typeof told === "string" ? JSON.parse(told) : unpack?.(told);
+  } catch {} // no frame either
+  if (typeof frame === "object" && frame !== null && !Array.isArray(frame)) return frame as Frame;
+  throw new Error("no frame of a gateway");
 }
 
 /** Where the events began, and the last one: said when the stream is back, so that none is missed. */

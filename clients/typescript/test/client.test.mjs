@@ -244,6 +244,35 @@ test("where its events began is said when it comes back", async () => {
   ]);
 });
 
+test("msgpack is the same frames", async () => {
+  const stood = async (encoding) => {
+    const frames = client.stream(["prices"], { pairs: ["AAA/USDT"], encoding });
+    try {
+      return (await first(frames, "prices")).prices.map(({ age_ms: _, ...price }) => price);
+    } finally {
+      await frames.return();
+    }
+  };
+  const prices = await stood("json");
+  assert.equal(prices.length, 2);
+  assert.deepEqual(await stood("msgpack"), prices);
+  const odd = client.stream(["prices"], { encoding: "xml" });
+  assert.match((await first(odd, "error")).detail, /encoding: .*'xml'; allowed: json, msgpack/);
+  await odd.return();
+});
+
+test("what is no frame is none", () =>
+  withSockets(async (sockets) => {
+    const frames = client.stream(["signals"]);
+    for (const data of ["5", "null", "[]", '"x"', "", "{", '{"type":"signal"}', new ArrayBuffer(1)]) {
+      await first(frames, "signal");
+      sockets.at(-1).onmessage({ data });
+      const away = (await frames.next()).value;
+      assert.equal(away.type, "away", String(data));
+    }
+    await frames.return();
+  }));
+
 // Sockets that tell what the test says, each its own number as the first signal.
 async function withSockets(act) {
   const { WebSocket } = globalThis;
