@@ -16,7 +16,7 @@ export const COLUMNS = [
     width: 92, value: (b, i) => b.at(i, "gross_bps"), text: (b, i) => figures.signed(b.at(i, "gross_bps")) },
   { key: "costs", title: "Costs", unit: "bps", about: "Fees of all four fills and expected funding",
     width: 88, value: (b, i) => b.costs(i), text: (b, i) => figures.plain(b.costs(i)) },
-  { key: "size", title: "Size", unit: "quote", about: "The smaller of both tops, in whole lots, in what the coin is paid with; / up to what both books carry it with net over the threshold, where they are followed",
+  { key: "size", title: "Size", unit: "quote", about: "The smaller of both tops, in whole lots, in what the coin is paid with: by it rows are sorted and filtered; / up to what both books carry it with net over the threshold, where they are followed: told of rows in sight alone",
     width: 116, value: (b, i) => b.at(i, "size_quote"), text: sizeText },
   { key: "exit", title: "Exit", unit: "bps", about: "What leaving would earn now: the spot's bid over the perpetual's ask",
     width: 80, spare: true, value: (b, i) => b.at(i, "exit_bps"), text: (b, i) => figures.signed(b.at(i, "exit_bps")) },

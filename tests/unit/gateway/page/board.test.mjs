@@ -117,6 +117,16 @@ test("what both books carry stands behind the tops' size, for as long as it is p
   }
 });
 
+test("rows are ordered and filtered by the tops' size, which is known of those out of sight as well", () => {
+  const one = board();
+  const by = (more) => shown({ sort: "size", usable: false, ...more }, new Set(), one);
+  for (const carried of [0, 1e6]) {
+    one.takeSpreads({ version: 7, snapshot: true, gone: [], spreads: [{ ...PUSHED, depth: { ...DEPTH, size_quote: carried } }] });
+    assert.deepEqual([by(), by({ size: 51 })], [[0, 1, 2, 3], [0]]);
+  }
+  assert.match(BY_KEY.get("size").about, /by it rows are sorted and filtered.*rows in sight alone/);
+});
+
 test("a pair says up to which size it pays, and what is left by size", () => {
   assert.equal(paysOf(DEPTH), "Net is over the threshold up to 59.9k, and perhaps beyond: no more levels are known.");
   assert.equal(paysOf({ ...DEPTH, bounded: false }), "Net is over the threshold up to 59.9k.");
