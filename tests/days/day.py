@@ -465,7 +465,7 @@ def _without_authorities() -> Iterator[None]:
     asked for.
     """
     before = os.environ.get("SSL_CERT_FILE")
-    os.environ["SSL_CERT_FILE"] = os.devnull
+    os.environ["SSL_CERT_FILE"] = ""
     try:
         yield
     finally:

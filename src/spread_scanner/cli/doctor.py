@@ -273,7 +273,7 @@ def reachable(settings: Settings) -> list[Check]:
     try:
         trust.system_has_any()
     except ConfigError as error:
-        return [Check("certificates", FAIL, str(error), "let this user read them")]
+        return [Check("certificates", FAIL, str(error), "let this user read them, or name others")]
     enabled = [source for source in EXCHANGE_SOURCES if settings.exchanges[source.label].enabled]
     with Gates(settings.config.system.namespace) as gates:
         return dial_loop.run(_reach_all(settings, enabled, gates))

@@ -3,9 +3,11 @@
 The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR included), and a source's `ca_file` beside
 them, for a private authority or a proxy that looks inside. Where the system has none, as in small
 containers, certifi's stand in; what it has and this user may not read is an error, as OpenSSL
-passes over it and trusts nobody then. Used by whoever dials or asks.
+passes over it and trusts nobody then, and so is a file that SSL_CERT_FILE names and that is not
+there, or has no certificate. Used by whoever dials or asks.
 """
 
+import os
 import ssl
 from pathlib import Path
 
@@ -33,17 +35,21 @@ def context(ca_file: str = "", path: Path = EXCHANGES, label: str = "") -> ssl.S
 
 
 def system_has_any() -> bool:
-    """Whether the machine has authorities. Raises ConfigError when they may not be read."""
+    """Whether the machine has authorities. Raises ConfigError when they cannot be read."""
     paths = ssl.get_default_verify_paths()
+    named = os.environ.get(paths.openssl_cafile_env)
+    file = named or paths.cafile
     try:
-        if paths.cafile is not None:
-            Path(paths.cafile).open("rb").close()
+        if file:
+            Path(file).open("rb").close()
+            if named:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(named)
             return True
         return paths.capath is not None and any(Path(paths.capath).iterdir())
-    except OSError as error:
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"the machine's certificates cannot be read: {error.strerror}",
-            path=error.filename,
-            allowed=f"what this user may read, as {paths.openssl_cafile_env} or"
-            f" {paths.openssl_capath_env} names it",
+            path=error.filename or file,
+            allowed=f"what this user may read, as {paths.openssl_cafile_env} (a file of PEM"
+            f" certificates) or {paths.openssl_capath_env} names it",
         ) from None

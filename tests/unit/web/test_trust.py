@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
 from spread_scanner import config
 from spread_scanner.cli import doctor
+from spread_scanner.client import SpreadClient
 from spread_scanner.errors import ConfigError
 from spread_scanner.web import trust
 
@@ -42,7 +44,7 @@ def test_authorities_that_may_not_be_read_are_named(
             named.mkdir(0o000)
         else:
             named.touch(0o000)
-        monkeypatch.setenv("SSL_CERT_FILE", str(Path(folder) / "none"))
+        monkeypatch.setenv("SSL_CERT_FILE", "")
         monkeypatch.setenv(variable, str(named))
         with a_stranger():
             with pytest.raises(ConfigError, match=f"{named}.*{variable}"):
@@ -54,7 +56,24 @@ def test_authorities_that_may_not_be_read_are_named(
 def test_a_folder_without_any_has_others_stand_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", "")
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert not trust.system_has_any()
     assert trust.context().cert_store_stats()["x509_ca"] > 0
+
+
+def test_a_file_that_is_named_has_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL passes over one that has none: whoever has such a one is not believed, without a
+    word why."""
+    named = tmp_path / "own.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(named))
+    with pytest.raises(ConfigError, match=f"No such file.*{named}.*SSL_CERT_FILE"):
+        SpreadClient("https://127.0.0.1:1")
+    named.write_text("no certificate")
+    with pytest.raises(ConfigError, match=f"no certificate.*{named}.*SSL_CERT_FILE"):
+        SpreadClient("https://127.0.0.1:1")
+    named.write_bytes(Path(certifi.where()).read_bytes())
+    assert trust.context().cert_store_stats()["x509_ca"] > 0
+    SpreadClient("https://127.0.0.1:1").close()
