@@ -1,8 +1,8 @@
 """The metrics, as Prometheus scrapes them: every counter of the registry by process, in base units.
 
 A name is made of the counter's label: `spread_` before it, `_total` behind what only grows; ms, us
-and ns become seconds. The sentence of the registry is its help. What is not known has no sample,
-rather than a zero.
+and ns become seconds, bytes an hour bytes a second. The sentence of the registry is its help. What
+is not known has no sample, rather than a zero.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,12 @@ from spread_scanner.view.status import StandingCondition, Status
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "spread_"
 BOUNDS_S = (5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 2.5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0)
-_SECONDS = {"_ms": 1e-3, "_us": 1e-6, "_ns": 1e-9}
+_BASE_UNITS = {
+    "_ms": ("_seconds", 1e-3),
+    "_us": ("_seconds", 1e-6),
+    "_ns": ("_seconds", 1e-9),
+    "_b_h": ("_bytes_per_second", 1 / 3_600),
+}
 
 
 class Scraped(Collector):
@@ -153,7 +158,7 @@ def _weight(condition: StandingCondition) -> str:
 def _in_base_units(counter: Counter) -> tuple[str, float]:
     """A counter's name for Prometheus, and what its number is to be multiplied with."""
     label, factor = counter.label, 1.0
-    for unit, seconds in _SECONDS.items():
+    for unit, (base, of_base) in _BASE_UNITS.items():
         if label.endswith(unit):
-            label, factor = label.removesuffix(unit) + "_seconds", seconds
+            label, factor = label.removesuffix(unit) + base, of_base
     return f"{PREFIX}{label}", factor
