@@ -159,7 +159,10 @@ class Following:
     def frame(self, text: str | bytes) -> JsonObject:
         """What the stream said; of events the last one is remembered, so that none is missed when
         it is lost. Raises ValueError for what is no frame of a gateway."""
-        frame = msgspec.msgpack.decode(text) if isinstance(text, bytes) else orjson.loads(text)
+        try:
+            frame = msgspec.msgpack.decode(text) if isinstance(text, bytes) else orjson.loads(text)
+        except RecursionError as error:
+            raise ValueError(_told(error)) from None
         if not isinstance(frame, dict):
             raise ValueError("a frame is no object")
         try:

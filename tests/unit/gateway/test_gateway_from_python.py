@@ -594,6 +594,7 @@ def test_who_comes_back_says_which_events_were_the_last() -> None:
     unknown.frame('{"type": "opportunities", "opportunities": [{"id": 5}]}')
     assert json.loads(unknown.wish)["after_id"] == 5
     odd_events = ('{"type": "signal"}', '{"type": "opportunities", "opportunities": 3}')
-    for odd in ("[]", "", "{", b"", b"\x01", b"\xc1", *odd_events):
+    deep = ("[" * 5_000, b"\x91" * 5_000)
+    for odd in ("[]", "", "{", b"", b"\x01", b"\xc1", *odd_events, *deep):
         with pytest.raises(ValueError):  # noqa: PT011  # orjson's, and ours
             following.frame(odd)
