@@ -34,12 +34,15 @@ SOURCE_IDS = (0, 5)  # binance-spot, okx-futures
 
 
 def quotes(since_ns: int, count: int, source_id: int, chance: np.random.Generator) -> np.ndarray:
-    """Ticks of one source, over five symbols, a few milliseconds apart."""
+    """Ticks of one source, over five symbols, a few milliseconds apart; of each ten, two of one
+    symbol were read at once."""
     made = np.zeros(count, TICK_DTYPE)
     made["number"], made["source_id"] = np.arange(count), source_id
     made["symbol_id"] = chance.integers(0, len(SYMBOLS), count)
-    quote = made["quote"]
+    quote, at_once = made["quote"], np.arange(1, count, 10)
+    made["symbol_id"][at_once] = made["symbol_id"][at_once - 1]
     quote["ts_recv"] = since_ns + np.cumsum(chance.integers(1_000, 9_000_000, count))
+    quote["ts_recv"][at_once] = quote["ts_recv"][at_once - 1]
     quote["ts_event"] = quote["ts_recv"] // 1_000_000 * 1_000_000 - 5_000_000
     mid = 100.0 * (1 + made["symbol_id"]) + np.round(np.cumsum(chance.normal(0, 0.02, count)), 2)
     quote["bid_px"], quote["ask_px"] = mid - 0.01, mid + 0.01

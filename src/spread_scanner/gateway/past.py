@@ -27,6 +27,11 @@ CHILDREN_MAX = 2
 ANSWER_S = 30.0
 MEMORY_BYTES_MAX = 4 << 30  # of addresses, not of what is used
 NICENESS = 10
+# What is shown of a view's rows, and what comes first.
+_NEWEST_FIRST = {
+    "candles": ("*", "ts DESC"),
+    "spreads": ("* EXCLUDE (arrival)", "ts DESC, arrival DESC"),
+}
 _turns = threading.BoundedSemaphore(CHILDREN_MAX)
 _running: set[subprocess.Popen[bytes]] = set()
 _ending = threading.Event()
@@ -126,7 +131,8 @@ def rows_of(
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
             rules.append(f"ts {sign} make_timestamp_ns({moment_ns(moment)})")
-    sql = f"SELECT * FROM {view} WHERE {' AND '.join(rules)} ORDER BY ts DESC"
+    columns, order = _NEWEST_FIRST[view]
+    sql = f"SELECT {columns} FROM {view} WHERE {' AND '.join(rules)} ORDER BY {order}"
     of = [f"--source={source}" for source in sources]
     return "history", sql, f"--symbol={symbol}", *of
 

@@ -143,8 +143,9 @@ def spread(
 
         try:
             relation = connection.sql(
-                "SELECT * FROM spreads WHERE symbol = $symbol AND direction = $direction AND "
-                "ts >= make_timestamp_ns($since_ns) ORDER BY ts",
+                "SELECT * EXCLUDE (arrival) FROM spreads WHERE symbol = $symbol AND "
+                "direction = $direction AND ts >= make_timestamp_ns($since_ns) "
+                "ORDER BY ts, arrival",
                 params={"symbol": symbol, "direction": direction, "since_ns": since_ns or 0},
             )
             return getattr(relation, AS[form])()

@@ -139,6 +139,10 @@ SCHEMAS = {
     HistoryKind.FOLLOW_UPS: FOLLOW_UPS,
     HistoryKind.GAPS: GAPS,
 }
+# Where several rows of a symbol may have one time, as they were read at once: a question sees
+# beside their columns in which order they came.
+IN_ORDER = frozenset({HistoryKind.TICKS, HistoryKind.BOOK_CHANGES})
+ARRIVAL = pa.field("arrival", pa.int64())
 OF_SOURCES = ("ticks", "book_deltas")  # gaps of one source
 SOURCE_NAMES = [source.label for source in SOURCES]
 

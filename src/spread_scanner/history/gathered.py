@@ -1,7 +1,8 @@
 """Ticks, books, signals and gaps out of segments of the log, with names instead of ids.
 
 A tick says when it became so (`ts`): when its quote was read, or, of a mark that a feed put on a
-quote that stood, when the recorder wrote it down. What is damaged is left out, and is a gap.
+quote that stood, when the recorder wrote it down, unless the next quote had been read by then. What
+is damaged is left out, and is a gap.
 
 Who asks for one symbol gets copies of its records. All of the log is read still, as gaps are told
 by what is missing, but what the others say is not looked at: of 20,000 ticks a second that takes a
@@ -33,7 +34,7 @@ from spread_scanner.wal.reader import DocumentParts, Link, Piece
 ROWS_AT_ONCE = 250_000
 TICK_UNITS = TICK_DTYPE.itemsize // ALIGN
 _SOURCE_IDS = 1 << 16  # that a record has room for
-LATE_NS = NS_PER_S  # a drain is 20 ms behind: what is written this late stood before
+LATE_NS = NS_PER_S  # a drain is 20 ms behind: the first of a symbol that is later stood before
 ROW_DTYPE = np.dtype(
     [
         ("symbol", "<u4"),  # into Named.names
@@ -205,8 +206,9 @@ class Gathered:
         lying = self._lying(source_id)
         order = np.argsort(self.named.ranked()[lying.codes], kind="stable")
         for at in range(0, len(order), most):
-            before = int(at > 0)  # the row before says whether the first one repeats it
-            chosen = order[at - before : at + most]
+            # The row before says whether the first one repeats it, the next when the last one ends.
+            before = int(at > 0)
+            chosen = order[at - before : at + most + 1]
             made = np.zeros(len(chosen), ROW_DTYPE)
             made["symbol"] = lying.codes[chosen]
             made["ts"], ticks = lying.read(chosen)
@@ -215,7 +217,7 @@ class Gathered:
                 made[name] = ticks["quote"][name]
             made["usable"] = freshness.unmarked(made["flags"])
             _mark(made)
-            yield made[before:]
+            yield made[before:][:most]
 
     def _lying(self, source_id: int) -> _Lying:
         if self._choice is not None:
@@ -364,16 +366,27 @@ def _missing(first: int, following: int, ts_from: int, ts_to: int) -> np.ndarray
 
 
 def _mark(rows: np.ndarray) -> None:
-    """Tell marks from quotes: a mark repeats what stood, or comes long after it. `ts` of a quote is
-    when it was read."""
-    same = np.zeros(len(rows), np.bool_)
-    same[1:] = rows["symbol"][1:] == rows["symbol"][:-1]
+    """Tell marks from quotes: a mark repeats what stood, or is the first that is known of a symbol
+    and long after its quote; what only waited to be written down (nobody recorded meanwhile) is
+    another quote than that before. `ts` of a quote is when it was read; a mark that was written
+    down behind the next quote counts until then."""
+    first = np.ones(len(rows), np.bool_)
+    first[1:] = rows["symbol"][1:] != rows["symbol"][:-1]
+    same = ~first
     for name in ("ts_recv", "update_id", "bid_px", "bid_sz", "ask_px", "ask_sz"):
         # As bits: what is not there is NaN.
         bits = np.ascontiguousarray(rows[name]).view(f"u{rows[name].itemsize}")
         same[1:] &= bits[1:] == bits[:-1]
-    rows["is_mark"] = same | (rows["ts"] - rows["ts_recv"] > LATE_NS)
+    rows["is_mark"] = same | (first & (rows["ts"] - rows["ts_recv"] > LATE_NS))
     rows["ts"] = np.where(rows["is_mark"], rows["ts"], rows["ts_recv"])
+    marks, quotes = np.flatnonzero(rows["is_mark"]), np.flatnonzero(~rows["is_mark"])
+    at = np.searchsorted(quotes, marks)
+    marks, following = marks[at < len(quotes)], quotes[at[at < len(quotes)]]
+    ends = rows["symbol"][following] == rows["symbol"][marks]
+    # Not before its own: the clock was set back between two lives of the store.
+    ends &= rows["ts_recv"][following] >= rows["ts_recv"][marks]
+    marks, following = marks[ends], following[ends]
+    rows["ts"][marks] = np.minimum(rows["ts"][marks], rows["ts_recv"][following])
 
 
 def gap_name(what: int) -> str:

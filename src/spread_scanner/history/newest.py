@@ -4,7 +4,7 @@ for: whoever asks about something else does not read the log. Of what is wanted,
 The log is looked at once, at the first question; what is recorded afterwards is not seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from spread_scanner.history.columns import RowStream
 from spread_scanner.history.gathered import ALL, AskedFor, Gathered, NamedPiece
 from spread_scanner.history.kept import HistoryKind, KeptHistory
 from spread_scanner.wal.reader import NoLog
+
+BEHIND_KEPT = 1 << 62  # the first row's arrival (views.ARRIVAL)
 
 
 class Newest:
@@ -35,19 +37,20 @@ class Newest:
 
     def stream(self, kind: HistoryKind) -> RowStream:
         """All of one kind."""
-        return RowStream(
-            columns.SCHEMAS[kind],
-            {
-                HistoryKind.TICKS: self._ticks,
-                HistoryKind.BOOKS: self._books,
-                HistoryKind.BOOK_CHANGES: self._book_changes,
-                HistoryKind.CANDLES_1S: lambda: self._candles(candles.SECOND_NS),
-                HistoryKind.CANDLES_1M: lambda: self._candles(candles.MINUTE_NS),
-                HistoryKind.SIGNALS: lambda: [columns.of_signals(*self._signals)],
-                HistoryKind.FOLLOW_UPS: lambda: [columns.of_follow_ups(*self._signals)],
-                HistoryKind.GAPS: lambda: [columns.of_gaps(self._gathered.gap_rows())],
-            }[kind],
-        )
+        made: dict[HistoryKind, Callable[[], Iterable[pa.Table]]] = {
+            HistoryKind.TICKS: self._ticks,
+            HistoryKind.BOOKS: self._books,
+            HistoryKind.BOOK_CHANGES: self._book_changes,
+            HistoryKind.CANDLES_1S: lambda: self._candles(candles.SECOND_NS),
+            HistoryKind.CANDLES_1M: lambda: self._candles(candles.MINUTE_NS),
+            HistoryKind.SIGNALS: lambda: [columns.of_signals(*self._signals)],
+            HistoryKind.FOLLOW_UPS: lambda: [columns.of_follow_ups(*self._signals)],
+            HistoryKind.GAPS: lambda: [columns.of_gaps(self._gathered.gap_rows())],
+        }
+        schema, tables = columns.SCHEMAS[kind], made[kind]
+        if kind not in columns.IN_ORDER:
+            return RowStream(schema, tables)
+        return RowStream(schema.append(columns.ARRIVAL), lambda: _in_order(tables()))
 
     def _of_sources(self) -> Iterator[tuple[int, np.ndarray]]:
         for source_id in self._gathered.source_ids(self._gathered.ticks):
@@ -78,3 +81,12 @@ class Newest:
     @property
     def _signals(self) -> tuple[list[NamedPiece], list[str]]:
         return self._gathered.signals, self._gathered.named.names
+
+
+def _in_order(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """With the order of their rows as a column."""
+    first = BEHIND_KEPT
+    for table in tables:
+        arrival = pa.array(np.arange(first, first + len(table)))
+        yield table.append_column(columns.ARRIVAL, arrival)
+        first += len(table)

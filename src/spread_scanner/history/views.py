@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from spread_scanner.config import Settings
 from spread_scanner.errors import TableError
-from spread_scanner.history.columns import SCHEMAS, RowStream
+from spread_scanner.history.columns import IN_ORDER, SCHEMAS, RowStream
 from spread_scanner.history.gathered import AskedFor
 from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema import costs
@@ -31,7 +31,7 @@ CREATE VIEW ticks AS
 SELECT source, symbol, coalesce(ts_mark, ts_recv) AS ts, bid_px, bid_sz, ask_px, ask_sz, usable,
     ts_mark IS NOT NULL AS is_mark, ts_recv,
     make_timestamp_ns(epoch_ns(ts_event) + ts_event_ns) AS ts_event,
-    flags, update_id, epoch
+    flags, update_id, epoch, arrival
 FROM all_ticks
 """
 BOOKS = """
@@ -74,16 +74,16 @@ FROM whole
 SPREADS = """
 CREATE VIEW spreads AS
 WITH legs AS (
-    SELECT d.direction, d.is_spot, t.symbol, t.ts,
+    SELECT d.direction, d.is_spot, t.symbol, t.ts, t.arrival,
         {'bid_px': t.bid_px, 'ask_px': t.ask_px, 'bid_sz': t.bid_sz, 'ask_sz': t.ask_sz,
          'ts': t.ts, 'usable': t.usable} AS quote
     FROM ticks t JOIN direction_legs d ON t.source = d.source
 ), paired AS (
-    SELECT direction, symbol, ts,
+    SELECT direction, symbol, ts, arrival,
         last_value(CASE WHEN is_spot THEN quote END IGNORE NULLS) OVER so_far AS spot,
         last_value(CASE WHEN NOT is_spot THEN quote END IGNORE NULLS) OVER so_far AS fut
     FROM legs
-    WINDOW so_far AS (PARTITION BY direction, symbol ORDER BY ts ROWS UNBOUNDED PRECEDING)
+    WINDOW so_far AS (PARTITION BY direction, symbol ORDER BY ts, arrival ROWS UNBOUNDED PRECEDING)
 ), priced AS (
     SELECT p.*, entry_bps(spot.ask_px, fut.bid_px) AS gross_bps,
         exit_bps(spot.bid_px, spot.ask_px, fut.ask_px) AS exit_bps,
@@ -99,7 +99,7 @@ SELECT symbol, direction, ts, gross_bps, net_bps(gross_bps, close_bps, fees_bps)
     spot.ask_px AS spot_ask_px, spot.ask_sz AS spot_ask_sz,
     fut.bid_px AS fut_bid_px, fut.bid_sz AS fut_bid_sz,
     fut.ask_px AS fut_ask_px, fut.ask_sz AS fut_ask_sz,
-    spot.ts AS spot_ts, fut.ts AS fut_ts
+    spot.ts AS spot_ts, fut.ts AS fut_ts, arrival
 FROM closed
 """
 OPPORTUNITIES = """
@@ -113,6 +113,8 @@ VIEWS = (
 )
 # Older files of these have fewer columns; to ask each file for its own takes time.
 GROWN = frozenset({HistoryKind.FOLLOW_UPS})
+# Of rows that are kept, which came last: by the order of the files, and within them.
+ARRIVAL = ", CAST(file_index AS BIGINT) << 40 | file_row_number AS arrival"
 ROWS_AT_ONCE = 10_000
 TYPES = {"INTEGER": pa.int64(), "REAL": pa.float64(), "TEXT": pa.string()}
 
@@ -221,7 +223,8 @@ def kept_rows(kind: HistoryKind, files: list[str], wanted: AskedFor) -> str:
     rows = f"SELECT * FROM newest_{kind}"
     if files:
         how = "hive_partitioning = false" + ", union_by_name = true" * (kind in GROWN)
-        kept = f"SELECT * FROM read_parquet([{_listed(files)}], {how})"
+        arrival = ARRIVAL if kind in IN_ORDER else ""
+        kept = f"SELECT *{arrival} FROM read_parquet([{_listed(files)}], {how})"
         if rules := _rules(SCHEMAS[kind].names, wanted):
             kept += f" WHERE {rules}"
         rows = f"{kept} UNION ALL BY NAME {rows}"
@@ -233,7 +236,7 @@ def kept_rows(kind: HistoryKind, files: list[str], wanted: AskedFor) -> str:
 def _last_ticks(rows: str, count: int, until_ns: int | None) -> str:
     ts = "coalesce(ts_mark, ts_recv)"
     before = "true" if until_ns is None else f"{ts} < make_timestamp_ns({until_ns})"
-    of_each = f"PARTITION BY source, symbol ORDER BY {ts} DESC"
+    of_each = f"PARTITION BY source, symbol ORDER BY {ts} DESC, arrival DESC"
     return f"SELECT * FROM ({rows}) WHERE {before} QUALIFY row_number() OVER ({of_each}) <= {count}"
 
 

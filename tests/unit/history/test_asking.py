@@ -74,7 +74,7 @@ def test_ticks_are_those_of_the_log(past: tuple[Settings, Any]) -> None:
     found = rows(
         past,
         "SELECT epoch_ns(ts), bid_px, epoch_ns(ts_event) FROM ticks WHERE symbol = 'ETH-USDT' "
-        "AND source = 'okx-futures' ORDER BY ts",
+        "AND source = 'okx-futures' ORDER BY ts, arrival",
     )
     wanted = zip(one["ts_recv"], one["bid_px"], one["ts_event"], strict=True)
     assert found == [tuple(value.item() for value in row) for row in wanted]
@@ -236,6 +236,8 @@ def test_who_asks_for_one_symbol_gets_what_is_its_in_all(past: tuple[Settings, A
         ) as narrowed:
             for view in re.findall(r"CREATE VIEW (\w+)", "".join(views.VIEWS)):
                 columns = past[1].sql(f"SELECT * FROM {view}").columns
+                # Which order rows came in says a number that another question has others for.
+                shown = "* EXCLUDE (arrival)" if "arrival" in columns else "*"
                 of = columns if "symbol" in columns else []  # gaps are everybody's
                 rules = [
                     f"{name} IN {(*names, names[0])}"
@@ -245,10 +247,10 @@ def test_who_asks_for_one_symbol_gets_what_is_its_in_all(past: tuple[Settings, A
                 if view == "spreads" and sources and sources != ours:
                     rules.append("false")  # one leg has none
                 question = (
-                    f"SELECT * FROM {view} WHERE {' AND '.join(rules) or 'true'} ORDER BY ALL"
+                    f"SELECT {shown} FROM {view} WHERE {' AND '.join(rules) or 'true'} ORDER BY ALL"
                 )
                 expected = rows(past, question)
-                found = asking.ask(narrowed, f"SELECT * FROM {view} ORDER BY ALL").fetchall()
+                found = asking.ask(narrowed, f"SELECT {shown} FROM {view} ORDER BY ALL").fetchall()
                 assert list(map(repr, found)) == list(map(repr, expected)), (view, symbol, sources)
                 assert found or symbol != "ETH-USDT" or "false" in rules or view == "opportunities"
 
@@ -262,8 +264,9 @@ def test_the_last_spreads_are_those_of_the_last_ticks(
     until_ns = START_NS + (HOUR_NS * 3 if hours else HOUR_NS + 2_000_000_000)
     until = datetime.fromtimestamp(until_ns // 1_000_000_000, UTC).isoformat()
     question = (
-        "SELECT * FROM spreads WHERE direction = 'binance-okx' AND symbol = 'CCC-USDT' "
-        f"AND ts < make_timestamp_ns({until_ns}) ORDER BY ts DESC LIMIT {count}"
+        "SELECT * EXCLUDE (arrival) FROM spreads WHERE direction = 'binance-okx' AND "
+        f"symbol = 'CCC-USDT' AND ts < make_timestamp_ns({until_ns}) "
+        f"ORDER BY ts DESC, arrival DESC LIMIT {count}"
     )
     legs = ("binance-spot", "okx-futures")
     with contextlib.closing(

@@ -25,7 +25,7 @@ from spread_scanner.schema.log import DOCUMENT_DTYPE, GapOf, RecordKind
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.symbology import replacing
 from spread_scanner.wal import frames, reader
-from spread_scanner.wal.writer import LogWriter
+from spread_scanner.wal.writer import LogWriter, Origin
 
 
 def put(table: pa.Table, path: Path) -> None:
@@ -208,6 +208,44 @@ def test_a_mark_is_told_from_a_quote(tmp_path: Path, virtual_clock: VirtualClock
     assert rows["is_mark"].tolist() == [False, False, True]
     assert rows["usable"].tolist() == [True, True, False]
     assert rows["ts"][2] > rows["ts"][1] == rows["ts_recv"][1]
+
+
+def test_what_waited_for_the_recorder_is_no_mark(
+    tmp_path: Path, virtual_clock: VirtualClock
+) -> None:
+    """Nobody took them from their tape for a while: they were read when they were read."""
+    made = quotes(START_NS, 40, 0, np.random.default_rng(1))
+    made["symbol_id"] = np.arange(40) % 2
+    virtual_clock.advance_ms(20)
+    log = tmp_path / "wal"
+    writer = LogWriter(log, Origin("test", 1, START_NS), segment_bytes=1 << 20)
+    writer.append_document(RecordKind.TABLES, np.zeros((), DOCUMENT_DTYPE), tables_document())
+    writer.append(RecordKind.TICK, made[:2])
+    writer.sync()
+    virtual_clock.advance_ms(5_000)
+    writer.append(RecordKind.TICK, made[2:])
+    writer.close()
+    gathered = Gathered(reader.chain(log), {})
+    for at_once in (5, 250_000):
+        rows = np.concatenate([*gathered.parts_of(0, at_once)])
+        assert not rows["is_mark"].any()
+        assert rows["ts"].tolist() == rows["ts_recv"].tolist()
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_a_mark_that_is_written_down_behind_the_next_quote_ends_there(
+    tmp_path: Path, virtual_clock: VirtualClock, at_once: int
+) -> None:
+    virtual_clock.advance_ms(100)  # when all of them are written down
+    made = quotes(START_NS, 4, 0, np.random.default_rng(1))
+    made["symbol_id"] = [0, 0, 0, 1]
+    made["quote"][1] = made["quote"][0]
+    made["quote"]["flags"][1] = int(QuoteFlag.STALE)
+    rows_of_log(tmp_path / "wal", made)
+    gathered = Gathered(reader.chain(tmp_path / "wal"), {})
+    rows = np.concatenate([*gathered.parts_of(0, at_once)])
+    assert rows["is_mark"].tolist() == [False, True, False, False]
+    assert rows["ts"].tolist() == made["quote"]["ts_recv"][[0, 2, 2, 3]].tolist()
 
 
 def test_what_is_damaged_is_a_gap(tmp_path: Path, virtual_clock: VirtualClock) -> None:
