@@ -30,6 +30,10 @@ from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.wal import reader
 
 DOCS = Path(__file__).parents[3] / "docs" / "history.md"
+TIMES = (
+    "SELECT epoch_ns(coalesce(ts_mark, ts_recv)) AS ns FROM '{}' WHERE symbol = 'BTC-USDT' "
+    "ORDER BY ns"
+)
 QUESTIONS = re.findall(r"```sql\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -279,6 +283,21 @@ def test_the_last_spreads_are_those_of_the_last_ticks(
     assert of_ticks[0] <= 2 * count
 
 
+def test_the_last_ticks_are_those_before_a_time_to_the_tick(past: tuple[Settings, Any]) -> None:
+    """What is as old as that is not from before."""
+    source, symbol = "binance-spot", "BTC-USDT"
+    question = f"SELECT * FROM ticks WHERE symbol = '{symbol}' AND source = '{source}'"
+    times = [ns for (ns,) in rows(past, f"SELECT epoch_ns(ts) FROM ({question}) ORDER BY ts")]
+    for until_ns in (times[5], times[5] + 1, times[-1], times[-1] + 1):
+        before = f"{question} AND ts < make_timestamp_ns({until_ns}) ORDER BY ts DESC"
+        expected = rows(past, f"SELECT * FROM ({before}) LIMIT 5")
+        wanted = AskedFor(symbol, (source,), last=5, until_ns=until_ns)
+        with contextlib.closing(asking._connected(past[0], wanted)) as narrowed:
+            found = narrowed.sql(f"{question} ORDER BY ts DESC").fetchall()
+        assert list(map(repr, found)) == list(map(repr, expected))
+        assert len(found) == 5
+
+
 @pytest.mark.parametrize("past", ["parquet"], indirect=True)
 def test_a_spread_since_then_opens_no_file_of_before_but_the_one_that_tells_what_stood(
     past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
@@ -300,6 +319,31 @@ def test_a_spread_since_then_opens_no_file_of_before_but_the_one_that_tells_what
     in_the_log = datetime.fromtimestamp((START_NS + 2 * HOUR_NS) // 1_000_000_000 + 1, UTC)
     history.spread("BTC-USDT", "binance-okx", in_the_log.isoformat(), settings=past[0])
     assert len(opened[2]) == 2
+
+
+@pytest.mark.parametrize("past", ["parquet"], indirect=True)
+def test_files_are_opened_back_to_what_stood_before_and_no_further(
+    past: tuple[Settings, Any],
+) -> None:
+    """To the tick, at both ends of each file: what is as old as the border is not from before."""
+    folder, source = past[0].data_dir / "history", "okx-futures"
+    files = [one for one in kept.read(folder).of(HistoryKind.TICKS) if one.source == source]
+    times = [
+        [ns for (ns,) in duckdb.execute(TIMES.format(folder / one.path)).fetchall()]
+        for one in files
+    ]
+    assert len(files) > 1
+    assert all(times)
+    for border in {one[0] for one in times} | {one[-1] + 1 for one in times}:
+        before = [sum(ns < border for ns in one) for one in times]
+        for last in (None, 1, before[-1] + 1, sum(before) + 1):
+            at, needed = len(files), last or 1
+            while at and needed > 0:
+                at -= 1
+                needed -= before[at]
+            bound = {"since_ns": border} if last is None else {"last": last, "until_ns": border}
+            wanted = AskedFor("BTC-USDT", (source,), **bound)
+            assert reaching.reached(folder, files, wanted) == files[at:], (border, bound)
 
 
 @pytest.mark.parametrize("past", ["parquet"], indirect=True)
