@@ -281,8 +281,13 @@ class GatewayAnswers:
     def _lost(self, error: Exception) -> None:
         self.reason = _told(error)
 
-    def _read(self, status: int, kind: str, body: bytes) -> Any:
-        """The record of an answer, or None. Bad health is told with 503, and is a record, too."""
+    def _read(self, answer: httpx.Response, body: bytes | None) -> Any:
+        """The record of an answer, or None, as where its body was not read to its end. Bad health
+        is told with 503, and is a record, too."""
+        if body is None:
+            self._lost(TimeoutError("no whole answer in time, or one that is too long"))
+            return None
+        status, kind = answer.status_code, answer.headers.get("content-type", "")
         try:
             told = orjson.loads(body)
         except ValueError:

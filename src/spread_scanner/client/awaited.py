@@ -11,6 +11,7 @@ from websockets.exceptions import WebSocketException
 
 from spread_scanner.client import asking
 from spread_scanner.client.asking import (
+    FRAME_BYTES_MAX,
     SILENT_S,
     THRESHOLD_PCT,
     Following,
@@ -19,7 +20,7 @@ from spread_scanner.client.asking import (
     JsonObject,
     Unsayable,
 )
-from spread_scanner.web.bodies import UNASKED
+from spread_scanner.web.bodies import UNASKED, read_body
 
 
 class AsyncSpreadClient(GatewayAnswers):
@@ -138,18 +139,20 @@ class AsyncSpreadClient(GatewayAnswers):
             return None
         try:
             patience_s = asking.patience_s(question.url, self._timeout_s, timeout_s)
-            async with asyncio.timeout(patience_s):
-                answer = await self._web.request(
+            async with (
+                asyncio.timeout(patience_s),
+                self._web.stream(
                     question.method,
                     question.url,
                     timeout=patience_s,
                     **question.posted,
-                )
+                ) as answer,
+            ):
+                body = await read_body(answer, FRAME_BYTES_MAX)
         except (*UNASKED, Unsayable, TimeoutError) as error:
             self._lost(error)
             return None
-        kind = answer.headers.get("content-type", "")
-        return self._read(answer.status_code, kind, answer.content)
+        return self._read(answer, body)
 
     async def close(self) -> None:
         """Give the connection back."""

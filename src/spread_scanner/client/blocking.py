@@ -142,10 +142,7 @@ class SpreadClient(GatewayAnswers):
         except (*UNASKED, Unsayable) as error:
             self._lost(error)
             return None
-        if body is None:
-            self._lost(TimeoutError("no whole answer in time, or one that is too long"))
-            return None
-        return self._read(answer.status_code, answer.headers.get("content-type", ""), body)
+        return self._read(answer, body)
 
     def close(self) -> None:
         """Give the connection back."""

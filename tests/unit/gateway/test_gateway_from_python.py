@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import math
 import socket
@@ -33,6 +34,7 @@ from spread_scanner.client import (
 from spread_scanner.client.asking import (
     AGAIN_S_MAX,
     AGAIN_S_MIN,
+    FRAME_BYTES_MAX,
     TIMEOUT_S,
     URL,
     Following,
@@ -158,6 +160,7 @@ OF_SOMEBODY_ELSE = {
 LATE_S = 0.05
 DRIPS = "/v1/tables"
 DRIPS_HEAD = "/v1/costs"
+TOO_LONG = "/v1/pools"
 
 
 class NoGateway(BaseHTTPRequestHandler):
@@ -168,10 +171,23 @@ class NoGateway(BaseHTTPRequestHandler):
         if path in (DRIPS, DRIPS_HEAD):
             self._drip(path == DRIPS)
             return
+        if path == TOO_LONG:
+            self._pack()
+            return
         kind, body = OF_SOMEBODY_ELSE[path]
         clock.sleep(LATE_S if path == "/v1/connections" else 0)
         self.send_response(200 if body else 302)
         self.send_header("content-type" if body else "location", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _pack(self) -> None:
+        """Some 64 KB of what is longer than anything that a gateway says."""
+        body = gzip.compress(b"[" + b" " * FRAME_BYTES_MAX + b"]", 1)
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-encoding", "gzip")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -216,6 +232,17 @@ def test_who_is_never_done_is_not_waited_for(client_of: Callable[..., Any]) -> N
         for path in (DRIPS, DRIPS_HEAD):
             assert client.get(path) is None
             assert "Timeout" in client.reason
+        server.shutdown()
+
+
+def test_an_answer_is_unpacked_no_further_than_it_may_be_long(
+    client_of: Callable[..., Any],
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), NoGateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        client = client_of(f"http://127.0.0.1:{server.server_port}")
+        assert client.get(TOO_LONG) is None
+        assert "too long" in client.reason
         server.shutdown()
 
 
