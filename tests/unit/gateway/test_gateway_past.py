@@ -66,12 +66,26 @@ def test_times_that_no_calendar_of_utc_has_are_the_nearest_that_it_has(
     assert "ts >= make_timestamp_ns(0) AND ts < make_timestamp_ns(8589934592000000000)" in asked
 
 
+def test_a_spread_s_past_looks_at_no_more_ticks_than_its_rows_need(
+    gateway_of: Callable[..., Any], child: Callable[[str], None]
+) -> None:
+    """And at one that tells whether there are more."""
+    child("import json; print(json.dumps({'columns': sys.argv[3:], 'rows': [], 'more': False}))")
+    path = "/v1/history/AAA-USDT?direction=okx-bybit&count=7"
+    of = ["--symbol=AAA-USDT", "--source=okx-spot", "--source=bybit-futures", "--last=8"]
+    for until_when, bound in (("", []), ("2026-01-31T12:00:00Z", ["2026-01-31T12:00:00+00:00"])):
+        answer = asyncio.run(gateway_of().get(f"{path}&until={until_when}" if bound else path))
+        asked = [*of, *(f"--until={one}" for one in bound), "--count", "7", "--json"]
+        assert answer.json()["columns"] == asked
+
+
 def test_the_child_gives_way_and_its_answer_is_passed_on(
     gateway_of: Callable[..., Any], child: Callable[[str], None]
 ) -> None:
-    child('print(\'{"nice": %d, "asked": "%s"}\' % (os.nice(0), sys.argv[1:]))')
+    gives_way = f"while os.nice(0) < {past.NICENESS}: time.sleep(0.01)"
+    child(f'{gives_way}\nprint(\'{{"asked": "%s"}}\' % sys.argv[1:])')
     answer = asyncio.run(gateway_of().get("/v1/report?since=7d"))
-    assert answer.status_code == 200
+    assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     said = answer.json()
     assert said["asked"] == "['report', '--since', '7d', '--json']"
