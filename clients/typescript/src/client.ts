@@ -2,12 +2,14 @@
 // nobody can put: the answer is null, and `reason` says why, so that a bot takes its slower source.
 
 import { addressOf, jsonOf, keyOf, timed, timeoutOf, written } from "./address.js";
+import { bounded } from "./bodies.js";
 import type { Arbitrage, Arbitrages, OpportunityRow, PoolPrice, Price, Served, Spread } from "./records.js";
 import { framesOf, nextPauseMs, PATH, rest, type Frame, type Kind, type Wish } from "./stream.js";
 
 const URL_OF_HERE = "http://127.0.0.1:3001";
 const TIMEOUT_MS = 100;
 const THRESHOLD_PCT = 0.3;
+const ANSWER_BYTES_MAX = 64 << 20;
 /** The `reason` of what is JSON and no record of ours. */
 export const ODD = "another shape than a gateway's: does something else listen there?";
 /** Calls that look twice, wait for books or read the log, and how long at the least. */
@@ -163,7 +165,8 @@ export class SpreadClient {
   /** Bad health is told with 503, and is a record, too. */
   async #read<T>(answer: Response): Promise<T | null> {
     const kind = answer.headers.get("content-type") ?? "";
-    const text = await answer.text();
+    const text = await bounded(answer, ANSWER_BYTES_MAX);
+    if (text === null) return this.#none(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
     const record = parsed(text) as T | undefined;
     if (record === undefined) {
       const of = kind.split(";")[0] || "something";

@@ -2,6 +2,7 @@
 // gateway's cache has at once, Jupiter's as they come. The rules are those of the client for Python.
 
 import { addressOf, keyOf, timeoutOf, written } from "./address.js";
+import { bounded } from "./bodies.js";
 import { ODD, type SpreadClient } from "./client.js";
 import type { Arbitrage } from "./records.js";
 
@@ -173,7 +174,7 @@ export class JupiterClient {
     if (answer.status === 401 || answer.status === 403) {
       return this.#none(`key: it is refused (HTTP ${answer.status}): JUPITER_API_KEY`);
     }
-    const text = await bounded(answer);
+    const text = await bounded(answer, ANSWER_BYTES_MAX);
     if (text === null) return this.#none(`an answer of more than ${ANSWER_BYTES_MAX} bytes`);
     if (!answer.ok) return this.#none(refused(answer.status, text));
     this.#refusals = 0;
@@ -278,24 +279,6 @@ export function readQuote(text: string): JupiterQuote {
 function answers(found: JupiterQuote, mintIn: string, mintOut: string, amount: bigint): boolean {
   const asked = found.mintIn === mintIn && found.mintOut === mintOut;
   return asked && (found.amountIn === amount || found.amountOut === amount);
-}
-
-/** null: it is too long. */
-async function bounded(answer: Response): Promise<string | null> {
-  const reader = answer.body?.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for (;;) {
-    const part = await reader?.read();
-    if (part === undefined || part.value === undefined) return text + decoder.decode();
-    bytes += part.value.length;
-    if (bytes > ANSWER_BYTES_MAX) {
-      await reader?.cancel();
-      return null;
-    }
-    text += decoder.decode(part.value, { stream: true });
-  }
 }
 
 function shareOf(bps: unknown): number {

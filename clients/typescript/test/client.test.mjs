@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 
 import { SpreadClient } from "spread-scanner-client";
 
@@ -182,6 +183,19 @@ test("who is away, silent or somebody else is no error", async () => {
     assert.equal(await other.getPrices(), null);
     assert.match(other.reason, says);
   }
+});
+
+test("an answer is unpacked no further than it may be long", async () => {
+  const body = gzipSync(Buffer.alloc((64 << 20) + 1, " "), { level: 1 });
+  const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const packs = net.createServer((socket) => {
+    socket.on("error", () => {}).unref();
+    socket.write(head);
+    socket.write(body);
+  });
+  const other = new SpreadClient({ url: await listening(packs), timeoutMs: PATIENT_MS });
+  assert.equal(await other.getPrices(), null);
+  assert.match(other.reason, /more than 67108864 bytes/);
 });
 
 test("the stream comes back by itself", async () => {
