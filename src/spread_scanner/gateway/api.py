@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.openapi import ResponseSpec
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -89,6 +89,7 @@ class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     threshold_pct: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = DEFAULT_THRESHOLD_PCT
 
 
+_NOTHING = (b"", b"{}")  # what programs send that have nothing to say
 BODY_WANTED = f'{{"threshold_pct": {DEFAULT_THRESHOLD_PCT}}}'
 
 
@@ -481,7 +482,8 @@ def api_of(system: LiveSystem, count: Counting) -> App:
         count.refused(error)
         detail = "; ".join(wrong) or error.detail
         if error.status_code == HTTPStatus.NOT_FOUND:  # by the routes: what handlers miss is typed
-            detail = f"no such path; {VERSIONED}{DOCS} has all that there are"
+            behind = _BEHIND.get(request.url.path, "")
+            detail = f"no such path; {behind}{VERSIONED}{DOCS} has all that there are"
         elif error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             detail = f"a body of more than {BODY_BYTES_MAX} bytes"
         allowed = _allowed(error.headers or {})
@@ -511,13 +513,24 @@ def api_of(system: LiveSystem, count: Counting) -> App:
 
 
 _GIVEN = {"system", "request", "data"}  # what a handler has of itself, not of who asks
+# Of a path that wants a name behind it, what that is.
+_BEHIND = {
+    path.partition("/{")[0]: f"one with a {path.partition('/{')[2].partition(':')[0]} behind it is "
+    f"({path.replace(':path', '')}); "
+    for handler in (*READING, *CONTROLLING)
+    for path in handler.paths
+    if "/{" in path
+}
 
 
 async def _check(request: Request[Any, Any, Any]) -> None:
     """Raises NotAnswered for a parameter that the path does not have, or that is said twice, as
     the answer would be to another question than was asked, or whose value is "null", which is
-    nobody's number and no time; and for a body that is missing. Short reads take any parameter:
-    bots append one so that nothing in between keeps the answer."""
+    nobody's number and no time; and for a body that is missing, or that nobody would hear. Short
+    reads take anything: bots append a parameter so that nothing in between keeps the answer. Raises
+    NotFoundException for what litestar has of itself below the description."""
+    if f"{request.url.path}/".startswith(f"{OPENAPI.path}/"):
+        raise NotFoundException
     known = request.route_handler.parsed_fn_signature.parameters
     allowed = sorted(known.keys() - _GIVEN - request.path_params.keys())
     twice = [one for one in allowed if len(request.query_params.getall(one, [])) > 1]
@@ -528,27 +541,43 @@ async def _check(request: Request[Any, Any, Any]) -> None:
         if (value := request.query_params.get(one)) is not None:
             _check_value(one, value, known[one])
     unknown = sorted(request.query_params.keys() - set(allowed))
-    if unknown and not (request.method == "GET" and request.url.path.startswith(SHORT)):
+    is_short = request.method == "GET" and request.url.path.startswith(SHORT)
+    if unknown and not is_short:
         said = f"no such parameter: {', '.join(unknown)}; allowed: {', '.join(allowed) or 'none'}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     if "data" in known:
-        _check_body(await request.body(), known["data"].annotation)
+        _check_body(request.headers, await request.body(), known["data"].annotation)
+    elif not is_short and (await request.body()).strip() not in _NOTHING:
+        said = f"no body is heard here; parameters: {', '.join(allowed) or 'none'}"
+        raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
 
 
 def _check_value(name: str, value: str, parameter: FieldDefinition) -> None:
-    """Raises NotAnswered for what would be taken for a value that is not said, and with all that
-    there are for what is none of few."""
+    """Raises NotAnswered for what would be taken for a value that is not said (a number for a time,
+    in seconds: a year would be one of 1970), and with all that there are for what is none of few.
+    """
     kinds = {parameter.annotation, *(kind.annotation for kind in parameter.inner_types)}
     if value.lower() == "null" and str not in kinds:
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}: null is no value")
+    if datetime in kinds:
+        try:
+            msgspec.convert(value, datetime)
+        except msgspec.ValidationError:
+            said = f"{name}: {value!r} is no time, as 2026-01-31T12:00:00Z is"
+            raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said) from None
     if parameter.is_literal and value not in (choices := get_args(parameter.annotation)):
         said = f"{name}: {value!r} is none of {', '.join(choices)}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
 
 
-def _check_body(body: bytes, kind: Any) -> None:
-    """Raises NotAnswered for what is no JSON of that kind. Litestar would take "1" for a number, as
-    it has to in a query: a bot that sends texts has mistaken something else as well."""
+def _check_body(headers: Mapping[str, str], body: bytes, kind: Any) -> None:
+    """Raises NotAnswered for what is no JSON of that kind, as it lies. Litestar would take "1" for
+    a number, as it has to in a query: a bot that sends texts has mistaken something else as well.
+    """
+    if (coding := headers.get("content-encoding", "identity").lower()) != "identity":
+        said = f"a body is taken as it lies, not by content-encoding {coding}"
+        allowed = (("accept-encoding", "identity"),)
+        raise NotAnswered(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "bad_request", said, allowed)
     if not body:
         said = f"a body is wanted, as {BODY_WANTED}"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -46,6 +47,7 @@ _UNCOMMON = frozenset(
         *(b"x-forwarded-for", b"x-forwarded-proto"),
     )
 )
+_OFFER = (b"upgrade", b"http2-settings")  # to speak something else from now on
 _ONCE = (b"host", b"authorization")  # of two, one program takes the first and another the last
 AtOnce = Callable[[str, str, str, dict[bytes, bytes]], HttpAnswer | None]
 _FULL = "as many connections as connections_max are open"
@@ -147,6 +149,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun = 0  # requests of them
         self._in_head = self._is_whole = True
         self._head_bytes = 0
+        self._declined = b""  # the head of what is being read, without an offer that nobody takes
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._paced = PacedTransport(transport)
@@ -176,13 +179,30 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_whole = False
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._read(data)
         if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
             self._refuse_head()
         elif not self._is_whole:  # else its timer would be made and ended with each request
             self._expect()
         elif self._begun == 1 and not goes_on:
             self._said = data
+
+    def _read(self, data: bytes) -> None:
+        """As uvicorn does, but for offers that are declined, behind which it reads nothing more: no
+        body, and no other request of the same bytes."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._declined:
+                head, self._declined = self._declined, b""
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._read(head + data[upgrade.args[0] :])
+            elif self._should_upgrade():
+                self.handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         self._is_whole = False
@@ -199,14 +219,32 @@ class BoundedHttp(HttpToolsProtocol):
         elif any(names.count(one) > 1 for one in _ONCE):
             detail = "Host or Authorization is said twice"
             self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", detail)
+        elif self._get_upgrade() is not None and not self._should_upgrade():
+            self._declined = self._without_offer()
         elif not self._answer_at_once():
             super().on_headers_complete()
+
+    def _without_offer(self) -> bytes:
+        """The head of a request that would speak something else, HTTP/2, if we did."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self._version())]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (one.strip() for one in value.split(b","))
+                value = b", ".join(one for one in tokens if one.lower() not in _OFFER)
+            if name not in _OFFER:
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _version(self) -> bytes:
+        return self.parser.get_http_version().encode()
 
     def on_body(self, body: bytes) -> None:
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._declined:
+            return
         self._heard()
         self._is_whole = self._in_head = True
         self._head_bytes = 0  # of the next one

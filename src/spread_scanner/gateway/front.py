@@ -54,7 +54,10 @@ _OF_ALL: tuple[Header, ...] = (
     (b"cache-control", b"no-cache"),
 )
 _OF_PAGE: tuple[Header, ...] = ((b"referrer-policy", b"no-referrer"),)
-_PACKED: tuple[Header, ...] = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"))
+_VARIES: Header = (b"vary", b"accept-encoding")
+_PACKED: tuple[Header, ...] = ((b"content-encoding", b"gzip"),)
+_TAG = re.compile(rb'"[^"]*"')  # weak or not: nothing is asked for in part
+_GZIP = re.compile(rb"(?<![\w-])gzip(?![\w-])(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 _SESSION = (dashboard.LOGIN, dashboard.LOGOUT)
 TOKEN_BYTES_MAX = 4_096
 _EXPOSED = (b"access-control-expose-headers", b"etag, retry-after")
@@ -151,7 +154,7 @@ class Front:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, address = scope["method"], scope["client"][0] if scope["client"] else ""
         path = scope["path"] = as_read(scope["path"])
-        if not scope["query_string"]:
+        if not scope["query_string"] and not _says_more(headers):
             hot = self.at_once(method, path, address, headers)
             if hot is not None:
                 # Of the server, whose time to end is over while a slow reader is waited for.
@@ -230,10 +233,10 @@ class Front:
                 allowed = (("allow", "GET, HEAD"),)
                 said = "a page is only read"
                 raise NotAnswered(HTTPStatus.METHOD_NOT_ALLOWED, "bad_request", said, allowed)
-            packs = b"gzip" in headers.get(b"accept-encoding", b"")
+            packs = _GZIP.search(headers.get(b"accept-encoding", b"")) is not None
             ready = Ready(file.packed if packs else file.body, file.tag, file.kind)
             policy = (b"content-security-policy", file.policy)
-            more = (policy, *_OF_PAGE, *(_PACKED if packs else ()))
+            more = (policy, *_OF_PAGE, _VARIES, *(_PACKED if packs else ()))
             await _say(send, _handed_out(ready, headers, more))
         elif scope["method"] in ("GET", "HEAD") and path in (dashboard.ROOT, *_SESSION):
             # Typed, or loaded again: the page is meant.
@@ -269,6 +272,11 @@ class Front:
         return Ready(*self._system.prices(pair))
 
 
+def _says_more(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether there is a body, of which the api knows what it is worth."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+
+
 def as_read(path: str) -> str:
     """As litestar reads it: what is refused by its path is that path."""
     return "/" + re.sub("/+", "/", path.strip("/"))
@@ -299,8 +307,8 @@ def _handed_out(
     ready: Ready, headers: Mapping[bytes, bytes], more: tuple[Header, ...] = ()
 ) -> HttpAnswer:
     tagged = ((b"etag", ready.tag),) if ready.tag else ()
-    known = headers.get(b"if-none-match", b"").replace(b"W/", b"").split(b", ")
-    if ready.tag and ready.tag in known:
+    known = headers.get(b"if-none-match", b"")
+    if ready.tag and (ready.tag in _TAG.findall(known) or known.strip() == b"*"):
         return answer_of(HTTPStatus.NOT_MODIFIED, b"", (*tagged, *more))
     return answer_of(ready.status, ready.body, (*tagged, (b"content-type", ready.kind), *more))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gzip
 import re
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from cycles_bed import cycle_row, store_cycles
 from database_bed import damage, store
 
 from spread_scanner.config.files import Tokens
-from spread_scanner.gateway.api import CONTROLLING, READING, openapi
+from spread_scanner.gateway.api import BODY_BYTES_MAX, CONTROLLING, READING, openapi
 from spread_scanner.gateway.front import CONTROL as CONTROL_PATH
 from spread_scanner.gateway.problems import MEDIA_TYPE, Problem
 from spread_scanner.orders import discovering
@@ -392,7 +393,7 @@ def test_what_has_not_changed_is_told_with_304(
     first = asked()
     tag = first.headers["etag"]
     virtual_clock.advance_ms(7)  # ages are no news
-    for sent in (tag, f"W/{tag}", f'"x", {tag}'):
+    for sent in (tag, f"W/{tag}", f'"x", {tag}', f'"x",W/{tag}', "*"):
         again = asked(sent)
         assert (again.status_code, again.content) == (304, b""), sent
     assert asked('"x"').status_code == 200
@@ -534,6 +535,71 @@ def test_a_parameter_that_a_path_does_not_have_is_named_with_those_it_has(
         url = f"/v1/control/{path}?symbl=BTC"
         answer = asyncio.run(asking.ask("POST", url, headers=bearer(CONTROL)))
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), path
+
+
+def test_what_nobody_would_hear_is_refused(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
+    """Who sends a body to `halt` means a part of what would be halted."""
+    asking = gateway_of(Tokens(b"", CONTROL))
+    for method, path in (
+        ("POST", "/v1/control/halt"),
+        ("POST", "/v1/control/pause/AAA-USDT"),
+        ("GET", "/v1/spreads"),
+        ("GET", "/v1/prices"),
+        ("GET", "/v1/candles/AAA-USDT?source=okx-spot"),
+    ):
+        for body in (b'{"target": "okx-spot"}', b"okx-spot", b"x" * 70_000):
+            answer = asyncio.run(asking.ask(method, path, headers=bearer(CONTROL), content=body))
+            large = len(body) > BODY_BYTES_MAX
+            assert answer.status_code == (413 if large else 400), (path, answer.text)
+            assert ("a body of more than" if large else "no body") in answer.json()["detail"]
+    assert standing(listed_bed.settings) == []
+    assert asyncio.run(asking.ask("GET", "/prices", content=b"{...}")).status_code == 200
+    for body in (b"", b"{}"):
+        answer = asyncio.run(
+            asking.ask("POST", "/v1/control/halt", headers=bearer(CONTROL), content=body)
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def test_what_is_packed_is_refused_by_its_name(gateway_of: Callable[..., Any]) -> None:
+    body, headers = gzip.compress(b"{}"), {"content-encoding": "gzip"}
+    asked = gateway_of().ask("POST", "/scan-arbitrage", headers=headers, content=body)
+    answer = asyncio.run(asked)
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert "gzip" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("said", ["2026", "20261129", "1700000000.5", "-1", "2026-11-29", "", "1h"])
+def test_what_is_no_time_is_none(
+    gateway_of: Callable[..., Any], listed_bed: Any, said: str
+) -> None:
+    """A number would be seconds: the year 2026 a moment of 1970."""
+    for name in ("since", "until"):
+        path = f"/v1/candles/AAA-USDT?source=okx-spot&{name}={said}"
+        answer = asyncio.run(gateway_of().get(path))
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), answer.text
+        assert f"{name}: {said!r} is no time, as " in answer.json()["detail"]
+
+
+def test_a_path_that_wants_a_name_says_so(gateway_of: Callable[..., Any]) -> None:
+    asking = gateway_of(Tokens(b"", CONTROL))
+    for method, path, what in (
+        ("POST", "/v1/control/pause", "target"),
+        ("POST", "/v1/control/resume/", "target"),
+        ("GET", "/v1/why", "symbol"),
+        ("GET", "/v1/candles/", "symbol"),
+    ):
+        answer = asyncio.run(asking.ask(method, path, headers=bearer(CONTROL)))
+        plain = path.rstrip("/")
+        assert answer.status_code == 404
+        assert f"a {what} behind it is ({plain}/{{{what}}}); " in answer.json()["detail"]
+
+
+def test_nothing_of_the_framework_s_own_is_answered(gateway_of: Callable[..., Any]) -> None:
+    for path in ("", "/", "/openapi.json", "/swagger", "/swagger/x"):
+        answer = asyncio.run(gateway_of().get(f"/v1/openapi{path}"))
+        assert answer.headers["content-type"] == "application/problem+json", path
+        assert (answer.status_code, answer.json()["code"]) == (404, "bad_request")
 
 
 def test_short_reads_take_what_bots_append(gateway_of: Callable[..., Any], listed_bed: Any) -> None:

@@ -486,6 +486,37 @@ def test_requests_said_in_one_go_are_answered_in_their_order(
     at_the_door(visit)
 
 
+def test_who_would_speak_http_2_is_answered_as_if_he_had_not_said_so(
+    at_the_door: Callable[..., None],
+) -> None:
+    """As Java's client says by itself: also with a body, and before another request."""
+    offer = b"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n"
+    get = GET.replace(b"\r\n\r\n", offer)
+    body = b'{"threshold_pct": 1}'
+    length = b"\r\nContent-Length: %d" % len(body)
+    post = (
+        get.replace(b"GET /v1/directions", b"POST /scan-arbitrage").replace(
+            b"\r\nConn", length + b"\r\nConn"
+        )
+        + body
+    )
+
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        visitor.say(get + get.replace(b"/v1/directions", b"/health") + GET + post + get)
+        found = [await visitor.told() for _ in range(5)]
+        assert [status for status, _ in found] == [200, 503, 200, 200, 200]
+        assert json.loads(found[3][1]) == {"opportunities": [], "count": 0}
+        assert found[0] == found[2] == found[4]
+        for at in range(1, len(post)):
+            visitor.say(post[:at])
+            await asyncio.sleep(0)
+            visitor.say(post[at:])
+            assert (await visitor.told())[0] == 200, at
+
+    at_the_door(visit)
+
+
 def test_every_open_socket_has_a_seat_and_the_next_is_refused(
     at_the_door: Callable[..., None],
 ) -> None:

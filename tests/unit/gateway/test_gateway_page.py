@@ -120,6 +120,15 @@ def test_it_is_served_with_a_policy_and_not_twice(gateway_of: Callable[..., Any]
         assert packed.headers["content-encoding"] == "gzip"
         assert "content-encoding" not in plain.headers
         assert packed.content == plain.content
+        for said, packs in (
+            ("gzip;q=0", False),
+            ("br, GZIP ; q=0.000", False),
+            ("x-gzipped", False),
+            ("br, gzip;q=0.5", True),
+        ):
+            told = await asking.get("/page/main.js", headers={"accept-encoding": said})
+            assert ("content-encoding" in told.headers) is packs, said
+            assert "accept-encoding" in told.headers["vary"]
         assert (await asking.get("/page/../../main.py")).status_code == 404
         refused = await asking.ask("POST", "/v1/docs")
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
