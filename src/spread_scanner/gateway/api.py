@@ -295,9 +295,9 @@ async def candles(
     count: Count = 100,
 ) -> PastShown:
     """Candles of a listing, the newest first, where spread-recorder runs."""
-    named, sources = _symbol(system, symbol), [source_of(source).label]
+    named, sources = symbol_as(symbol), [source_of(source).label]
     wanted = past.rows_of("candles", (since, until), named, sources, period=period)
-    return await _past(system, wanted, count)
+    return await _past(system, named, wanted, count)
 
 
 @get(f"{VERSIONED}/history/{{symbol:path}}")
@@ -312,12 +312,12 @@ async def spread_history(
     """A pair's spread at each change of either leg, the newest first, where spread-recorder
     runs."""
     way = evaluations.direction_of(direction)
-    named, legs = _symbol(system, symbol), [way.spot.label, way.futures.label]
+    named, legs = symbol_as(symbol), [way.spot.label, way.futures.label]
     wanted = past.rows_of("spreads", (since, until), named, legs, direction=way.label)
     # A row needs its own tick and the other leg's: as many of each as rows, and one that tells
     # whether there are more.
     bounds = [f"--last={count + 1}", *([f"--until={until.isoformat()}"] if until else [])]
-    return await _past(system, (*wanted, *bounds), count)
+    return await _past(system, named, (*wanted, *bounds), count)
 
 
 async def _apart(call: Callable[[], _T], name: str) -> _T:
@@ -337,11 +337,17 @@ def _part(system: LiveSystem, written: str) -> str:
     return part_of_symbol(written, system.shown.tables.symbol_names().values())
 
 
-async def _past(system: LiveSystem, wanted: tuple[str, ...], count: int) -> PastShown:
-    if nothing := why_none(system.shown.settings):
+async def _past(system: LiveSystem, symbol: str, wanted: tuple[str, ...], count: int) -> PastShown:
+    nothing = why_none(system.shown.settings)
+    if nothing or not symbol.isprintable():  # no child's argument has a NUL
+        _symbol(system, symbol)
+    if nothing:
         raise NotAnswered(HTTPStatus.CONFLICT, "no_answer", nothing)
     said = await _apart(lambda: past.ask(*wanted, "--count", str(count)), "past")
-    return msgspec.json.decode(said, type=PastShown)
+    shown = msgspec.json.decode(said, type=PastShown)
+    if not shown.rows:  # of a coin that has left the tables there may be some
+        _symbol(system, symbol)
+    return shown
 
 
 @get(f"{VERSIONED}/report")

@@ -20,6 +20,7 @@ from spread_scanner.history.kept import HistoryKind
 from spread_scanner.schema.enums import DIRECTION_BY_LABEL
 from spread_scanner.schema.moments import moment_ns
 from spread_scanner.schema.names import HISTORY_FOLDER, WAL_FOLDER
+from spread_scanner.symbology.written import symbol_as
 
 MISSING = "questions about the past need spread-scanner[history]: pip install duckdb pyarrow"
 AS = {"arrow": "to_arrow_table", "polars": "pl", "pandas": "df"}
@@ -54,7 +55,8 @@ def connect(
     if until is not None and last is None:
         raise Unusable("until when is for the last ticks alone", until=until)
     until_ns = None if until is None else _moment_ns(until)
-    return _connected(settings, AskedFor(symbol, tuple(sources), last=last, until_ns=until_ns))
+    named = None if symbol is None else symbol_as(symbol)
+    return _connected(settings, AskedFor(named, tuple(sources), last=last, until_ns=until_ns))
 
 
 def _connected(settings: Settings | None, wanted: AskedFor) -> Any:
@@ -136,6 +138,7 @@ def spread(
         raise Unusable("no such form", form=form, allowed=", ".join(AS))
     if form != "arrow" and importlib.util.find_spec(form) is None:  # duckdb has an error for each
         raise NoAnswer(f"{form} is not installed: pip install {form}")
+    symbol = symbol_as(symbol)
     since_ns = None if since is None else _moment_ns(since)
     wanted = AskedFor(symbol, (way.spot.label, way.futures.label), since_ns=since_ns)
     with contextlib.closing(_connected(settings, wanted)) as connection:

@@ -23,6 +23,7 @@ from spread_scanner.schema.records import QUOTE_DTYPE
 from spread_scanner.shm import PriceStore
 from spread_scanner.shm.faults import NoSegment
 from spread_scanner.symbology import tables
+from spread_scanner.symbology.written import symbol_as
 from spread_scanner.wal.reader import NoLog
 
 
@@ -55,7 +56,7 @@ class Listings:
         """QUOTE_DTYPE, the oldest first: the last `count` quotes and marks, or as many as there
         are. One is what the store shows. Raises Unusable, SegmentError, TableError, LogDamaged,
         NoAnswer, OSError."""
-        of = source_called(source)
+        of, symbol = source_called(source), symbol_as(symbol)
         if count < 1:
             raise Unusable("a count that cannot be", count=count, allowed="1 or more")
         if count == 1 and (shown := self._shown(of.source_id, symbol)) is not None:

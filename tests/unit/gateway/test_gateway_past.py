@@ -123,6 +123,23 @@ def test_a_child_that_does_not_answer_is_a_problem(
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/candles/{}?source=okx-spot", "/v1/history/{}?direction=okx-bybit"]
+)
+def test_a_coin_that_has_left_the_tables_has_its_past(
+    gateway_of: Callable[..., Any], child: Callable[[str], None], path: str
+) -> None:
+    asking = gateway_of()
+    child('print(\'{"columns": ["ts"], "rows": [["%s"]], "more": false}\' % sys.argv[3])')
+    answer = asyncio.run(asking.get(path.format("gone/usdt")))
+    assert (answer.status_code, answer.json()["rows"]) == (200, [["--symbol=GONE-USDT"]])
+    answer = asyncio.run(asking.get(path.format("GONE-USDT%00")))
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_symbol")
+    child('print(\'{"columns": ["ts"], "rows": [], "more": false}\')')
+    answer = asyncio.run(asking.get(path.format("GONE-USDT")))
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_symbol")
+
+
 def test_what_waits_for_others_keeps_no_reader(
     gateway_of: Callable[..., Any], child: Callable[[str], None]
 ) -> None:

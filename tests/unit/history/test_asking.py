@@ -23,6 +23,7 @@ from spread_scanner.errors import Unusable
 from spread_scanner.history import asking, compact, kept, reaching, views
 from spread_scanner.history.gathered import AskedFor
 from spread_scanner.history.kept import HistoryKind, KeptFile
+from spread_scanner.history.listings import Listings
 from spread_scanner.schema import costs
 from spread_scanner.schema.books import BOOK_UNUSABLE
 from spread_scanner.schema.log import RecordKind, TakenFor
@@ -372,6 +373,18 @@ def test_what_bounds_nothing_is_refused(
 ) -> None:
     with pytest.raises(Unusable, match=said):
         history.connect(past[0], **given)
+
+
+def test_a_symbol_may_be_written_as_everywhere(past: tuple[Settings, Any]) -> None:
+    whole = history.spread("ETH-USDT", "binance-okx", settings=past[0])
+    assert history.spread("eth/usdt", "binance-okx", settings=past[0]).equals(whole)
+    with contextlib.closing(history.connect(past[0], symbol="eth/usdt")) as narrowed:
+        found = asking.ask(narrowed, "SELECT DISTINCT symbol FROM ticks").fetchall()
+    assert found == [("ETH-USDT",)]
+    with Listings(past[0]) as listings:
+        last = listings.last("eth/usdt", "okx-futures", 5)
+        assert last.tobytes() == listings.last("ETH-USDT", "okx-futures", 5).tobytes()
+    assert len(last) == 5
 
 
 def test_a_source_that_nobody_has_is_refused(past: tuple[Settings, Any]) -> None:
