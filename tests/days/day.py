@@ -352,7 +352,11 @@ class Day:
         self.invariants.fault(exchange, fault)
         end = EVERY_KIND[fault.kind].begin(self, exchange, fault)
         if end is not None:
-            self.loop.call_ns(int(fault.for_s * NS_PER_S), end)
+            self.loop.call_ns(int(fault.for_s * NS_PER_S), self._end, exchange, end)
+
+    def _end(self, exchange: Exchange, end: Callable[[], None]) -> None:
+        self.invariants.fault_over(exchange)
+        end()
 
     async def live(self) -> None:
         """From the first dial to the last goodbye."""

@@ -128,7 +128,7 @@ class Exchange:
         self.latest_work: tuple[str, Work, str] | None = None
         self.works: dict[str, Told] = {}  # what the feed has heard of each maintenance
         self.numbers = 0
-        self.faster = 1.0
+        self._paces: list[float] = []
         self.frames = 0  # data frames that the feed took notice of
         self.counted: dict[str, int] = {}
         self.on_arrival: Callable[[Session, Row, Said], None] = lambda *_: None
@@ -170,6 +170,16 @@ class Exchange:
         self.switch.clock_ns += self._drifted_ns()
         self.switch.drift_ppm = ppm
         self.switch.drifts_since_ns = self.clock.mono_ns()
+
+    @property
+    def faster(self) -> float:
+        """How many times their usual rate its symbols have now."""
+        return max(self._paces, default=1.0)
+
+    def hurry(self, times: float) -> Callable[[], None]:
+        """So many times the usual rate from now on, or more, until the answer is called."""
+        self._paces.append(times)
+        return lambda: self._paces.remove(times)
 
     def count(self, label: str, by: int = 1) -> None:
         self.counted[label] = self.counted.get(label, 0) + by
@@ -243,16 +253,13 @@ class Exchange:
 
     def _send(self, row: Row, said: Said) -> None:
         row.published = said
-        lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
-        usual_ms = lags_ms[source_id]
         if self.switch.enveloped and not said.ill_timed:  # that one has none that can be
-            ms = self.now_ms()
-            lags_ms[source_id] += max(0, ms - said.tick.ts_ms)
-            said = said._replace(tick=said.tick._replace(ts_ms=ms), enveloped=True)
+            ms = self.now_ms()  # its clock may have come back: nothing is sent before it is made
+            tick, made_ms = said.tick._replace(ts_ms=ms), min(said.engine_ms, ms)
+            said = said._replace(tick=tick, engine_ms=made_ms, enveloped=True)
         for session in self.sessions:
             if session.carries(row):
                 session.quote(row, said)
-        lags_ms[source_id] = usual_ms
 
     def _sweep(self) -> None:
         self.loop.call_ns(SWEEP_NS, self._sweep)

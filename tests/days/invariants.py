@@ -93,7 +93,7 @@ class Invariants:
         self._untaught: dict[str, int] = {}  # timely quotes until a feed knows lag; 0: it does
         self._unsaid: dict[str, int] = defaultdict(int)
         self._unmoved: dict[str, int] = defaultdict(int)  # calm checks in a row with moves to make
-        self._fault_ns: dict[str, int] = defaultdict(int)  # when one began last
+        self._fault_ns: dict[str, int] = defaultdict(int)  # when one began or ended last
         self._next_ns = 0  # when it is to be looked again, if anything happens then
         self._next_lines_ns = 0
         self._next_late_ns = 0  # until then time alone makes nobody late
@@ -122,6 +122,10 @@ class Invariants:
             self.skewed_until_ns[exchange.label] = max(self.skewed_until_ns[exchange.label], end_ns)
         if kind.within_s:
             self.calm_ns[exchange.label] = max(self.calm_ns[exchange.label], end_ns)
+
+    def fault_over(self, exchange: Exchange) -> None:
+        """What it kept away or spoilt begins anew."""
+        self._fault_ns[exchange.label] = self.world.now_ns()
 
     def misheard(self, exchange: Exchange, kind: str) -> None:
         """A request meets a fault that was ordered before, it may be long before."""
@@ -239,7 +243,7 @@ class Invariants:
             self.broken(1, exchange.label, f"{row.name}: the store shows {cell}, not {said}")
         elif said.untimed and not cell.flags & QuoteFlag.NO_TS_EVENT:
             self.broken(1, exchange.label, f"{row.name}: a time that cannot be is {cell.ts_event}")
-        elif said.engine_ms is not None and cell.ts_event not in (TS_ABSENT, sent_ns):
+        elif said.misdated and cell.ts_event not in (TS_ABSENT, sent_ns):
             self.broken(
                 1, exchange.label, f"{row.name}: sent at {sent_ns}, and dated {cell.ts_event}"
             )
@@ -472,7 +476,8 @@ class Invariants:
 
     def _says_that_it_is_refused(self, exchange: Exchange) -> None:
         """(11). A dial that fails meanwhile is judged first, so that one look may find it well.
-        What is acknowledged is waited for anew on each connection.
+        What is acknowledged is waited for anew on each connection: of which there may be none
+        before a fault that keeps all away is over.
         """
         label, since_ns, bound_ns = exchange.label, exchange.switch.closed_ns, SAID_NS
         if not exchange.refuses:

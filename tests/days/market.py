@@ -34,15 +34,14 @@ class Said(NamedTuple):
     number: int  # counts up for ever, whatever the update ids do
     said_ns: int  # when the exchange knew it
     tick: Tick
+    engine_ms: int  # its engine's time, whoever is told and when
     bid_px: float
     bid_sz: float
     ask_px: float
     ask_sz: float
     odd: bool = False  # its time is not to be believed
     untimed: bool = False  # its time cannot be
-    engine_ms: int | None = (
-        None  # its engine's time, which cannot be, where it is sent at a good one
-    )
+    misdated: bool = False  # its engine's time cannot be, where it is sent at a good one
     enveloped: bool = False  # sent late, and dated anew but for the engine's time
     shape: str = ""  # how it is spelled, where that is not as usual: shapes.py
     repeat: bool = False
@@ -55,7 +54,7 @@ class Said(NamedTuple):
     @property
     def ill_timed(self) -> bool:
         """It bears a time that cannot be."""
-        return self.untimed or self.engine_ms is not None
+        return self.untimed or self.misdated
 
     @property
     def mid(self) -> float:
@@ -125,7 +124,8 @@ class Row:
             # By way of the gateway, behind all that it holds back.
             return self._again(self.last, exchange_ms)
         said = self._say(self._next(exchange_ms), now_ns)
-        said = said._replace(engine_ms=engine_ms)
+        if engine_ms is not None:
+            said = said._replace(engine_ms=engine_ms, misdated=True)
         if odd or untimed or shape:
             said = said._replace(odd=odd, untimed=untimed, shape=shape, **_sides(shape))
         self.last = said
@@ -143,13 +143,18 @@ class Row:
             said = said._replace(shape="")
         untimed = said.untimed and exchange_ms == said.tick.ts_ms
         tick = said.tick._replace(ts_ms=exchange_ms)
-        engine_ms, listing = said.engine_ms, self.listing
-        if not untimed and engine_ms is None and listing.source.exchange is Name.BYBIT:
-            # Its repeats have the old `cts`: it may be none, or ahead of a clock set back since.
-            engine_ms = said.tick.ts_ms - listing.lags_ms[listing.source_id]
-        if engine_ms is not None and not shapes.misdated(engine_ms, exchange_ms):
-            engine_ms = None
-        return said._replace(tick=tick, repeat=True, untimed=untimed, engine_ms=engine_ms)
+        # Bybit's repeats have the old `cts`: it may be none, or ahead of a clock set back since.
+        old = self.listing.source.exchange is Name.BYBIT
+        misdated = not untimed and (old or said.misdated)
+        misdated = misdated and shapes.misdated(said.engine_ms, exchange_ms)
+        engine_ms = said.engine_ms if old or misdated else self._engine_ms(tick)
+        return said._replace(
+            tick=tick, engine_ms=engine_ms, repeat=True, untimed=untimed, misdated=misdated
+        )
+
+    def _engine_ms(self, tick: Tick) -> int:
+        """Of what is made as it is sent."""
+        return tick.ts_ms - self.listing.lags_ms[self.listing.source_id]
 
     def _next(self, exchange_ms: int) -> Tick:
         below, listing = self._below, self.listing
@@ -183,7 +188,7 @@ class Row:
         number = (self.last.number if self.last is not None else 0) + 1
         px, sz = self.listing.px_mul, self.listing.sz_mul
         return Said(
-            number, now_ns, tick,
+            number, now_ns, tick, self._engine_ms(tick),
             float(tick.bid_px) / px, float(tick.bid_sz) * sz,
             float(tick.ask_px) / px, float(tick.ask_sz) * sz,
         )  # fmt: skip

@@ -34,16 +34,12 @@ def half_open(stage: Stage, exchange: Exchange, fault: Fault) -> None:
 def busy(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     """Many messages; now and then a connection dies in the midst of it."""
     total = sum(row.rate_per_s for row in exchange.rows.values() if row.wanted) or 1.0
-    exchange.faster = (100 + 300 * fault.size) / total
+    over = exchange.hurry((100 + 300 * fault.size) / total)
     if fault.pick < 0.7:
         exchange.loop.call_ns(
             int(fault.for_s * 0.6 * NS_PER_S),
             half_open, stage, exchange, fault._replace(pick=fault.pick / 0.7),
         )  # fmt: skip
-
-    def over() -> None:
-        exchange.faster = 1.0
-
     return over
 
 

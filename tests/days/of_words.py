@@ -93,8 +93,8 @@ def skew(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:
     One that comes back differs from a backlog only by symbols that quote more often than it steps.
     """
     telling_s = max(0.0, fault.for_s - 10)
-    exchange.loop.call_ns(int(telling_s * NS_PER_S), _hurry, exchange, TELLING)
-    exchange.loop.call_ns(int((fault.for_s + 20) * NS_PER_S), _hurry, exchange, 1.0)
+    tells_ns = int((fault.for_s + 20 - telling_s) * NS_PER_S)
+    exchange.loop.call_ns(int(telling_s * NS_PER_S), _hurry, exchange, tells_ns)
     step_ns = int((fault.pick - 0.5) * 16 * NS_PER_S)
     exchange.switch.clock_ns += step_ns
 
@@ -112,7 +112,7 @@ def set_unseen(stage: Stage, exchange: Exchange, fault: Fault) -> None:
     for good: no time goes back by it, and it looks like a gateway that has fallen behind.
     """
     step_ns = int((3 + 5 * fault.size) * NS_PER_S)
-    exchange.faster = 1e-9  # nobody says anything after the next time
+    go_on = exchange.hurry(1e-9)  # nobody says anything after the next time
 
     def set_back() -> None:
         now_ns = exchange.clock.mono_ns()
@@ -123,7 +123,7 @@ def set_unseen(stage: Stage, exchange: Exchange, fault: Fault) -> None:
         exchange.switch.clock_ns -= step_ns
         exchange.log("set back unseen", exchange.label, step_ns)
         stage.unheard(exchange)
-        exchange.faster = 1.0
+        go_on()
         exchange.tick_all()
 
     set_back()
@@ -141,8 +141,8 @@ def drift(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None] 
     return over
 
 
-def _hurry(exchange: Exchange, times: float) -> None:
-    exchange.faster = times
+def _hurry(exchange: Exchange, for_ns: int) -> None:
+    exchange.loop.call_ns(for_ns, exchange.hurry(TELLING))
 
 
 def behind(stage: Stage, exchange: Exchange, fault: Fault) -> Callable[[], None]:

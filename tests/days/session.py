@@ -37,7 +37,6 @@ class Session:
         self.unanswered_ns = 0
         self.quoted = 0
         self.over = False
-        self.announced = False
         self.welcomed = False  # was told the latest maintenance
         self._last_ns: deque[int] = deque(maxlen=BUSY_QUOTES)
         self.hollow: set[str] = set()
@@ -255,10 +254,7 @@ class Session:
         if self.over or not self.carries(row):
             return
         self.sent_ns = self.exchange.clock.mono_ns()
-        if said.shape:
-            frame = shaped(said.shape, row.listing, self._forms[row.name], said.tick)
-        else:
-            frame = self._encoded(row, said)
+        frame = self._encoded(row, said)
         self.quoted += 1
         if not self.wire.dead:
             self._last_ns.append(self.sent_ns)
@@ -271,11 +267,15 @@ class Session:
             self.exchange.loop.call_ns(30 * NS_PER_MS, self.reset)
 
     def _encoded(self, row: Row, said: Said) -> bytes:
-        lags_ms, source_id = row.listing.lags_ms, row.listing.source_id
-        usual_ms = lags_ms[source_id]
-        if said.engine_ms is not None:
-            lags_ms[source_id] = said.tick.ts_ms - said.engine_ms
-        frame = self._encoders[row.name](said.tick)
+        """With its own engine's time: what an encoder remembers is when it first was asked."""
+        listing = row.listing
+        lags_ms, source_id = listing.lags_ms, listing.source_id
+        usual_ms, listing.said_id = lags_ms[source_id], -1
+        lags_ms[source_id] = said.tick.ts_ms - said.engine_ms
+        if said.shape:
+            frame = shaped(said.shape, listing, self._forms[row.name], said.tick)
+        else:
+            frame = self._encoders[row.name](said.tick)
         lags_ms[source_id] = usual_ms
         return frame
 
@@ -306,6 +306,8 @@ class Session:
         """What a server does by its clock: pings, and cutting who breaks the rules."""
         exchange, rules = self.exchange, self.exchange.rules
         now_ns = exchange.clock.mono_ns()
+        if not self.open:
+            return
         ping_s, pong_s = rules.server_ping_s, rules.pong_s
         if ping_s is not None and now_ns - self.pinged_ns >= ping_s * NS_PER_S:
             self.pinged_ns = now_ns
@@ -337,7 +339,11 @@ class Session:
 
     def announce(self, after_s: float) -> None:
         """Say that this connection will be cut, where the exchange says so, and cut it."""
-        self.announced = True
+        if self.open:  # else hands are not shaken, and nothing can be said there
+            self._announce()
+        self.exchange.loop.call_ns(int(after_s * NS_PER_S), self.goodbye, 1001, "upgrade")
+
+    def _announce(self) -> None:
         if self.exchange.label == "binance-spot":
             event = {"e": "serverShutdown", "E": self.exchange.now_ms()}
             self.say(orjson.dumps({"stream": "!serverShutdown", "data": event}).decode())
@@ -348,14 +354,14 @@ class Session:
                 "msg": "The connection will soon be closed",
             }
             self.say(orjson.dumps(notice).decode())
-        self.exchange.loop.call_ns(int(after_s * NS_PER_S), self.goodbye, 1001, "upgrade")
 
     def goodbye(self, code: int, reason: str) -> None:
-        """A close frame, and the end of the connection."""
+        """A close frame, where hands have been shaken, and the end of the connection."""
         if self.over:
             return
-        payload = code.to_bytes(2, "big") + reason.encode()
-        self.wire.to_near(head(0x80 | CLOSE, len(payload)) + payload)
+        if self.open:
+            payload = code.to_bytes(2, "big") + reason.encode()
+            self.wire.to_near(head(0x80 | CLOSE, len(payload)) + payload)
         self.wire.end(None)
         self._drop()
 

@@ -395,6 +395,40 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "mexc-spot", 0.32,
         {"mexc-spot": [Fault(100, "quiet", 500, 0.1, 0.6), Fault(620, "hollow", 0, 0.1, 0.1)]},
     ),
+    "an engine's time of what was made while nobody was there, told again in a backlog": (
+        "bybit-futures", 0.035,
+        {
+            "bybit-futures": [
+                Fault(100, "maintenance", 5, 0, 0), Fault(107.5, "behind", 20, 0.1, 0.5),
+                Fault(107.55, "reset", 0, 0, 0.9),
+            ],
+        },
+    ),
+    "an exchange that acknowledges everything and gives nothing, after nobody could dial": (
+        "binance-futures", 0.125,
+        {
+            "binance-futures": [
+                Fault(60, "maintenance", 250, 0, 0), Fault(61, "closed", 383, 0, 0),
+            ],
+        },
+    ),
+    "a clock that comes back soon after many messages": (
+        "mexc-futures", 0.065,
+        {
+            "mexc-futures": [
+                Fault(100, "skew", 61.2, 0.658, 0.5), Fault(145, "busy", 11.1, 0.738, 0.433),
+            ],
+        },
+    ),
+    "a server that announces its end before hands are shaken": (
+        "okx-futures", 0.052,
+        {
+            "okx-futures": [
+                Fault(100, "slow", 60, 0, 0.4), Fault(110, "reset", 0, 0, 0.9),
+                Fault(117, "draining", 40, 0, 0),
+            ],
+        },
+    ),
     "a backlog of all that such a life has heard, of which it cannot know": (
         "okx-spot", 0.075,
         {
