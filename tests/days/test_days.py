@@ -438,6 +438,10 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "ids that begin anew where a symbol has moved to, as its old line goes on": (
+        "okx-spot", 0.085,
+        {"okx-spot": [Fault(100, "reshape", 60, 0.797, 0.3), Fault(165, "new ids", 0, 0.1, 0.1)]},
+    ),
 }  # fmt: skip
 
 

@@ -155,6 +155,12 @@ cdef class Board:
         """
         self.held["deaf_ns"][ids] = mono_ns
 
+    def let_go(self, uint32_t connection, ids=slice(None)):
+        """A connection brings these no longer: that it wrote them last says nothing any more of who
+        may lag behind it.
+        """
+        self.wrote[ids] = numpy.where(self.wrote[ids] == connection, 0, self.wrote[ids])
+
     def forget(self, ids):
         """Forget what these ids were: they mean another coin, or nothing, from now on."""
         self.held[ids] = 0

@@ -24,6 +24,7 @@ class Listener(WSListener):
     row: Row | None
     number: int
     quoted: npt.NDArray[np.uint8]
+    left: npt.NDArray[np.uint8]
     handler: Any
     transport: WSTransport | None
     opened_ns: int

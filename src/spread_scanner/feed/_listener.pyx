@@ -133,6 +133,7 @@ cdef class Listener(WSListener):
     cdef readonly Row row
     cdef readonly uint32_t number
     cdef readonly cnp.ndarray quoted
+    cdef readonly cnp.ndarray left  # by symbol id: what still comes of these was on its way
     cdef public object handler
     cdef readonly WSTransport transport
     cdef readonly int64_t opened_ns
@@ -148,6 +149,7 @@ cdef class Listener(WSListener):
     cdef Decoder decoder
     cdef BookBoard books
     cdef uint8_t *has_quoted
+    cdef uint8_t *has_left
     cdef WSMsgType data_type
     cdef bint reading
     cdef bint skipping
@@ -178,6 +180,8 @@ cdef class Listener(WSListener):
         self.data_type = WSMsgType.BINARY if binary else WSMsgType.TEXT
         self.quoted = numpy.zeros(board.native.max_symbols, numpy.uint8)
         self.has_quoted = <uint8_t *>cnp.PyArray_DATA(self.quoted)
+        self.left = numpy.zeros(board.native.max_symbols, numpy.uint8)
+        self.has_left = <uint8_t *>cnp.PyArray_DATA(self.left)
 
     def use(self, Decoder decoder not None):
         """Match with other tables from the next frame on."""
@@ -289,19 +293,21 @@ cdef class Listener(WSListener):
         cdef ss_quote *standing = NULL
         cdef ss_board *board = &self.board.native
         cdef int outcome
+        cdef bint left
         if symbol >= self.board.writer.symbols:
             return SS_IMPOSSIBLE  # the writer is closed: its source may be another's by now
+        left = self.has_left[symbol]
         quote.ts_recv = self.recv_ns
         self.seen.data += 1
         self.bad_in_row = 0
         if ss_store_own(board.store, board.source_id, symbol, &old) != SS_READ_NONE:
             standing = &old
         self.judge_time(quote, standing, ts_engine, ts_sent)
-        outcome = ss_board_put(board, symbol, quote, standing, self.number)
+        outcome = ss_board_put(board, symbol, quote, standing, 0 if left else self.number)
         if outcome == SS_OUT_OF_ORDER:
             self.seen.out_of_order += 1
             return outcome  # of another time: it says nothing of now, not even that it lives
-        self.has_quoted[symbol] = 1
+        self.has_quoted[symbol] = not left
         ss_memory_note(&board.memory[symbol], self.mono_ns, board.deaf_ns,
                        outcome <= SS_RESET and outcome != SS_REPEAT, &board.silence)
         if outcome == SS_DUPLICATE:
@@ -508,7 +514,7 @@ cdef class Listener(WSListener):
         """Heard by a message that is no quote."""
         self.seen.data += 1
         self.bad_in_row = 0
-        self.has_quoted[symbol] = 1
+        self.has_quoted[symbol] = not self.has_left[symbol]
         ss_memory_note(&self.board.native.memory[symbol], self.mono_ns,
                        self.board.native.deaf_ns, True, &self.board.native.silence)
 

@@ -28,6 +28,7 @@ from spread_scanner.exchanges.adapter import (
 )
 from spread_scanner.feed._listener import Listener
 from spread_scanner.feed.counting import COUNTER_OF_END, Counts
+from spread_scanner.feed.freshness import Ids
 from spread_scanner.feed.refusal_log import RefusalLog
 from spread_scanner.feed.share import Share
 from spread_scanner.feed.subscription import Subscription
@@ -141,6 +142,7 @@ class Connection:
     def join(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
         """Carry these too. `again`: another one did, and they did not quote."""
         symbols = list(exchange_symbols)
+        self.listener.left[self.watch.ids_of(symbols)] = 0
         self.subscription.join(symbols, again=again)
         self.counts.add("subscribes", len(symbols))
         self._ask()
@@ -148,8 +150,9 @@ class Connection:
     def leave(self, exchange_symbols: Iterable[str], *, again: bool = False) -> None:
         symbols = list(exchange_symbols)
         self.subscription.leave(symbols, again=again)
-        rows = [self.share.instruments.get(symbol) for symbol in symbols]
-        self.forget([row.symbol_id for row in rows if row is not None])
+        ids = self.watch.ids_of(symbols)
+        self._given_no_more(ids)
+        self.listener.left[ids] = 1
         self._ask()
 
     def ask_again(self, exchange_symbols: Iterable[str]) -> None:
@@ -162,9 +165,14 @@ class Connection:
         self.subscription.ask_at_once(clock.mono_ns())
         self._ask()
 
-    def forget(self, symbol_ids: Iterable[int]) -> None:
+    def forget(self, symbol_ids: Sequence[int]) -> None:
         """What was quoted under these ids says nothing of what they mean from now on."""
-        self.listener.quoted[list(symbol_ids)] = 0
+        self.listener.quoted[symbol_ids] = self.listener.left[symbol_ids] = 0
+
+    def _given_no_more(self, ids: Ids) -> None:
+        """Others quote these from now on, if anybody does, and in an order of their own."""
+        self.listener.quoted[ids] = 0
+        self.share.board.let_go(self.number, ids)
 
     def _ask(self) -> None:
         if self._pump is None:
@@ -414,7 +422,7 @@ class Connection:
     def _disown(self, exchange_symbols: Sequence[str]) -> None:
         """What was given until now, by this connection or the one before, is refused."""
         ids = self.watch.ids_of(exchange_symbols)
-        self.forget(ids.tolist())
+        self._given_no_more(ids)
         self.share.disowned(ids)
 
     def _noticed(self, notice: Notice) -> None:

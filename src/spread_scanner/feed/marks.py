@@ -110,7 +110,7 @@ class Marks:
         many symbols it carried, and how many cells were marked.
         """
         board = self._share.board
-        board.wrote[board.wrote == connection.number] = 0
+        board.let_go(connection.number)
         ids = connection.watch.carried_ids()
         return len(ids), self.stale(ids[~self._covered(planned=planned, but=connection)[ids]])
 

@@ -252,8 +252,21 @@ def test_a_second_connection_that_lags_is_no_restart(bench: Bench) -> None:
     late = bench.listener(2)
 
     assert put(late, 990, WALL_MS + 5_000) == "out of order"
-    bench.board.wrote[0] = 0  # the first one is gone
+    bench.board.let_go(1)  # the first one is gone
     assert put(late, 991, WALL_MS + 5_001) == "reset"
+
+
+def test_what_was_on_its_way_when_a_symbol_was_left_holds_up_no_restart(bench: Bench) -> None:
+    first, second = bench.listener(1), bench.listener(2)
+    put(first, 1_000, WALL_MS)
+    first.left[0] = 1
+    assert put(first, 1_001, WALL_MS + 1) == "stored"
+    assert bench.board.wrote[0] == 0
+
+    assert put(second, 33, WALL_MS + 5_000) == "reset"
+    assert put(first, 1_002, WALL_MS + 5_001) == "stored", "older, by no more than its way"
+    assert put(second, 34, WALL_MS + 6_001) == "reset"
+    assert bench.board.wrote[0] == 2
 
 
 def now_ms(bench: Bench) -> int:

@@ -110,6 +110,32 @@ def test_what_is_beyond_a_new_limit_leaves_when_its_new_line_quotes_it(bed: Bed)
     played(bed, act)
 
 
+def test_ids_may_begin_anew_where_a_symbol_has_moved_to(
+    bed: Bed, virtual_clock: VirtualClock
+) -> None:
+    """Who carried it before goes on with other symbols, and was the last to write it."""
+
+    def told(connection: Connection, update_id: int) -> str:
+        virtual_clock.advance_ms(1_500)
+        now_ns = bed.store.clock.now_ns()
+        return connection.listener.quote(0, 1.0, 1.0, 2.0, 1.0, now_ns, update_id)
+
+    def act(move: Move, one: Connection, other: Connection) -> None:
+        assert [told(one, 1_000), told(other, 1_000), told(other, 900)] == [
+            "stored", "repeat", "out of order",
+        ]  # fmt: skip
+        one.leave(NAMES[:1])
+        assert told(one, 1_001) == "stored", "it was on its way"
+        assert not one.watch.quoted(NAMES[0])
+        assert told(other, 33) == "reset"
+        one.join(NAMES[:1])
+        assert told(one, 34) == "stored"
+        assert one.watch.quoted(NAMES[0])
+        assert told(other, 5) == "out of order", "the other one carries it, and wrote it last"
+
+    played(bed, act)
+
+
 def lines_are_merged(bed: Bed, move: Move, one: Connection, other: Connection) -> None:
     """Two lines of one copy, a symbol each, for which one is enough."""
     (kept,), (merged,) = move.copies
