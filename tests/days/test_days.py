@@ -442,6 +442,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "okx-spot", 0.085,
         {"okx-spot": [Fault(100, "reshape", 60, 0.797, 0.3), Fault(165, "new ids", 0, 0.1, 0.1)]},
     ),
+    "a price that leaves its level after the tables' run had asked, before a quote by them": (
+        "okx-spot", 0.05,
+        {
+            "okx-spot": [
+                Fault(50.005, "reshape", 60, 0.1, 0.1), Fault(110.105, "jump", 30, 0.1, 0.1),
+            ],
+        },
+    ),
 }  # fmt: skip
 
 

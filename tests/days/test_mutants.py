@@ -137,6 +137,10 @@ CASES = {
     "any price is of its level": Case(
         believe.any_price_is_of_its_level, "okx-spot", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {1},
     ),
+    "tables judge what came after them": Case(
+        believe.all_is_judged, "bybit-spot", 0.05,
+        [Fault(55.305, "reshape", 60, 0.3, 0.1), Fault(115.405, "jump", 30, 0.25, 0.1)], {1},
+    ),
     "who left speaks for the order": Case(
         believe.who_left_speaks_for_the_order, "bybit-futures", 0.085,
         [Fault(100, "reshape", 60, 0.216, 0.8), Fault(164, "new ids", 0, 0.1, 0.1)], {1},

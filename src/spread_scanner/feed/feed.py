@@ -429,8 +429,8 @@ class Feed:
         self._marks.rejudge(before, clock.mono_ns(), self._tempo.shared)
         self._placing.ask_everything(self._copies)
         self._missed.ask_at_once()
-        if judged:  # but for what that run took from the one before
-            share.board.judged([row.symbol_id for row in traded.values() if not row.last_known])
+        if judged:
+            levels.judged(share.board, traded.values(), judgement.asked_ns)
         if self._copies:
             self._moving.reshape(self._copies)
             self._move()

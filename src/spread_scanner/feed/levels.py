@@ -16,7 +16,7 @@ from spread_scanner.feed._listener import FLAGS
 from spread_scanner.schema.enums import Source
 from spread_scanner.schema.records import TS_ABSENT
 from spread_scanner.shm._store import Quote
-from spread_scanner.symbology.tables import Tables
+from spread_scanner.symbology.tables import InstrumentRow, Tables
 
 # What was stored longer ago says nothing of lag: an exchange that was away may have set its clock.
 RECENT_NS = 60 * NS_PER_S
@@ -32,18 +32,33 @@ def recall(board: Board, loaded: Tables, source: Source, known: int) -> None:
     judged the prices since. Of one that had jumped the old level is not known any more.
 
     `known` is the set that the life before had in force. That or a newer one has judged all that
-    was stored before its run asked, but for what it took from the run before it.
+    was stored before its run asked, but for what it took from the run before it; a newer one also
+    what had jumped by then, of which each quote since is as recent.
     """
     if not 0 < known <= loaded.generation:
         return
-    unjudged = loaded.judgement <= known
-    judged_ns = clock.mono_ns() + board.anchor_ns - (clock.wall_ns() - loaded.asked_by_wall_ns)
+    unjudged, asked_ns = loaded.judgement <= known, _asked_ns(board, loaded.asked_by_wall_ns)
     for row in loaded.of_source(source.source_id):
         quote = board.writer.own(row.symbol_id)
         if quote is None:
             continue
-        if row.last_known or (unjudged and quote.ts_recv >= judged_ns):
+        recent = quote.ts_recv >= asked_ns
+        if row.last_known or (recent and (unjudged or _has_level(quote))):
             board.mid[row.symbol_id] = _level(quote)
+
+
+def judged(board: Board, rows: Iterable[InstrumentRow], asked_wall_ns: int) -> None:
+    """A run that began to ask at that time has judged these prices, but for what it took from the
+    run before: they count from where they are now. What has been heard at its level since then is
+    there, and has to stay.
+    """
+    asked_ns, ids = _asked_ns(board, asked_wall_ns), []
+    for row in rows:
+        quote = board.writer.own(row.symbol_id)
+        stays = quote is not None and quote.ts_recv >= asked_ns and _has_level(quote)
+        if not (row.last_known or stays):
+            ids.append(row.symbol_id)
+    board.judged(ids)
 
 
 def recall_lag(board: Board, symbol_ids: Iterable[int]) -> None:
@@ -64,6 +79,15 @@ def recall_lag(board: Board, symbol_ids: Iterable[int]) -> None:
         lags = sorted(quote.ts_recv - quote.ts_event for quote in dated)
         best_ns = lags[(min(len(lags), LAGS_OF_BEST) - 1) // 2]
         board.best.recall(best_ns, max(quote.ts_recv for quote in dated) - board.anchor_ns)
+
+
+def _asked_ns(board: Board, asked_wall_ns: int) -> int:
+    """When a run began to ask, by the clock of quotes' ts_recv."""
+    return clock.mono_ns() + board.anchor_ns - (clock.wall_ns() - asked_wall_ns)
+
+
+def _has_level(quote: Quote) -> bool:
+    return 0.0 < _level(quote) < UNKNOWN
 
 
 def _level(quote: Quote) -> float:

@@ -99,6 +99,13 @@ def who_left_speaks_for_the_order() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def all_is_judged() -> Iterator[None]:
+    """New tables have judged any price, also what was heard after their run had asked."""
+    with put(levels, "_has_level", lambda _: False):
+        yield
+
+
+@contextlib.contextmanager
 def unread_is_ignored() -> Iterator[None]:
     """A message that cannot be read says nothing of what stands."""
     with put(Connection, "_doubt", lambda *_: None):

@@ -199,6 +199,32 @@ def test_a_price_that_left_its_level_over_a_halt_is_not_believed_until_it_is_jud
     uvloop.run(act())
 
 
+def test_a_level_that_was_heard_since_a_run_asked_outlives_its_verdicts(bed: Bed) -> None:
+    """Nobody has judged what comes after that: the first quote there is no other than the next."""
+    board = bed.feed._share.board
+    listener = Listener(board, bed.feed._share.decoder, 1, Handler())
+
+    def jumped(symbol_id: int, px: float) -> bool:
+        now_ns = bed.store.clock.now_ns()
+        listener.quote(symbol_id, px, 1.0, px * 1.01, 1.0, now_ns, now_ns)
+        quote = bed.store.read(SOURCE.source_id, symbol_id)
+        assert quote is not None
+        return bool(quote.flags & QuoteFlag.JUMPED)
+
+    async def act() -> None:
+        bed.feed._start()
+        assert [jumped(0, 1.0), jumped(1, 1.0)] == [False, False]
+        made = tables(2)
+        assert not jumped(0, 1.1)
+        publish.publish(bed.settings.generated_dir, made, {})
+        bed.feed._prepared(bed.settings)()
+        assert [jumped(0, 1000.0), jumped(1, 1000.0)] == [True, False]
+        assert bed.again()._share.board.mid[1] != 0.0, "no newer run has judged it"
+        bed.feed._stop()
+
+    uvloop.run(act())
+
+
 @pytest.mark.parametrize(("generation", "judged_in"), [(1, 0), (2, 0), (2, 1), (3, 2)])
 def test_levels_outlive_a_restart_unless_new_tables_have_judged_them(
     bed: Bed, generation: int, judged_in: int
