@@ -442,6 +442,15 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
         "okx-spot", 0.085,
         {"okx-spot": [Fault(100, "reshape", 60, 0.797, 0.3), Fault(165, "new ids", 0, 0.1, 0.1)]},
     ),
+    "ids that begin anew as one of two connections is half open": (
+        "okx-spot", 0.06,
+        {
+            "okx-spot": [
+                Fault(60, "reshape", 200, 0.95, 0.1), Fault(120, "half open", 0, 0.1, 0.1),
+                Fault(120.8, "new ids", 0, 0.1, 0.1),
+            ],
+        },
+    ),
     "a price that leaves its level after the tables' run had asked, before a quote by them": (
         "okx-spot", 0.05,
         {

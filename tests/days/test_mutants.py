@@ -139,11 +139,18 @@ CASES = {
     ),
     "tables judge what came after them": Case(
         believe.all_is_judged, "bybit-spot", 0.05,
-        [Fault(55.305, "reshape", 60, 0.3, 0.1), Fault(115.405, "jump", 30, 0.25, 0.1)], {1},
+        [Fault(56.805, "reshape", 60, 0.3, 0.1), Fault(116.905, "jump", 30, 0.4, 0.1)], {1},
     ),
     "who left speaks for the order": Case(
         believe.who_left_speaks_for_the_order, "bybit-futures", 0.085,
         [Fault(100, "reshape", 60, 0.216, 0.8), Fault(164, "new ids", 0, 0.1, 0.1)], {1},
+    ),
+    "who is silent speaks for the order": Case(
+        believe.who_left_speaks_for_the_order, "bybit-spot", 0.06,
+        [
+            Fault(60, "reshape", 200, 0.95, 0.1), Fault(120, "half open", 0, 0.1, 0.1),
+            Fault(120.8, "new ids", 0, 0.1, 0.1),
+        ], {1},
     ),
     "a price of any level signals": Case(
         believe.any_level_signals, "binance-futures", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {7},

@@ -170,8 +170,12 @@ class Connection:
         self.listener.quoted[symbol_ids] = self.listener.left[symbol_ids] = 0
 
     def _given_no_more(self, ids: Ids) -> None:
-        """Others quote these from now on, if anybody does, and in an order of their own."""
+        """It brings these no longer."""
         self.listener.quoted[ids] = 0
+        self._let_go(ids)
+
+    def _let_go(self, ids: Ids | slice = slice(None)) -> None:
+        """Others quote these from now on, if anybody does, and in an order of their own."""
         self.share.board.let_go(self.number, ids)
 
     def _ask(self) -> None:
@@ -279,6 +283,8 @@ class Connection:
         if self.deaf:
             listener.deafen(now_ns)
         self._path(pulse.lags(now_ns, rules))
+        if self.silent and not before:
+            self._let_go()
         return self.silent is not before
 
     @property

@@ -93,8 +93,8 @@ def each_life_learns_the_best_anew() -> Iterator[None]:
 
 @contextlib.contextmanager
 def who_left_speaks_for_the_order() -> Iterator[None]:
-    """A connection that carries a symbol no longer is held to be the one whose ids rise."""
-    with put(Connection, "_given_no_more", lambda self, ids: self.forget(ids)):
+    """A connection that brings a symbol no longer is held to be the one whose ids rise."""
+    with put(Connection, "_let_go", lambda *_: None):
         yield
 
 

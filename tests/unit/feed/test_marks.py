@@ -203,6 +203,22 @@ def test_of_two_connections_one_that_is_silent_costs_nothing(bed: Bed) -> None:
     played(bed, act)
 
 
+def test_ids_that_begin_anew_are_believed_though_who_wrote_last_is_silent(bed: Bed) -> None:
+    def told(connection: Connection, update_id: int) -> str:
+        now_ns = bed.store.clock.now_ns()
+        return connection.listener.quote(0, 1.0, 1.0, 2.0, 1.0, now_ns, update_id)
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.run(3_000, one, other)
+        assert told(one, 10_000) == "stored"
+        bed.run(1_200, other, symbols=(1,))
+        assert one.silent
+        assert told(other, 33) == "reset"
+        assert told(other, 34) == "stored"
+
+    played(bed, act)
+
+
 def test_what_both_carry_is_silent_when_both_are_and_within_1200_ms(bed: Bed) -> None:
     def act(one: Connection, other: Connection) -> None:
         bed.run(3_000, one, other)
