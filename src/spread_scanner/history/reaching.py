@@ -17,12 +17,12 @@ from spread_scanner.history.kept import KeptFile
 
 
 def reached(folder: Path, files: Sequence[KeptFile], wanted: AskedFor) -> list[KeptFile]:
-    """Of these files of ticks, the oldest first, those that are opened. Raises OSError,
-    pa.ArrowException."""
+    """Of these files of ticks, the oldest first, those that are opened, in their order: by it rows
+    of one time have the order that they have among all. Raises OSError, pa.ArrowException."""
     files = [file for file in files if not wanted.sources or file.source in wanted.sources]
     if wanted.symbol is None or (wanted.last is None and wanted.since_ns is None):
         return files
-    found: list[KeptFile] = []
+    found: set[KeptFile] = set()
     by_source: dict[str, list[KeptFile]] = {}
     for file in files:
         by_source.setdefault(file.source, []).append(file)
@@ -31,9 +31,9 @@ def reached(folder: Path, files: Sequence[KeptFile], wanted: AskedFor) -> list[K
         for file in reversed(of_source):
             if needed <= 0:
                 break
-            found.append(file)
+            found.add(file)
             needed -= _before(folder / file.path, wanted)
-    return found[::-1]
+    return [file for file in files if file in found]
 
 
 def _before(path: Path, wanted: AskedFor) -> int:

@@ -359,6 +359,15 @@ def test_files_of_sources_that_nobody_asks_for_are_not_opened(
     assert {file.source for file in reaching.reached(folder, files, wanted)} == {"okx-futures"}
 
 
+@pytest.mark.parametrize("past", ["parquet"], indirect=True)
+def test_files_are_opened_in_the_order_that_all_have(past: tuple[Settings, Any]) -> None:
+    """By it two legs' rows of one time, as marks of one block are, come in the same order."""
+    folder = past[0].data_dir / "history"
+    files = kept.read(folder).of(HistoryKind.TICKS)
+    wanted = AskedFor("BTC-USDT", ("binance-spot", "okx-futures"), last=10_000)
+    assert reaching.reached(folder, files, wanted) == files
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
