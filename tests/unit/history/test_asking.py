@@ -287,14 +287,15 @@ def test_the_last_spreads_are_those_of_the_last_ticks(
 def test_the_last_ticks_are_those_before_a_time_to_the_tick(past: tuple[Settings, Any]) -> None:
     """What is as old as that is not from before."""
     source, symbol = "binance-spot", "BTC-USDT"
-    question = f"SELECT * FROM ticks WHERE symbol = '{symbol}' AND source = '{source}'"
+    of, newest = f"symbol = '{symbol}' AND source = '{source}'", "ts DESC, arrival DESC"
+    question = f"SELECT * EXCLUDE (arrival) FROM ticks WHERE {of}"
     times = [ns for (ns,) in rows(past, f"SELECT epoch_ns(ts) FROM ({question}) ORDER BY ts")]
     for until_ns in (times[5], times[5] + 1, times[-1], times[-1] + 1):
-        before = f"{question} AND ts < make_timestamp_ns({until_ns}) ORDER BY ts DESC"
-        expected = rows(past, f"SELECT * FROM ({before}) LIMIT 5")
+        before = f"{question} AND ts < make_timestamp_ns({until_ns}) ORDER BY {newest}"
+        expected = rows(past, f"{before} LIMIT 5")
         wanted = AskedFor(symbol, (source,), last=5, until_ns=until_ns)
         with contextlib.closing(asking._connected(past[0], wanted)) as narrowed:
-            found = narrowed.sql(f"{question} ORDER BY ts DESC").fetchall()
+            found = narrowed.sql(f"{question} ORDER BY {newest}").fetchall()
         assert list(map(repr, found)) == list(map(repr, expected))
         assert len(found) == 5
 
