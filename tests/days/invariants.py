@@ -143,6 +143,7 @@ class Invariants:
         """The machine slept: whatever is there is too old. The day's faults slept with it, so what
         stands till their ends stands for longer."""
         self.dialling.woke()
+        self._fault_ns.update(dict.fromkeys(self.world.exchanges, self.world.now_ns()))
         slept_ns = int(slept_s * NS_PER_S)
         fell_asleep_ns = self.world.now_ns() - slept_ns
         of_dials = self.dialling.refused_until_ns

@@ -412,6 +412,13 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             ],
         },
     ),
+    "the same, and the machine sleeps meanwhile, which is all of them's": (
+        "", 0.09,
+        {
+            "binance-futures": [Fault(60, "closed", 280, 0.4, 0.8)],
+            "okx-futures": [Fault(140, "suspend", 0, 0.8, 0.62)],
+        },
+    ),
     "a clock that comes back soon after many messages": (
         "mexc-futures", 0.065,
         {
