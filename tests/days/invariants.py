@@ -32,6 +32,7 @@ DEAD_NS = 2_350 * NS_PER_MS  # silent for 1 s, pinged, silent for another; one c
 BUSY_NS = 1_350 * NS_PER_MS  # over 50 messages/s there is no need to ask
 SILENT_INTERVALS = 50.0
 SILENT_NS_MIN = 30 * NS_PER_S
+SLOW_NS_MIN = SILENT_NS_MIN - 10 * NS_PER_S
 SLOWDOWN_MAX = 10.0
 NEWS_INTERVALS = 120.0  # 50 of the mean that the feed has of them, and a look each minute
 NEWS_PAUSES = 60.0  # the same of the mean that came, which is longer for a while after a pause
@@ -491,12 +492,15 @@ class Invariants:
     def _is_slow(self, row: Row) -> bool:
         """It was silent for so long by itself that it may be called so."""
         last_ns = min(row.heard_ns, row.news_ns)
-        return row.halted or self.world.now_ns() - last_ns > SILENT_NS_MIN - 10 * NS_PER_S
+        return row.halted or self.world.now_ns() - last_ns > SLOW_NS_MIN
 
     def _any_slow(self, exchange: Exchange) -> bool:
-        """Whether one is, or was at the check before: it may have come back since."""
-        before = self._slow[exchange.label]
-        now = self._slow[exchange.label] = any(map(self._is_slow, exchange.rows.values()))
+        """Whether one is, or was since the check before the last: it may have come back since."""
+        before, rows = self._slow[exchange.label], exchange.rows.values()
+        now = any(self._is_slow(row) or row.silent_ns > SLOW_NS_MIN for row in rows)
+        for row in rows:
+            row.silent_ns = 0
+        self._slow[exchange.label] = now
         return now or before
 
     def _well(self, exchange: Exchange, row: Row) -> None:

@@ -93,6 +93,7 @@ class Row:
     pause_s: float = 0.0  # between two news, as they come: a pause may have made it longer
     came_ns: int = 0  # the last news
     news_ns: int = 0  # the same, or the feed has asked to be told
+    silent_ns: int = 0  # the longest that there were none, since somebody looked
 
     def __post_init__(self) -> None:
         listing = self.listing
@@ -232,6 +233,8 @@ class Row:
                 self.reset_ns = now_ns
             if self.heard is None or said.number > self.heard.number:
                 self._pause(now_ns)
+                silent_ns = now_ns - min(self.heard_ns, self.news_ns)
+                self.silent_ns = max(self.silent_ns, silent_ns if self.taught else 0)
                 self.news_ns = now_ns
                 self.taught += 1
             self.heard, self.heard_ns = said, now_ns

@@ -419,6 +419,14 @@ FOUND: dict[str, tuple[str, float, dict[str, list[Fault]]]] = {
             "okx-futures": [Fault(140, "suspend", 0, 0.8, 0.62)],
         },
     ),
+    "a silent connection that leaves its symbols to those that have not quoted them": (
+        "mexc-spot", 0.035,
+        {
+            "mexc-spot": [
+                Fault(100, "busy", 18.5, 0.02, 0.47), Fault(119.6, "reshape", 40, 0.77, 0.2),
+            ],
+        },
+    ),
     "a clock that comes back soon after many messages": (
         "mexc-futures", 0.065,
         {

@@ -137,6 +137,10 @@ CASES = {
     "any price is of its level": Case(
         believe.any_price_is_of_its_level, "okx-spot", 0.1, [Fault(150, "jump", 60, 0.1, 0.3)], {1},
     ),
+    "who carries it is believed": Case(
+        believe.who_carries_it_is_believed, "mexc-spot", 0.035,
+        [Fault(100, "busy", 18.5, 0.02, 0.47), Fault(119.6, "reshape", 40, 0.77, 0.2)], {1},
+    ),
     "tables judge what came after them": Case(
         believe.all_is_judged, "bybit-spot", 0.05,
         [Fault(56.805, "reshape", 60, 0.3, 0.1), Fault(116.905, "jump", 30, 0.4, 0.1)], {1},

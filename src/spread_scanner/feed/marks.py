@@ -63,14 +63,23 @@ class Marks:
         # What is behind brings marked quotes, also of what another one stands behind.
         beside = self._carried(lambda one: one.listener.behind)
         if self._silent is not self._none or beside is not self._none:
-            over = (self._silent | beside) & ~silent
-            board.unmark(freshness.ids_of(over), FLAGS["SILENT"])
-        self._silent = silent | beside if found or beside is not self._none else self._none
+            beside = beside | self._no_longer(silent, beside)
+        self._silent = silent | beside if found or beside.any() else self._none
         deaf = self._only_on(lambda one: one.deaf)
         if deaf.any():
             board.deafen(freshness.ids_of(deaf), now_ns)
         self._mark_overdue(now_ns, slowdown)
         return set(freshness.ids_of(unheard & ~behind).tolist()) if found else set()
+
+    def _no_longer(self, silent: Mask, beside: Mask) -> Mask:
+        """Take the mark from what is not silent any more and has been quoted by whoever carries it
+        now; returns what has not. Who carried it and was silent may have missed the news, and has
+        left it to one that has heard none so far: that stays marked until one comes.
+        """
+        over = (self._silent | beside) & ~silent
+        quoted = self._covered(planned=False)
+        self._share.board.unmark(freshness.ids_of(over & quoted), FLAGS["SILENT"])
+        return over & ~quoted & self._carried(lambda _: True)
 
     def _mark_overdue(self, now_ns: int, slowdown: float) -> Mask:
         """By id: whose news are; the next ones take the mark with them."""

@@ -15,12 +15,14 @@ from spread_scanner.engine import plan
 from spread_scanner.exchanges import wire
 from spread_scanner.exchanges.adapter import TS_IMPOSSIBLE, RawQuote
 from spread_scanner.feed import feed, levels, listings
-from spread_scanner.feed._listener import BestLag
+from spread_scanner.feed._listener import FLAGS, BestLag
 from spread_scanner.feed.connection import Connection
 from spread_scanner.feed.freshness import Lasting
 from spread_scanner.feed.halts import Halts
+from spread_scanner.feed.marks import Marks
 from spread_scanner.feed.typed import TypedTier
 from spread_scanner.runtime.pulse import Pulse, Seen
+from spread_scanner.schema.freshness import Mask
 from spread_scanner.schema.records import TS_ABSENT
 
 BELIEVED_NS = 10 * NS_PER_S
@@ -35,6 +37,19 @@ def quoted_once_is_covered() -> Iterator[None]:
         return found
 
     with put(Connection, "covered", covered), put(Connection, "forget", lambda *_: None):
+        yield
+
+
+@contextlib.contextmanager
+def who_carries_it_is_believed() -> Iterator[None]:
+    """What a silent connection leaves is as good as the one is that it is left to."""
+
+    def no_longer(self: Marks, silent: Mask, beside: Mask) -> Mask:
+        over = (self._silent | beside) & ~silent
+        self._share.board.unmark(np.flatnonzero(over), FLAGS["SILENT"])
+        return np.zeros_like(silent)
+
+    with put(Marks, "_no_longer", no_longer):
         yield
 
 

@@ -259,6 +259,27 @@ def test_what_only_the_silent_one_has_quoted_is_silent(bed: Bed) -> None:
     played(bed, act)
 
 
+def test_what_a_silent_connection_leaves_is_silent_until_whoever_has_it_now_quotes_it(
+    bed: Bed,
+) -> None:
+    """Its last news may have been missed: that the other one is well says nothing of it yet."""
+
+    def act(one: Connection, other: Connection) -> None:
+        bed.quote(one)
+        bed.quote(other, symbols=(0,))
+        one.ping()
+        bed.run(2_300, other, symbols=(0,))
+        assert bed.flags() == (QuoteFlag.NONE, QuoteFlag.SILENT)
+        one.leave([NAMES[1]])
+        for _ in range(2):
+            bed.look()
+            assert bed.flags() == (QuoteFlag.NONE, QuoteFlag.SILENT)
+        bed.quote(other, symbols=(1,))
+        assert bed.flags() == GOOD
+
+    played(bed, act)
+
+
 def test_an_answer_lifts_the_mark_of_a_quiet_line_and_not_of_a_busy_one(bed: Bed) -> None:
     """A quiet line may have nothing to say. A busy one that only answers pings has stopped."""
 
