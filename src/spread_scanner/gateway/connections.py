@@ -188,21 +188,26 @@ class BoundedHttp(HttpToolsProtocol):
             self._said = data
 
     def _read(self, data: bytes) -> None:
-        """As uvicorn does, but for offers that are declined, behind which it reads nothing more: no
-        body, and no other request of the same bytes."""
+        """As uvicorn does; but a request whose offer is declined is read once more without it, as
+        behind one nothing else is read: no body, and no other request of the same bytes."""
         self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._declined:
-                head, self._declined = self._declined, b""
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-                self._read(head + data[upgrade.args[0] :])
-            elif self._should_upgrade():
-                self.handle_websocket_upgrade()
+        rest = memoryview(data)
+        while True:
+            try:
+                if self._declined:
+                    head, self._declined = self._declined, b""
+                    self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                    self.parser.feed_data(head)
+                self.parser.feed_data(rest)
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                if not self._declined and self._should_upgrade():
+                    self.handle_websocket_upgrade()
+            if not self._declined:
+                return
 
     def on_message_begin(self) -> None:
         self._is_whole = False
@@ -219,10 +224,16 @@ class BoundedHttp(HttpToolsProtocol):
         elif any(names.count(one) > 1 for one in _ONCE):
             detail = "Host or Authorization is said twice"
             self._refuse(HTTPStatus.BAD_REQUEST, "bad_request", detail)
-        elif self._get_upgrade() is not None and not self._should_upgrade():
+        elif self._is_offered():
             self._declined = self._without_offer()
         elif not self._answer_at_once():
             super().on_headers_complete()
+
+    def _is_offered(self) -> bool:
+        """Whether it would speak something else that is not spoken here, and is a request besides,
+        as CONNECT is not. By the parser, which stops there: it looks at each of several lines."""
+        asks = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        return asks and not self._should_upgrade()
 
     def _without_offer(self) -> bytes:
         """The head of a request that would speak something else, HTTP/2, if we did."""

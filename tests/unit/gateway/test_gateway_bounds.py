@@ -517,6 +517,49 @@ def test_who_would_speak_http_2_is_answered_as_if_he_had_not_said_so(
     at_the_door(visit)
 
 
+@pytest.mark.parametrize(
+    "offer",
+    [
+        b"Connection: Upgrade\r\nConnection: keep-alive\r\nUpgrade: h2c",
+        b"Upgrade: h2c\r\nConnection: keep-alive\r\nConnection: UPGRADE",
+        b"Connection: Upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket",
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c",
+        b"Connection: Upgrade\r\nUpgrade:",
+        b"Upgrade: h2c",
+        b"Connection: Upgrade",
+    ],
+)
+def test_an_offer_is_passed_over_however_it_is_written(
+    offer: bytes, at_the_door: Callable[..., None]
+) -> None:
+    body = b'{"threshold_pct": 1}'
+    head = b"POST /scan-arbitrage HTTP/1.1\r\nHost: 127.0.0.1\r\n%b\r\nContent-Length: %d\r\n\r\n"
+    post = head % (offer, len(body)) + body
+
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        visitor.say(post + post + GET)
+        assert [(await visitor.told())[0] for _ in range(3)] == [200] * 3
+
+    at_the_door(visit)
+
+
+def test_any_number_of_offers_in_one_go_are_answered(at_the_door: Callable[..., None]) -> None:
+    offer = (
+        b"HEAD /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    )
+    many = 3_000
+
+    async def visit(door: Door) -> None:
+        visitor = await Visitor.of(door)
+        visitor.say(offer * many)
+        for _ in range(many):
+            assert (await visitor.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503 ")
+        assert await visitor.asks() == 200
+
+    at_the_door(visit)
+
+
 def test_every_open_socket_has_a_seat_and_the_next_is_refused(
     at_the_door: Callable[..., None],
 ) -> None:
