@@ -76,8 +76,12 @@ OPENAPI = OpenAPIConfig(
 _UNAVAILABLE = ResponseSpec(Served, description="There are no prices.", generate_examples=False)
 Living = NamedDependency[LiveSystem]
 Count = Annotated[int, QueryParameter(ge=1, le=ROWS_MAX, description="How many at most.")]
-TimeWanted = Annotated[
-    datetime | None, QueryParameter(description="2026-01-31T12:00:00Z; without a zone it is UTC.")
+TIME_FORMAT = "date-time"  # of OpenAPI: RFC 3339
+TimeWanted = Annotated[  # as it is written: a datetime has no ns, which rows have
+    str | None,
+    QueryParameter(
+        format=TIME_FORMAT, description="2026-01-31T12:00:00Z; without a zone it is UTC."
+    ),
 ]
 SourceName = Annotated[str, QueryParameter(description=f"One of {', '.join(SOURCE_BY_LABEL)}.")]
 PartOfSymbol = Annotated[str, QueryParameter(description="BTC-USDT, BTC/USDT, or a part: BTC.")]
@@ -316,7 +320,7 @@ async def spread_history(
     wanted = past.rows_of("spreads", (since, until), named, legs, direction=way.label)
     # A row needs its own tick and the other leg's: as many of each as rows, and one that tells
     # whether there are more.
-    bounds = [f"--last={count + 1}", *([f"--until={until.isoformat()}"] if until else [])]
+    bounds = [f"--last={count + 1}", *([f"--until={until}"] if until else [])]
     return await _past(system, named, (*wanted, *bounds), count)
 
 
@@ -559,13 +563,14 @@ async def _check(request: Request[Any, Any, Any]) -> None:
 
 
 def _check_value(name: str, value: str, parameter: FieldDefinition) -> None:
-    """Raises NotAnswered for what would be taken for a value that is not said (a number for a time,
-    in seconds: a year would be one of 1970), and with all that there are for what is none of few.
-    """
+    """Raises NotAnswered for what would be taken for a value that is not said, for a time that is
+    none (other ISO forms may be numbers, and a date is no moment), and with all that there are for
+    what is none of few."""
     kinds = {parameter.annotation, *(kind.annotation for kind in parameter.inner_types)}
-    if value.lower() == "null" and str not in kinds:
+    is_time = getattr(parameter.kwarg_definition, "format", None) == TIME_FORMAT
+    if value.lower() == "null" and (is_time or str not in kinds):
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", f"{name}: null is no value")
-    if datetime in kinds:
+    if is_time:
         try:
             msgspec.convert(value, datetime)
         except msgspec.ValidationError:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -116,21 +115,21 @@ def _reason(said: bytes) -> str:
 
 def rows_of(
     view: str,
-    span: tuple[datetime | None, datetime | None],
+    span: tuple[str | None, str | None],
     symbol: str,
     sources: Sequence[str],
     **wanted: str,
 ) -> tuple[str, ...]:
     """The question for rows of a symbol and its sources, the newest first; since and until when,
     where that is named. Raises NotAnswered for a period that is empty."""
-    since, until = span
-    if since is not None and until is not None and moment_ns(since) >= moment_ns(until):
+    since, until = (None if said is None else moment_ns(said) for said in span)
+    if since is not None and until is not None and since >= until:
         said = "the period is empty: since is to be before until"
         raise NotAnswered(HTTPStatus.BAD_REQUEST, "bad_request", said)
     rules = [f"{column} = '{_quoted(value)}'" for column, value in wanted.items()]
     for sign, moment in ((">=", since), ("<", until)):
         if moment is not None:
-            rules.append(f"ts {sign} make_timestamp_ns({moment_ns(moment)})")
+            rules.append(f"ts {sign} make_timestamp_ns({moment})")
     columns, order = _NEWEST_FIRST[view]
     sql = f"SELECT {columns} FROM {view} WHERE {' AND '.join(rules)} ORDER BY {order}"
     of = [f"--source={source}" for source in sources]

@@ -8,7 +8,7 @@ import contextlib
 import importlib.util
 import sqlite3
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from spread_scanner import config
@@ -158,7 +158,7 @@ def spread(
 
 def _moment_ns(said: date | str) -> int:
     try:
-        return moment_ns(datetime.fromisoformat(str(said)))
+        return moment_ns(str(said))
     except ValueError:
         allowed = "an ISO date or time"
         raise Unusable("cannot read the time", said=said, allowed=allowed) from None

@@ -153,7 +153,7 @@ def parse_moment(text: str, now_ns: int, asked: str, also: str) -> int:
         back_s = float(span[1]) * _UNITS_S[span[2]]
         return now_ns - int(back_s * NS_PER_S) if back_s * NS_PER_S < now_ns else 0
     try:
-        return moment_ns(datetime.fromisoformat(text))
+        return moment_ns(text)
     except ValueError:
         raise Unusable(
             "cannot read the time",

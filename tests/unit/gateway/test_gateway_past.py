@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from database_bed import store
 
 from bed import until
 from spread_scanner.gateway import past
+from spread_scanner.schema.moments import moment_ns
 from spread_scanner.schema.names import DATABASE_FILE, WAL_FOLDER
 from spread_scanner.view.past import PastShown
 
@@ -45,7 +45,7 @@ def child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: None) -> Ca
 
 
 def test_a_question_is_made_of_names_and_times_and_nothing_else() -> None:
-    moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    moment = "2026-01-31T12:00:00Z"
     assert past.rows_of("candles", (moment, None), "A'B", ["okx-spot"], period="1'm") == (
         "history",
         "SELECT * FROM candles WHERE period = '1''m' "
@@ -66,6 +66,28 @@ def test_times_that_no_calendar_of_utc_has_are_the_nearest_that_it_has(
     assert "ts >= make_timestamp_ns(0) AND ts < make_timestamp_ns(8589934592000000000)" in asked
 
 
+@pytest.mark.parametrize(
+    ("said", "ns"),
+    [
+        ("2026-01-31T12:00:00.123456789", 123_456_789),  # as rows have it
+        ("2026-01-31 12:00:00.1234567Z", 123_456_700),
+        ("2026-01-31t12:00:00.000000001z", 1),
+        ("2026-01-31T21:00:00.9999999999%2B09:00", 999_999_999),
+        ("2026-01-31T12:00:00.5-00:00", 500_000_000),
+    ],
+)
+def test_times_count_to_the_ns(
+    gateway_of: Callable[..., Any], child: Callable[[str], None], said: str, ns: int
+) -> None:
+    """Who asks for what was before a row is not given it again."""
+    child("import json; print(json.dumps({'columns': sys.argv[2:], 'rows': [], 'more': False}))")
+    path = f"/v1/history/AAA-USDT?direction=okx-bybit&until={said}"
+    asked = asyncio.run(gateway_of().get(path)).json()["columns"]
+    assert f"ts < make_timestamp_ns({1_769_860_800_000_000_000 + ns})" in asked[0]
+    (bound,) = (one.removeprefix("--until=") for one in asked if one.startswith("--until="))
+    assert moment_ns(bound) == 1_769_860_800_000_000_000 + ns
+
+
 def test_a_spread_s_past_looks_at_no_more_ticks_than_its_rows_need(
     gateway_of: Callable[..., Any], child: Callable[[str], None]
 ) -> None:
@@ -73,9 +95,9 @@ def test_a_spread_s_past_looks_at_no_more_ticks_than_its_rows_need(
     child("import json; print(json.dumps({'columns': sys.argv[3:], 'rows': [], 'more': False}))")
     path = "/v1/history/AAA-USDT?direction=okx-bybit&count=7"
     of = ["--symbol=AAA-USDT", "--source=okx-spot", "--source=bybit-futures", "--last=8"]
-    for until_when, bound in (("", []), ("2026-01-31T12:00:00Z", ["2026-01-31T12:00:00+00:00"])):
-        answer = asyncio.run(gateway_of().get(f"{path}&until={until_when}" if bound else path))
-        asked = [*of, *(f"--until={one}" for one in bound), "--count", "7", "--json"]
+    for until_when in ([], ["2026-01-31T12:00:00Z"]):
+        answer = asyncio.run(gateway_of().get("&until=".join([path, *until_when])))
+        asked = [*of, *(f"--until={one}" for one in until_when), "--count", "7", "--json"]
         assert answer.json()["columns"] == asked
 
 
