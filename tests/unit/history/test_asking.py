@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from history_bed import HOUR_NS, START_NS, SYMBOLS, settings_for, write_hours
 from pyarrow import parquet
@@ -346,6 +347,24 @@ def test_files_are_opened_back_to_what_stood_before_and_no_further(
             bound = {"since_ns": border} if last is None else {"last": last, "until_ns": border}
             wanted = AskedFor("BTC-USDT", (source,), **bound)
             assert reaching.reached(folder, files, wanted) == files[at:], (border, bound)
+
+
+def test_files_are_opened_as_far_as_they_reach_into_each_other(tmp_path: Path) -> None:
+    """The last mark of one may stand behind the first quotes of the next."""
+    files = []
+    for at, (recv, marks) in enumerate([([1, 2], [3, 4]), ([5, 6], [7, 12]), ([10, 11], [13, 14])]):
+        path = f"ticks/day=2023-11-15/source=okx-futures/{at:02}-{at:016}.parquet"
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        made = {
+            "symbol": ["BTC-USDT"] * 4,
+            "ts_recv": [*recv, *recv],
+            "ts_mark": [None] * 2 + marks,
+        }
+        parquet.write_table(pa.table(made), tmp_path / path)
+        files.append(KeptFile(path, HistoryKind.TICKS, 4, 1, 1))
+    for border, first in ((16, 1), (12, 1), (11, 1), (10, 1), (5, 0)):
+        wanted = AskedFor("BTC-USDT", ("okx-futures",), since_ns=border)
+        assert reaching.reached(tmp_path, files, wanted) == files[first:], border
 
 
 @pytest.mark.parametrize("past", ["parquet"], indirect=True)
