@@ -93,7 +93,7 @@ class ArbitrageWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     threshold_pct: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = DEFAULT_THRESHOLD_PCT
 
 
-_NOTHING = (b"", b"{}")  # what programs send that have nothing to say
+_NOTHING = (b"", b"{}", b"[]", b"null")  # what programs send that have nothing to say
 BODY_WANTED = f'{{"threshold_pct": {DEFAULT_THRESHOLD_PCT}}}'
 
 

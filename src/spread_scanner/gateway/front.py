@@ -135,7 +135,7 @@ class Front:
         """The answer to a request without a query, refusals included, where it is one of the hot;
         None: it is none of them, and nothing was done."""
         path = as_read(path)
-        short = path.removeprefix(VERSIONED)
+        short = _short(path)
         if method not in ("GET", "HEAD") or not (short in HOT or short.startswith(PRICES_OF)):
             return None
         began_ns = clock.mono_ns()
@@ -208,6 +208,9 @@ class Front:
             self.access.check_control(headers)
         elif self.paused and not _is_health(path):
             raise _paused()
+        elif _short(path) == PRICES_OF:
+            said = f"no pair is named, as in {path}BTC-USDT; {path.rstrip('/')} has all prices"
+            raise NotAnswered(HTTPStatus.NOT_FOUND, "unknown_pair", said)
 
     def _readable(self, headers: dict[bytes, bytes], path: str) -> tuple[Header, ...]:
         """Whose pages may read the answer."""
@@ -278,8 +281,14 @@ def _says_more(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def as_read(path: str) -> str:
-    """As litestar reads it: what is refused by its path is that path."""
-    return "/" + re.sub("/+", "/", path.strip("/"))
+    """As litestar reads it: what is refused by its path is that path. But a pair that is nothing
+    stays one: without it the path is that of all prices."""
+    read = "/" + re.sub("/+", "/", path.strip("/"))
+    return f"{read}/" if path.endswith("/") and _short(read) == "/prices" else read
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(VERSIONED)
 
 
 def _paused() -> NotAnswered:
@@ -288,7 +297,7 @@ def _paused() -> NotAnswered:
 
 
 def _is_health(path: str) -> bool:
-    return path.removeprefix(VERSIONED) == "/health"
+    return _short(path) == "/health"
 
 
 def answer_of(status: int, body: bytes, headers: Iterable[Header]) -> HttpAnswer:

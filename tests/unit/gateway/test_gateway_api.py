@@ -554,7 +554,7 @@ def test_what_nobody_would_hear_is_refused(gateway_of: Callable[..., Any], liste
             assert ("a body of more than" if large else "no body") in answer.json()["detail"]
     assert standing(listed_bed.settings) == []
     assert asyncio.run(asking.ask("GET", "/prices", content=b"{...}")).status_code == 200
-    for body in (b"", b"{}"):
+    for body in (b"", b"{}", b"[]", b"null", b" {}\n"):
         answer = asyncio.run(
             asking.ask("POST", "/v1/control/halt", headers=bearer(CONTROL), content=body)
         )
@@ -600,6 +600,20 @@ def test_nothing_of_the_framework_s_own_is_answered(gateway_of: Callable[..., An
         answer = asyncio.run(gateway_of().get(f"/v1/openapi{path}"))
         assert answer.headers["content-type"] == "application/problem+json", path
         assert (answer.status_code, answer.json()["code"]) == (404, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "path", ["/prices/", "/v1/prices/", "/prices//", "/prices/?source=okx-spot"]
+)
+def test_a_pair_that_is_nothing_is_not_every_pair(
+    gateway_of: Callable[..., Any], listed_bed: Any, path: str
+) -> None:
+    asking = gateway_of()
+    quote_all(listed_bed)
+    answer = asyncio.run(asking.get(path))
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_pair"), answer.text
+    assert "prices/BTC-USDT" in answer.json()["detail"]
+    assert asyncio.run(asking.get(path.replace("/?", "?").rstrip("/"))).status_code == 200
 
 
 def test_short_reads_take_what_bots_append(gateway_of: Callable[..., Any], listed_bed: Any) -> None:
