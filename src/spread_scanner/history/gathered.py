@@ -34,6 +34,7 @@ from spread_scanner.wal.reader import DocumentParts, Link, Piece
 ROWS_AT_ONCE = 250_000
 TICK_UNITS = TICK_DTYPE.itemsize // ALIGN
 _SOURCE_IDS = 1 << 16  # that a record has room for
+_MARKS_IN_A_ROW = 64  # of a symbol, written down behind one quote: a drain has a few at most
 LATE_NS = NS_PER_S  # a drain is 20 ms behind: the first of a symbol that is later stood before
 ROW_DTYPE = np.dtype(
     [
@@ -206,9 +207,9 @@ class Gathered:
         lying = self._lying(source_id)
         order = np.argsort(self.named.ranked()[lying.codes], kind="stable")
         for at in range(0, len(order), most):
-            # The row before says whether the first one repeats it, the next when the last one ends.
+            # The row before says whether the first one repeats it, the next quote when marks end.
             before = int(at > 0)
-            chosen = order[at - before : at + most + 1]
+            chosen = order[at - before : at + most + _MARKS_IN_A_ROW]
             made = np.zeros(len(chosen), ROW_DTYPE)
             made["symbol"] = lying.codes[chosen]
             made["ts"], ticks = lying.read(chosen)

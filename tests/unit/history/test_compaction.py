@@ -47,6 +47,26 @@ def test_some_rows_at_a_time_are_the_same_rows(
         assert np.concatenate(parts).tobytes() == gathered.ticks_of(source_id).tobytes()
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 7])
+def test_marks_in_a_row_end_with_the_next_quote_wherever_a_part_ends(
+    tmp_path: Path, virtual_clock: VirtualClock, most: int
+) -> None:
+    """Written down at once, behind that quote."""
+    made = quotes(virtual_clock.mono_ns() + START_NS, 40, 0, np.random.default_rng(seed()))
+    made["symbol_id"] = 0
+    for at in range(1, 40):
+        if at % 5 in (2, 3):
+            made["quote"][at] = made["quote"][at - 1]
+            made["quote"]["flags"][at] = QuoteFlag.STALE
+    log = LogWriter(tmp_path, Origin("t", 1, START_NS))
+    virtual_clock.advance_ms(2_000)
+    log.append(RecordKind.TICK, made)
+    log.close()
+    gathered = Gathered(reader.chain(tmp_path), {})
+    whole = gathered.ticks_of(0)
+    assert np.concatenate(list(gathered.parts_of(0, most))).tobytes() == whole.tobytes()
+
+
 def test_each_piece_is_looked_through_for_the_sources_that_it_has(
     tmp_path: Path, virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
