@@ -167,6 +167,21 @@ def test_a_spread_is_that_of_the_one_definition(past: tuple[Settings, Any]) -> N
     assert later["net_bps"].to_pylist() == table["net_bps"].to_pylist()[-len(later) :]
 
 
+def test_times_of_questions_count_to_the_ns(past: tuple[Settings, Any]) -> None:
+    """As those of rows do."""
+    whole = history.spread("BTC-USDT", "binance-okx", settings=past[0])
+    ts = whole["ts"].to_numpy()
+    row_ns = ts[np.flatnonzero(ts.astype(int) % 1_000)[5]]
+    behind = str(row_ns + np.timedelta64(1, "ns"))
+    later = history.spread("BTC-USDT", "binance-okx", behind, settings=past[0])
+    assert later.equals(whole.slice(int((ts <= row_ns).sum())))
+    legs = ("binance-spot", "okx-futures")
+    narrowed = history.connect(past[0], symbol="BTC-USDT", sources=legs, last=9, until=behind)
+    with contextlib.closing(narrowed) as connection:
+        ((newest,),) = connection.sql("SELECT max(epoch_ns(ts)) FROM ticks").fetchall()
+    assert newest == row_ns.astype(int)
+
+
 def test_times_are_utc_whatever_the_machine_s_zone_is(
     past: tuple[Settings, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
