@@ -34,18 +34,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any machine")
 
 KNOWN_SEED = "fcb57de"
-OF_DAYS = ("src", "tests/days")  # whose change is tried in days that nobody has lived before
 SLOW_FOLDERS = {"days", "clients"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The days' seed, drawn before there are workers, so that all of them have the same: fresh at
-    each run where many whole days are lived (SPREAD_DAYS). What gates a change of the product
-    or of the days lives other ones than before, and of one commit always the same.
+    each run where many whole days are lived (SPREAD_DAYS). What gates a change lives days that
+    nobody has lived before, and of one commit always the same.
     """
     if not os.environ.get("SPREAD_DAYS_SEED"):
         fresh = "SPREAD_DAYS" in os.environ
-        of_commit = bed.seed_of_commit(TESTS.parent, OF_DAYS, KNOWN_SEED)
+        of_commit = bed.seed_of_tree(TESTS, KNOWN_SEED)
         os.environ["SPREAD_DAYS_SEED"] = secrets.token_hex(3) if fresh else of_commit
 
 

@@ -4,13 +4,12 @@ Time is the machine's here: what is waited for is another process, or another th
 """
 
 import contextlib
-import hashlib
 import os
 import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -30,16 +29,15 @@ def seed(variable: str = "SPREAD_SEED") -> int:
     return number
 
 
-def seed_of_commit(root: Path, folders: Sequence[str], otherwise: str) -> str:
-    """A seed by what a checkout's commit has of these folders: another one after each change of
-    theirs, and else the same. `otherwise` where git is not there, or knows of no such commit.
+def seed_of_tree(folder: Path, otherwise: str) -> str:
+    """A seed by what git has of a checkout: of one commit always the same, of the next another
+    one. `otherwise` where git is not there, or knows of no commit.
     """
-    asked = ["git", "-C", str(root), "rev-parse", *(f"HEAD:./{folder}" for folder in folders)]
+    asked = ["git", "-C", str(folder), "rev-parse", "--short=7", "HEAD^{tree}"]
     try:
-        said = subprocess.run(asked, capture_output=True, check=True).stdout
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return otherwise
-    return hashlib.sha256(said).hexdigest()[:7]
 
 
 def until(
