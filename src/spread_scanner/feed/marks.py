@@ -77,6 +77,8 @@ class Marks:
         left it to one that has heard none so far: that stays marked until one comes.
         """
         over = (self._silent | beside) & ~silent
+        if not over.any():  # nearly always: who is silent stays so
+            return over
         quoted = self._covered(planned=False)
         self._share.board.unmark(freshness.ids_of(over & quoted), FLAGS["SILENT"])
         return over & ~quoted & self._carried(lambda _: True)

@@ -284,7 +284,7 @@ def as_read(path: str) -> str:
     """As litestar reads it: what is refused by its path is that path. But a pair that is nothing
     stays one: without it the path is that of all prices."""
     read = "/" + re.sub("/+", "/", path.strip("/"))
-    return f"{read}/" if path.endswith("/") and _short(read) == "/prices" else read
+    return f"{read}/" if path.endswith("/") and _short(f"{read}/") == PRICES_OF else read
 
 
 def _short(path: str) -> str:
